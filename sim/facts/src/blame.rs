@@ -1,0 +1,61 @@
+//! Whose fault it was.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// Who is at fault when something fails.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Blame {
+    /// The server under test answered wrongly, or not at all on a connection that it had accepted.
+    Server,
+    /// The bytes did not get there: refused, reset before an answer, unreachable.
+    Network,
+    /// The plan asked for what can't be.
+    Scenario,
+    /// We did: a full queue, a limit of this machine, a bug.
+    Generator,
+}
+
+impl Blame {
+    /// Every culprit, in the order in which tables show them.
+    pub const ALL: [Blame; 4] = [Blame::Server, Blame::Network, Blame::Scenario, Blame::Generator];
+
+    /// One lower-case word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Blame::Server => "server",
+            Blame::Network => "network",
+            Blame::Scenario => "scenario",
+            Blame::Generator => "generator",
+        }
+    }
+}
+
+impl fmt::Display for Blame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// How something that was begun came out. `kind` is one of a small fixed set of words (`status_500`, `timeout`,
+/// `connect_refused`, ..): it becomes a label, so it never holds what a server said.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Outcome {
+    /// As the protocol wants it.
+    Succeeded,
+    /// Not so.
+    Failed {
+        /// Whose fault.
+        blame: Blame,
+        /// What, in one word.
+        kind: &'static str,
+    },
+}
+
+impl Outcome {
+    /// Whether it went as the protocol wants it.
+    pub fn succeeded(self) -> bool {
+        self == Outcome::Succeeded
+    }
+}

@@ -1,0 +1,330 @@
+//! What can be said of a run. Everything that is shown is a fold of facts; nothing is shown that is not one.
+//!
+//! A fact about a lane, also one that the administrator or a push service states, is folded in the shard that owns the
+//! lane. Facts about one lane may come out of order (a command can be delivered before the answer to the slow call
+//! that queued it has come): folds must commute.
+
+use crate::{Blame, CommandKey, Dur, LaneIx, Mono, Operation, Outcome, PhaseIx};
+
+/// One thing that happened.
+#[derive(Clone, Debug)]
+pub struct Fact {
+    /// When.
+    pub at: Mono,
+    /// The phase that it belongs to: that of its due time, where it has one.
+    pub phase: PhaseIx,
+    /// About whom; [`LaneIx::NOBODY`] where it is about none in particular.
+    pub lane: LaneIx,
+    /// What.
+    pub what: What,
+}
+
+impl LaneIx {
+    /// Stands for "no lane": a fact about the run itself.
+    pub const NOBODY: LaneIx = LaneIx(u32::MAX);
+}
+
+/// The kinds of facts.
+#[derive(Clone, Debug)]
+pub enum What {
+    /// An arrival of the plan met its fate. Causes = on time + late + merged + dropped + pending, where pending is
+    /// what the plan says minus these.
+    Arrival {
+        /// What the arrival asks for.
+        operation: Operation,
+        /// When the plan wanted it.
+        due: Mono,
+        /// What became of it.
+        fate: ArrivalFate,
+    },
+    /// A started arrival's purpose is fulfilled, or given up.
+    OperationEnded {
+        /// What the arrival asked for.
+        operation: Operation,
+        /// When the plan wanted it.
+        due: Mono,
+        /// When it was started.
+        started: Mono,
+        /// How it came out.
+        outcome: Outcome,
+    },
+    /// A session begins: the lane may now use the network.
+    SessionStarted {
+        /// Its intended start.
+        due: Mono,
+    },
+    /// A session is over.
+    SessionEnded {
+        /// Its intended start.
+        due: Mono,
+        /// When it began.
+        started: Mono,
+    },
+    /// A request was handed to the network (or to a played peer).
+    RequestStarted {
+        /// Which.
+        operation: Operation,
+    },
+    /// A request came to its end. Requests started = succeeded + failed + unfinished.
+    RequestEnded {
+        /// Which.
+        operation: Operation,
+        /// When its parts happened.
+        timing: RequestTiming,
+        /// How it came out.
+        outcome: Outcome,
+        /// Bytes of body and head written.
+        bytes_out: u32,
+        /// Bytes of body read.
+        bytes_in: u32,
+    },
+    /// A connection stands.
+    ConnectionOpened(Opening),
+    /// A connection could not be opened.
+    ConnectionFailed {
+        /// Whose fault.
+        blame: Blame,
+        /// What, in one word.
+        kind: &'static str,
+    },
+    /// A connection that stood is gone. Opened = closed by us + by the peer + held at the end.
+    ConnectionClosed(Closing),
+    /// A device went from one state to another.
+    Device {
+        /// From this state.
+        from: DeviceState,
+        /// To this one.
+        to: DeviceState,
+    },
+    /// A push met this fate on its way from the push service to the lane.
+    Push(PushFate),
+    /// The administrator's call that queues a command for this lane was answered well.
+    CommandQueued {
+        /// The command.
+        command: CommandKey,
+        /// When the call was begun.
+        asked: Mono,
+        /// When it was answered.
+        queued: Mono,
+        /// By when it must have been delivered, while the lane can hear; [`Mono::NEVER`] for none.
+        deadline: Mono,
+    },
+    /// The call that queues a command for this lane was refused by the server: nothing is owed.
+    CommandRefused {
+        /// The command.
+        command: CommandKey,
+    },
+    /// The call that queues a command for this lane had no answer: it may be queued or not.
+    CommandUnknown {
+        /// The command.
+        command: CommandKey,
+        /// When the call was begun.
+        asked: Mono,
+    },
+    /// The server was told, and answered, to push this lane.
+    PushAsked,
+    /// The lane was woken by a push that the push service had at `pushed`.
+    Woken {
+        /// When the push service had it.
+        pushed: Mono,
+    },
+    /// The connection on which a push is answered stands.
+    Connected,
+    /// A command's bytes have reached the device.
+    Delivered {
+        /// The command.
+        command: CommandKey,
+        /// Whether the device has a name for it. A command that names none can't be told from another.
+        named: bool,
+    },
+    /// The device has done a command (its modelled time has ended) and has its answer ready.
+    Answered {
+        /// The command.
+        command: CommandKey,
+        /// What it answers.
+        status: CommandStatus,
+    },
+    /// The server has taken a command's answer: a 2xx.
+    Accepted {
+        /// The command.
+        command: CommandKey,
+        /// What was answered.
+        status: CommandStatus,
+    },
+    /// The device went where commands can't reach it any more (wiped, unenrolled): what is still open for it is moot.
+    Unreachable,
+    /// What the server says that it believes of this lane, held against the lane.
+    Believes(Truth),
+    /// The generator signed something for a device.
+    Signed {
+        /// CPU time of it.
+        took: Dur,
+    },
+    /// The generator made something (a key, a certificate request) for a device.
+    Made {
+        /// Time from asked to done.
+        took: Dur,
+    },
+    /// The store has what a device wanted saved.
+    Saved {
+        /// Time from asked to done.
+        took: Dur,
+    },
+    /// A session, an operation or a timer began this much after it was due, for no other reason than the generator.
+    Lag {
+        /// How late.
+        lag: Dur,
+    },
+    /// Something that a person should read: an example of a failure, in words.
+    Complaint {
+        /// Whose fault.
+        blame: Blame,
+        /// What, in one word, as in [`Outcome`].
+        kind: &'static str,
+        /// What, in a sentence. May quote the server, cut to a line and without secrets.
+        text: Box<str>,
+    },
+}
+
+/// What became of an arrival.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum ArrivalFate {
+    /// Started within the lag bound of its due time.
+    OnTime,
+    /// Started later than that.
+    Late,
+    /// Its lane was busy with just what it asks for: one session serves both.
+    Merged,
+    /// Not started, by the policy of the plan, or because its lane can't (not enrolled, gone).
+    Dropped,
+}
+
+/// When the parts of a request happened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RequestTiming {
+    /// When it was due: the session's intended start for the first request, else when the device was ready for it.
+    pub due: Mono,
+    /// When it was really begun: before the connect, if it needed one.
+    pub started: Mono,
+    /// When its first byte could be written: the connection stood.
+    pub sent: Mono,
+    /// When the head of the answer had come; `None` if none came.
+    pub first_byte: Option<Mono>,
+    /// When the answer was whole, or the request had failed.
+    pub ended: Mono,
+}
+
+impl RequestTiming {
+    /// From the intended start: what a device's owner waits.
+    pub fn response(&self) -> Dur {
+        self.ended.since(self.due)
+    }
+    /// From the real start: what the server and the network took.
+    pub fn service(&self) -> Dur {
+        self.ended.since(self.started)
+    }
+}
+
+/// How a connection was opened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Opening {
+    /// TCP connect.
+    pub connect: Dur,
+    /// TLS handshake; `None` without TLS.
+    pub tls: Option<Dur>,
+    /// Whether the handshake resumed an earlier session.
+    pub resumed: bool,
+    /// Whether HTTP/2 was agreed on.
+    pub http2: bool,
+}
+
+/// Who ended a connection.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Closing {
+    /// We did: the session was over.
+    ByUs,
+    /// The server, or the network.
+    ByPeer,
+}
+
+/// Where a device stands, for the count of the fleet by state.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum DeviceState {
+    /// Never enrolled, or enrolled no more and waiting for nobody.
+    Unenrolled,
+    /// On its way in.
+    Enrolling,
+    /// Enrolled, asleep or in a session.
+    Enrolled,
+    /// Gave up enrolling.
+    Failed,
+    /// Unenrolled by the server, or left.
+    Removed,
+    /// Wiped.
+    Wiped,
+}
+
+impl DeviceState {
+    /// Every state, in the order in which tables show them.
+    pub const ALL: [DeviceState; 6] = [
+        DeviceState::Unenrolled,
+        DeviceState::Enrolling,
+        DeviceState::Enrolled,
+        DeviceState::Failed,
+        DeviceState::Removed,
+        DeviceState::Wiped,
+    ];
+
+    /// One lower-case word.
+    pub fn name(self) -> &'static str {
+        match self {
+            DeviceState::Unenrolled => "unenrolled",
+            DeviceState::Enrolling => "enrolling",
+            DeviceState::Enrolled => "enrolled",
+            DeviceState::Failed => "failed",
+            DeviceState::Removed => "removed",
+            DeviceState::Wiped => "wiped",
+        }
+    }
+}
+
+/// What became of a push.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum PushFate {
+    /// The push service took it from the server.
+    Received,
+    /// Folded into a wake that was pending already.
+    Coalesced,
+    /// Its magic was of an earlier enrollment: dropped by the lane, no connect.
+    Stale,
+    /// Its keep-until passed before the lane could hear it.
+    Expired,
+    /// Refused with 410: its token was of an earlier generation.
+    Unregistered,
+    /// Lost by us: a full queue. Never charged to the server.
+    DroppedOurs,
+}
+
+/// What a device answers to a command.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, serde::Serialize, serde::Deserialize)]
+pub enum CommandStatus {
+    /// Done.
+    Acknowledged,
+    /// Failed, with an error chain.
+    Error,
+    /// Not understood.
+    FormatError,
+    /// Not now: the server may offer it again.
+    NotNow,
+}
+
+/// What a server says against what the device holds.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Truth {
+    /// The same.
+    Agrees,
+    /// Not the same.
+    Differs,
+    /// The server can't be asked.
+    Unavailable,
+}

@@ -1,0 +1,102 @@
+//! Indexes and ids. An index counts from 0 within one fleet; two runs of one plan give the same device the same index.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+macro_rules! index {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
+        pub struct $name(pub u32);
+        impl $name {
+            /// The index as a place in a slice.
+            pub fn ix(self) -> usize {
+                self.0 as usize
+            }
+        }
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+
+index!(
+    /// A piece of hardware in the fleet.
+    DeviceIx
+);
+index!(
+    /// What does one thing at a time: the device channel (*main*) or a macOS user channel of a device.
+    LaneIx
+);
+index!(
+    /// A phase of the plan, in the order of the scenario; phases side by side each have their own.
+    PhaseIx
+);
+index!(
+    /// A population of the plan, in the order of the scenario.
+    PopulationIx
+);
+
+/// The hash of a command's name on the wire (Apple: `CommandUUID`), as the ledger keeps it: 8 bytes for any string.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub struct CommandKey(pub u64);
+
+impl CommandKey {
+    /// FNV-1a of the name's bytes, finished by a 64-bit mix. Not for adversaries: a server that makes two names
+    /// collide only confuses the ledger about itself.
+    pub fn of(name: &[u8]) -> Self {
+        let mut h = 0xcbf2_9ce4_8422_2325_u64;
+        for &b in name {
+            h = (h ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01b3);
+        }
+        h = (h ^ (h >> 32)).wrapping_mul(0xd6e8_feb8_6659_fd93);
+        CommandKey(h ^ (h >> 32))
+    }
+}
+
+/// The operating system that a device runs, as scenarios spell it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Platform {
+    /// iPhone.
+    Ios,
+    /// iPad.
+    Ipados,
+    /// Mac.
+    Macos,
+}
+
+impl Platform {
+    /// Every platform, in the order in which tables show them.
+    pub const ALL: [Platform; 3] = [Platform::Ios, Platform::Ipados, Platform::Macos];
+
+    /// The scenario's spelling.
+    pub fn name(self) -> &'static str {
+        match self {
+            Platform::Ios => "ios",
+            Platform::Ipados => "ipados",
+            Platform::Macos => "macos",
+        }
+    }
+}
+
+impl fmt::Display for Platform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn command_keys_differ_for_names_that_differ() {
+        let mut keys: Vec<_> = (0..10_000).map(|i| CommandKey::of(format!("cmd-{i}").as_bytes())).collect();
+        keys.sort();
+        keys.dedup();
+        assert_eq!(keys.len(), 10_000);
+    }
+}

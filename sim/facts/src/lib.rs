@@ -1,0 +1,21 @@
+//! The words that all rooms share: ids, time, dice, limits, blame, the table of operations, and [`Fact`]: what can
+//! be said of a run.
+//!
+//! This crate does nothing: no I/O, no clock, no state. It stands first in the house, so that no two rooms need to
+//! agree on a word behind its back.
+
+mod blame;
+mod dice;
+mod fact;
+mod id;
+mod limits;
+mod operation;
+mod time;
+
+pub use blame::{Blame, Outcome};
+pub use dice::{Dice, Philox, Purpose};
+pub use fact::{ArrivalFate, Closing, CommandStatus, DeviceState, Fact, Opening, PushFate, RequestTiming, Truth, What};
+pub use id::{CommandKey, DeviceIx, LaneIx, PhaseIx, Platform, PopulationIx};
+pub use limits::Limits;
+pub use operation::{OPERATIONS, Operation, OperationInfo, Unit};
+pub use time::{Dur, Mono, Wall};

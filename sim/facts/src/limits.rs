@@ -1,0 +1,59 @@
+//! Every bound on what a server, a network or a queue may do to the fleet, in one place, each with its reason.
+
+use crate::Dur;
+
+/// The bounds. Sizes in bytes, depths and counts in things, times as [`Dur`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Limits {
+    /// An answer's body that is kept. Profiles with certificates are tens of KB, an inline `.mobileconfig` with fonts
+    /// a few MB; more than this is a broken server.
+    pub body_bytes_max: usize,
+    /// Response headers in all: hyper's own default, said here.
+    pub header_bytes_max: usize,
+    /// Nesting of a plist. Apple's own profiles stay under 12.
+    pub plist_depth_max: usize,
+    /// Values in one plist. A list of 1,000 apps has 15,000.
+    pub plist_values_max: usize,
+    /// Commands taken in one session before the device hangs up and says so: a server that hands out the same command
+    /// for ever (micromdm#225) would hold the device for ever.
+    pub session_commands_max: u32,
+    /// Redirects followed for one request, as CFNetwork does.
+    pub redirects_max: u8,
+    /// Certificates in an answer of a SCEP server.
+    pub certificates_max: usize,
+    /// Notes (orders with content) latched for one lane that can't hear them yet.
+    pub notes_max: usize,
+    /// Profiles that a device holds; an install beyond it is answered with an error.
+    pub profiles_max: usize,
+    /// Apps that a device holds as managed; likewise.
+    pub apps_max: usize,
+    /// A request from first byte out to last byte in. CFNetwork's default is 60 s.
+    pub request_wait_max: Dur,
+    /// A TCP connect.
+    pub connect_wait_max: Dur,
+    /// A TLS handshake.
+    pub tls_wait_max: Dur,
+    /// Polls of a pending SCEP request when the payload sets none.
+    pub scep_polls_max: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            body_bytes_max: 8 << 20,
+            header_bytes_max: 64 << 10,
+            plist_depth_max: 64,
+            plist_values_max: 200_000,
+            session_commands_max: 1_000,
+            redirects_max: 10,
+            certificates_max: 16,
+            notes_max: 16,
+            profiles_max: 512,
+            apps_max: 1_024,
+            request_wait_max: Dur::secs(60),
+            connect_wait_max: Dur::secs(20),
+            tls_wait_max: Dur::secs(20),
+            scep_polls_max: 100,
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! The table of everything that is timed or counted under a name. Thresholds, the schema, the dashboard, the metrics
+//! endpoint and the docs all read it; a name that is not here does not exist.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// What a series measures.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Unit {
+    /// One HTTP request: response time from when it was due, service time from when it began.
+    Request,
+    /// An arrival's whole purpose (enroll, check in), however many sessions that took; also a session itself.
+    Whole,
+    /// A part of opening a connection.
+    Connection,
+    /// A request of the administrator to the server's API.
+    Admin,
+    /// A request answered by somebody played in this process: never part of the server's latencies.
+    Played,
+}
+
+/// One row of [`OPERATIONS`].
+#[derive(Clone, Copy, Debug)]
+pub struct OperationInfo {
+    /// The operation itself; row `n` holds operation `n`.
+    pub operation: Operation,
+    /// Name in scenarios, results and metrics.
+    pub name: &'static str,
+    /// What is measured.
+    pub unit: Unit,
+    /// One sentence for people.
+    pub meaning: &'static str,
+}
+
+macro_rules! operations {
+    ($($variant:ident $name:literal $unit:ident $meaning:literal;)*) => {
+        /// Something that is timed or counted under a name. See [`OPERATIONS`].
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+        #[repr(u8)]
+        pub enum Operation { $(#[doc = $meaning] $variant,)* }
+
+        /// Every operation, in the order in which tables show them.
+        pub const OPERATIONS: &[OperationInfo] = &[
+            $(OperationInfo { operation: Operation::$variant, name: $name, unit: Unit::$unit, meaning: $meaning },)*
+        ];
+    };
+}
+
+operations! {
+    Enroll "enroll" Whole "From an enrollment's due time to the accepted TokenUpdate of its device channel.";
+    CheckIn "check_in" Whole "From a check-in's due time to the end of its session.";
+    Renew "renew" Whole "From a renewal's due time to the new identity accepted by the server.";
+    Unenroll "unenroll" Whole "From the order to leave to the CheckOut answered, or at once where none is sent.";
+    Session "session" Whole "From a session's due time to its last answer: one connection per server, many requests.";
+    Connect "connect" Connection "TCP connect.";
+    Tls "tls" Connection "TLS handshake, after the connect.";
+    FirstByte "first_byte" Connection "From the first byte of a request written to the first byte of its answer.";
+    AppleProfile "apple.profile" Request "GET of the enrollment profile.";
+    AppleScepCaps "apple.scep.caps" Request "SCEP GetCACaps.";
+    AppleScepCa "apple.scep.ca" Request "SCEP GetCACert.";
+    AppleScepIssue "apple.scep.issue" Request "SCEP PKIOperation with a PKCSReq: the first request and each renewal.";
+    AppleScepPoll "apple.scep.poll" Request "SCEP PKIOperation with a CertPoll, after PENDING.";
+    AppleAuthenticate "apple.authenticate" Request "Check-in message Authenticate.";
+    AppleTokenUpdate "apple.token_update" Request "Check-in message TokenUpdate, of the device channel or a user channel.";
+    AppleUserAuthenticate "apple.user_authenticate" Request "Check-in message UserAuthenticate of a macOS network user.";
+    AppleSetBootstrapToken "apple.set_bootstrap_token" Request "Check-in message SetBootstrapToken.";
+    AppleGetBootstrapToken "apple.get_bootstrap_token" Request "Check-in message GetBootstrapToken.";
+    AppleCheckOut "apple.check_out" Request "Check-in message CheckOut.";
+    AppleIdle "apple.idle" Request "First request of the command loop: Status Idle, answered by a command or by nothing.";
+    AppleCommand "apple.command" Request "A command's result sent, answered by the next command or by nothing.";
+    ApplePushRegister "apple.push_register" Played "The device asks the push service for its token.";
+    AdminQueue "admin.queue_command" Admin "One API call that queues a command for one or more devices.";
+    AdminPush "admin.push" Admin "One API call that asks the server to push one or more devices.";
+    AdminBelieves "admin.believes" Admin "One API call that asks what the server believes of devices.";
+    AdminCall "admin.call" Admin "Any other API call of the server's profile.";
+}
+
+impl Operation {
+    /// This operation's row.
+    pub fn info(self) -> &'static OperationInfo {
+        &OPERATIONS[self as usize]
+    }
+    /// Name in scenarios, results and metrics.
+    pub fn name(self) -> &'static str {
+        self.info().name
+    }
+    /// The operation with this name.
+    pub fn named(name: &str) -> Option<Operation> {
+        OPERATIONS.iter().find(|row| row.name == name).map(|row| row.operation)
+    }
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_stands_at_its_operation_and_names_are_unique() {
+        for (n, row) in OPERATIONS.iter().enumerate() {
+            assert_eq!(row.operation as usize, n);
+            assert_eq!(Operation::named(row.name), Some(row.operation));
+            assert!(row.meaning.ends_with('.'), "{}", row.name);
+        }
+    }
+}

@@ -1,1 +1,23 @@
-//! (being built)
+//! The people in the play: devices as pure state machines.
+//!
+//! A machine does no I/O, reads no clock, spawns nothing, prints nothing and holds no private key. It is told what
+//! happened ([`Event`]) and answers with the one thing that it waits for next ([`Action`]). The loop that a shell runs
+//! is this, and [`contract`] states its rules:
+//!
+//! 1. open the lane: [`Machine::open`] makes a live machine of the record, the shared and the own part that sleep in
+//!    the arena;
+//! 2. call [`Machine::on`] with one event, take the action;
+//! 3. do what the action says (send the request, make the key, save, wait), hearing only what it hears;
+//! 4. go to 2 with what came of it, until the action is `Sleep` or `End`;
+//! 5. fold the lane back: [`Machine::fold`], and let the record sleep until its next wake.
+
+pub mod contract;
+mod ctx;
+mod machine;
+
+pub use contract::{
+    Action, Body, Event, Failure, Made, Method, Note, Order, Peer, Reached, Reasons, Request, Response, Sign, Sink,
+    Wake, What, Why, Work,
+};
+pub use ctx::{Character, Clocks, Ctx, Identity, KeyIx, Out, ProfileSource, Retry};
+pub use machine::{Machine, Slept};

@@ -1,0 +1,307 @@
+//! What passes between a machine and whoever runs it.
+//!
+//! 1. A lane waits for exactly one thing at a time: the [`Action`] that it returned says which, until when, and which
+//!    reasons it hears meanwhile. `until` ends `Wait` and `Sleep` with a [`Wake`] for time, everything else with
+//!    `Failed` of kind `timeout`. A machine knows its own timers; what the plan wants comes as an *order* in a note.
+//! 2. `Wait` keeps the session's connections; `Sleep` closes them. A session is what lies between two `Sleep`s. The
+//!    shell never sends a request twice.
+//! 3. Latches are levels. What arrives while it is not heard is latched; an action that hears a latched reason is
+//!    woken at once with all that it hears in one [`Wake`]. An `until` that is not later than now, twice running, is
+//!    the machine's fault, and counted.
+//! 4. The shard owns the modelled delay: `lag` says how long after a heard push the lane wakes. The due time of the
+//!    wake is the first cause, or the end of the last `Sleep` that did not hear it, plus the lag.
+//! 5. Saved before told: what the server will remember of a device is on disk (`Save`, then `Saved`) before the
+//!    request that tells it.
+
+use crate::{Identity, KeyIx};
+use bytes::Bytes;
+use droves_facts::{Blame, Dur, Mono, Operation, Wall};
+use droves_wire::apple::scep;
+use http::HeaderMap;
+use std::ops::BitOr;
+use std::sync::Arc;
+
+/// What a lane wants next, and how long it waits for it.
+#[derive(Debug)]
+pub struct Action {
+    /// The one thing.
+    pub what: What,
+    /// When waiting ends; [`Mono::NEVER`] for never.
+    pub until: Mono,
+    /// What is heard meanwhile.
+    pub hear: Reasons,
+}
+
+/// The one thing that a lane waits for.
+#[derive(Debug)]
+pub enum What {
+    /// An answer to this request. The session begins with the first one.
+    Request(Box<Request>),
+    /// Time, or something heard; connections stay open.
+    Wait,
+    /// Time, or something heard; the session is over.
+    Sleep {
+        /// How long after a push the lane wakes. An order is heard at its cause: it has its own schedule.
+        lag: Dur,
+    },
+    /// Record, kept parts and identity on disk.
+    Save,
+    /// Work with a private key.
+    Make(Box<Work>),
+    /// The lane is over: only an `Enroll` order can wake it. Ending the main lane ends its sisters.
+    End(Why),
+}
+
+/// Why a lane ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Why {
+    /// Erased by command.
+    Wiped,
+    /// The enrollment was removed, by either side.
+    Removed,
+    /// Enrolling failed for good.
+    GaveUp,
+}
+
+/// A set of reasons to wake.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Reasons(u8);
+
+impl Reasons {
+    /// Hears nothing.
+    pub const NONE: Reasons = Reasons(0);
+    /// `until` has come. Never latched.
+    pub const TIME: Reasons = Reasons(1);
+    /// A push.
+    pub const PUSH: Reasons = Reasons(2);
+    /// An order of the plan, or of a sister lane.
+    pub const ORDER: Reasons = Reasons(4);
+
+    /// Whether every reason of `other` is in this set.
+    pub fn has(self, other: Reasons) -> bool {
+        self.0 & other.0 == other.0
+    }
+    /// What is in both sets.
+    pub fn and(self, other: Reasons) -> Reasons {
+        Reasons(self.0 & other.0)
+    }
+    /// What is in this set and not in the other.
+    pub fn without(self, other: Reasons) -> Reasons {
+        Reasons(self.0 & !other.0)
+    }
+    /// Whether nothing is in this set.
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+}
+
+impl BitOr for Reasons {
+    type Output = Reasons;
+    fn bitor(self, other: Reasons) -> Reasons {
+        Reasons(self.0 | other.0)
+    }
+}
+
+/// What happened.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// Time, or what the last action heard.
+    Wake(Wake<'a>),
+    /// The answer to the request.
+    Response(Response<'a>),
+    /// What was to be saved is on disk.
+    Saved,
+    /// The work is done.
+    Made(Made),
+    /// The request or the work came to nothing.
+    Failed(Failure),
+}
+
+/// One wake, with everything that was heard.
+#[derive(Debug)]
+pub struct Wake<'a> {
+    /// All reasons.
+    pub reasons: Reasons,
+    /// When the lane should have woken; lateness counts from it.
+    pub due: Mono,
+    /// The orders, oldest first.
+    pub notes: &'a [Note],
+}
+
+/// A latched message with content.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Note {
+    /// What is wanted.
+    pub order: Order,
+    /// When it was wanted: an order inherits the cause of the event that gave it.
+    pub cause: Mono,
+}
+
+/// What the plan, or a sister lane, wants of a lane.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Order {
+    /// Enroll, as a new enrollment. On a user lane: the device has enrolled, open the user channel.
+    Enroll,
+    /// Ask the server for commands.
+    CheckIn,
+    /// Get a new identity.
+    Renew,
+    /// Leave: the user removes the enrollment.
+    Unenroll,
+    /// To a user lane: the device's channel is gone.
+    MainEnded,
+    /// To a lane: another lane has set things right that this one waits for (a new identity).
+    IdentityRenewed,
+}
+
+/// One request. The shell keeps one connection per origin and identity while the session lasts.
+#[derive(Debug)]
+pub struct Request {
+    /// Under which name it is measured.
+    pub operation: Operation,
+    /// Who answers.
+    pub peer: Peer,
+    /// HTTP method.
+    pub method: Method,
+    /// Absolute URL.
+    pub url: Arc<str>,
+    /// The fixed headers of this kind of message on this platform.
+    pub headers: &'static [(&'static str, &'static str)],
+    /// The body.
+    pub body: Body,
+    /// The identity to present where the server's TLS asks for one.
+    pub identity: Option<Arc<Identity>>,
+    /// Whether, and how, the body is signed (`Mdm-Signature`) just before the write.
+    pub sign: Option<Sign>,
+    /// What is to be done with the answer's body.
+    pub sink: Sink,
+}
+
+/// Who answers a request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Peer {
+    /// The server under test, or a host that its answers name.
+    Server,
+    /// The push service, played in this process: the device registers and gets its token.
+    PushService {
+        /// The generation of the token that the device asks for.
+        generation: u32,
+    },
+}
+
+/// HTTP methods that devices use.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Method {
+    /// GET.
+    Get,
+    /// PUT.
+    Put,
+    /// POST.
+    Post,
+}
+
+/// What is sent.
+#[derive(Clone, Debug)]
+pub enum Body {
+    /// Nothing.
+    Empty,
+    /// These bytes.
+    Bytes(Bytes),
+}
+
+/// A signature over the exact bytes of the body.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Sign {
+    /// The signing time to put in; iOS does, macOS does not.
+    pub time: Option<Wall>,
+}
+
+/// What is to be done with the body of an answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Sink {
+    /// Kept up to this many bytes; more is a failure of kind `body_too_large`.
+    Keep(usize),
+    /// Counted and digested (SHA-256), not kept, up to this many bytes.
+    Digest(u64),
+}
+
+/// An answer.
+#[derive(Debug)]
+pub struct Response<'a> {
+    /// HTTP status.
+    pub status: u16,
+    /// Headers.
+    pub headers: &'a HeaderMap,
+    /// Body as the sink left it.
+    pub body: Bytes,
+}
+
+/// A request or a piece of work that came to nothing.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// Whose fault.
+    pub blame: Blame,
+    /// What, in one word (`timeout`, `connect_refused`, `reset`, `body_too_large`, ..).
+    pub kind: &'static str,
+    /// How far it came.
+    pub reached: Reached,
+    /// What, in a sentence.
+    pub text: Box<str>,
+}
+
+/// How far a failed request came.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Reached {
+    /// No byte of it was written: the server can't know of it.
+    Nothing,
+    /// Some or all of it was written: the server may have acted on it.
+    Sent,
+    /// The head of the answer has come, its body has not come whole.
+    Head,
+}
+
+/// Work with a private key, done by the shell.
+#[derive(Debug)]
+pub enum Work {
+    /// A key for a new identity.
+    Key {
+        /// RSA modulus bits.
+        rsa_bits: u16,
+    },
+    /// A SCEP request built and signed.
+    ScepRequest {
+        /// What is asked for.
+        request: Box<scep::Request>,
+        /// The key to be certified.
+        key: KeyIx,
+        /// The identity that signs a renewal; `None` signs with a temporary certificate over the same key.
+        signer: Option<Arc<Identity>>,
+    },
+    /// A SCEP reply opened.
+    ScepOpen {
+        /// The reply's bytes.
+        reply: Bytes,
+        /// What the request left behind.
+        pending: Box<scep::Pending>,
+        /// The key that was to be certified.
+        key: KeyIx,
+        /// The identity that signed the request, if it was a renewal.
+        signer: Option<Arc<Identity>>,
+    },
+}
+
+/// What came of the work. Work that fails for a reason that lies in what it was given is `Failed`.
+#[derive(Debug)]
+pub enum Made {
+    /// The key.
+    Key(KeyIx),
+    /// The request's body, and what is needed to read its answer.
+    ScepRequest {
+        /// What to send.
+        body: Bytes,
+        /// What to hand back with `ScepOpen`.
+        pending: Box<scep::Pending>,
+    },
+    /// What the SCEP server says.
+    ScepReply(scep::Reply),
+}

@@ -1,0 +1,148 @@
+//! What a machine is handed with an event: clocks, dice, who it is, and the ways out. There is no way to anything else.
+
+use crate::{Note, Order};
+use droves_facts::{
+    Blame, DeviceIx, Dice, Dur, LaneIx, Limits, Mono, Operation, Outcome, Philox, Platform, Purpose, Wall, What,
+};
+use std::sync::Arc;
+
+/// A key of the pool, or of the device's own.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, serde::Serialize, serde::Deserialize)]
+pub struct KeyIx(pub u32);
+
+/// A certificate as the server issued it, and the key that belongs to it.
+#[derive(PartialEq, Eq, Debug)]
+pub struct Identity {
+    /// The key.
+    pub key: KeyIx,
+    /// The certificate, DER.
+    pub certificate: Box<[u8]>,
+}
+
+/// Both clocks.
+#[derive(Clone, Copy, Debug)]
+pub struct Clocks {
+    /// For durations and deadlines.
+    pub now: Mono,
+    /// The true wall time.
+    pub wall: Wall,
+}
+
+/// What a kind of device in the fleet is: one value for each model of each population.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Character {
+    /// Its platform.
+    pub platform: Platform,
+    /// Apple's product name, `iPhone16,1`.
+    pub model: Arc<str>,
+    /// `18.1`.
+    pub os_version: Arc<str>,
+    /// Where its enrollment profile comes from.
+    pub profile: ProfileSource,
+    /// Takes `http://` in profiles, which Apple's devices refuse: for servers on loopback.
+    pub allow_http: bool,
+    /// How it comes back after a failure.
+    pub retry: Retry,
+    /// How long after a push it connects: median and sigma of a log-normal distribution.
+    pub wake: (Dur, f64),
+    /// Factor on how long commands take; 1 is the model's own, 0 does them at once.
+    pub pace: f64,
+    /// Share of the time, in `0..=1`, in which it is locked and refuses with NotNow; and how long one spell lasts.
+    pub locked: (f64, Dur),
+    /// User channels of a Mac.
+    pub users: u8,
+    /// Enrolls again, by itself, this long after a wipe.
+    pub reenrolls_after_wipe: Option<Dur>,
+}
+
+/// Where an enrollment profile comes from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ProfileSource {
+    /// These bytes, which every device was handed.
+    Bytes(Arc<[u8]>),
+    /// Fetched by each device.
+    Url(Arc<str>),
+}
+
+/// How a device comes back after a failure.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Retry {
+    /// 5 s, 15 s, 60 s, 5 min, then 15 min, each ±20 %: our model of Apple's unpublished schedule.
+    AsPlatform,
+    /// Always after 15 s: what makes herds.
+    Flat,
+    /// Doubling from 5 s to 15 min, without jitter.
+    Capped,
+    /// Doubling from 5 s to 15 min, a draw from nothing up to that.
+    Jittered,
+}
+
+/// What a machine put out beside its action.
+#[derive(Debug, Default)]
+pub struct Out {
+    /// What it states.
+    pub facts: Vec<What>,
+    /// Orders to lanes of the same device, by channel number.
+    pub orders: Vec<(u8, Note)>,
+    /// Operations that came to their end.
+    pub ended: Vec<(Operation, Outcome)>,
+    /// The device's identity from now on; `Some(None)` forgets it.
+    pub identity: Option<Option<Arc<Identity>>>,
+}
+
+/// Everything that a machine may look at, and the ways out.
+pub struct Ctx<'a> {
+    /// Both clocks.
+    pub clocks: Clocks,
+    /// The run's dice.
+    pub dice: Dice,
+    /// Bounds.
+    pub limits: &'a Limits,
+    /// Which lane of the fleet this is.
+    pub lane: LaneIx,
+    /// Whose lane.
+    pub device: DeviceIx,
+    /// 0 is the device channel, 1.. are user channels.
+    pub channel: u8,
+    /// What kind of device.
+    pub character: &'a Character,
+    /// The device's identity.
+    pub identity: Option<&'a Arc<Identity>>,
+    /// When the cause of the event was: what an order to a sister lane inherits.
+    pub cause: Mono,
+    /// Secret of the fleet's push tokens.
+    pub tokens: &'a droves_wire::apple::push::Tokens,
+    /// What comes out.
+    pub out: &'a mut Out,
+}
+
+impl Ctx<'_> {
+    /// Dice of the device: its lanes draw the same.
+    pub fn device_dice(&self, purpose: Purpose, ordinal: u64) -> Philox {
+        self.dice.draw(self.device.0, purpose, ordinal)
+    }
+    /// Dice of the lane. (A lane's index is never a device's in the same purpose: purposes are either or.)
+    pub fn lane_dice(&self, purpose: Purpose, ordinal: u64) -> Philox {
+        self.dice.draw(self.lane.0, purpose, ordinal)
+    }
+    /// States a fact about this lane.
+    pub fn fact(&mut self, what: What) {
+        self.out.facts.push(what);
+    }
+    /// States a failure in words.
+    pub fn complain(&mut self, blame: Blame, kind: &'static str, text: impl Into<Box<str>>) {
+        self.out.facts.push(What::Complaint { blame, kind, text: text.into() });
+    }
+    /// Orders something of another lane of this device.
+    pub fn order(&mut self, channel: u8, order: Order) {
+        self.out.orders.push((channel, Note { order, cause: self.cause }));
+    }
+    /// Says that what an arrival asked for is done, or given up.
+    pub fn ended(&mut self, operation: Operation, outcome: Outcome) {
+        self.out.ended.push((operation, outcome));
+    }
+    /// The device has another identity from now on, or none.
+    pub fn adopt(&mut self, identity: Option<Arc<Identity>>) {
+        self.out.identity = Some(identity);
+    }
+}

@@ -1,0 +1,72 @@
+//! A machine and the three tiers of its state.
+
+use crate::{Action, Ctx, Event};
+use droves_facts::Wall;
+use std::fmt::Debug;
+use std::hash::Hash;
+use std::sync::Arc;
+
+/// A device's protocol as a value. One type per family of platforms.
+pub trait Machine: Sized {
+    /// What sleeps in the arena, one for each lane: small, plain, at most [`RECORD_BYTES_MAX`] bytes.
+    type Record: Copy + Default + Debug;
+    /// What the lane *has* and usually has in common with others (profiles, apps, the server's settings): hash-consed,
+    /// so that 100,000 devices with the same 20 profiles share one value.
+    type Shared: Clone + Eq + Hash + Default + Debug;
+
+    /// The live machine of a sleeping lane.
+    fn open(slept: Slept<Self>) -> Self;
+
+    /// Folds the live machine back. `open(fold(m))` behaves as `m` does.
+    fn fold(self) -> Slept<Self>;
+
+    /// Takes one event and says what the lane waits for next.
+    fn on(&mut self, event: Event<'_>, ctx: &mut Ctx<'_>) -> Action;
+
+    /// Whether a push with this magic is meant for the enrollment that the lane has now. A stale one is dropped
+    /// without a connect.
+    fn knows_magic(record: &Self::Record, magic: &str, ctx: &Ctx<'_>) -> bool;
+
+    /// After a restart: what a lane that was saved in this state waits for first.
+    fn resume(record: &Self::Record, ctx: &Ctx<'_>) -> Action;
+
+    /// The record as bytes for the store, with a version of its own.
+    fn record_to_bytes(record: &Self::Record) -> Vec<u8>;
+    /// The record out of the store. The error says what is wrong with the bytes.
+    fn record_from_bytes(bytes: &[u8]) -> Result<Self::Record, String>;
+    /// The shared part as bytes for the store.
+    fn shared_to_bytes(shared: &Self::Shared) -> Vec<u8>;
+    /// The shared part out of the store.
+    fn shared_from_bytes(bytes: &[u8]) -> Result<Self::Shared, String>;
+}
+
+/// The budget of a record (a million of them sleep in an arena).
+pub const RECORD_BYTES_MAX: usize = 96;
+
+/// A lane asleep.
+#[derive(Debug)]
+pub struct Slept<M: Machine> {
+    /// The record.
+    pub record: M::Record,
+    /// What it has in common with others.
+    pub shared: Arc<M::Shared>,
+    /// What is its own beyond the record (an owed result, a request under way), encoded; usually nothing.
+    pub own: Option<Box<[u8]>>,
+}
+
+impl<M: Machine> Clone for Slept<M> {
+    fn clone(&self) -> Self {
+        Slept { record: self.record, shared: Arc::clone(&self.shared), own: self.own.clone() }
+    }
+}
+
+impl<M: Machine> Default for Slept<M> {
+    fn default() -> Self {
+        Slept { record: M::Record::default(), shared: Arc::default(), own: None }
+    }
+}
+
+/// Wall times in records are whole seconds, so that they fit: 0 stands for "none".
+pub(crate) fn wall_secs(wall: Wall) -> u32 {
+    u32::try_from(wall.secs()).unwrap_or(u32::MAX)
+}

@@ -1,2 +1,74 @@
-//! (being built)
-fn main() {}
+//! The upkeep of the house behind one door: `cargo xtask <task>`. CI calls the same tasks (`.ci/run`).
+
+#![expect(clippy::print_stdout, reason = "what a task prints is what it is for")]
+
+mod peers;
+mod test;
+mod tidy;
+
+use anyhow::{Context, Result};
+use cargo_metadata::{Metadata, MetadataCommand};
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// The upkeep of Droves.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Check what compilers do not: arrows between rooms, banned crates, dead files, lengths, clippy.toml, scenarios.
+    Tidy,
+    /// Install the peers, build, run every suite, and say what was left out and why.
+    Test {
+        /// Run only this suite (repeatable): `unit`, `doc`, or the name of a test target such as `servers`.
+        #[arg(long, value_name = "SUITE")]
+        only: Vec<String>,
+    },
+    /// Install the real servers and clients that the tests talk to, and stop there.
+    Peers,
+}
+
+fn main() -> ExitCode {
+    let done = house().and_then(|house| match Cli::parse().task {
+        Task::Tidy => tidy::tidy(&house),
+        Task::Test { only } => test::test(&house, &only),
+        Task::Peers => peers::install_all(&house).map(|installed| installed.print()),
+    });
+    match done {
+        Ok(clean) if clean => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::FAILURE,
+        Err(error) => {
+            println!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The workspace: its root, its packages, its target folder.
+struct House {
+    metadata: Metadata,
+}
+
+impl House {
+    fn root(&self) -> PathBuf {
+        self.metadata.workspace_root.clone().into_std_path_buf()
+    }
+
+    /// Where peers are installed: `DROVES_PEERS`, else `peers` in the target folder (which honours `CARGO_TARGET_DIR`).
+    fn peers_dir(&self) -> PathBuf {
+        std::env::var_os("DROVES_PEERS")
+            .map_or_else(|| self.metadata.target_directory.join("peers").into_std_path_buf(), PathBuf::from)
+    }
+}
+
+fn house() -> Result<House> {
+    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml");
+    let metadata = MetadataCommand::new().manifest_path(manifest).no_deps().exec().context("cargo metadata failed")?;
+    Ok(House { metadata })
+}

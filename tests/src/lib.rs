@@ -1,0 +1,1 @@
+//! End to end: real servers on loopback, one suite, one adapter a server.

@@ -1,0 +1,151 @@
+//! The real servers and clients that the tests talk to, installed by name and version into one folder. What is there
+//! in the right version is left alone; what can't be installed is said with its reason, and the tests that need it are
+//! left out by name.
+
+use crate::House;
+use anyhow::{Context, Result};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// A program of the Go registry, pinned.
+struct Module {
+    name: &'static str,
+    package: &'static str,
+    version: &'static str,
+}
+
+const MODULES: &[Module] = &[
+    Module { name: "nanomdm", package: "github.com/micromdm/nanomdm/cmd/nanomdm", version: "v0.9.0" },
+    Module { name: "scepserver", package: "github.com/micromdm/scep/v2/cmd/scepserver", version: "v2.3.0" },
+    Module { name: "nanohub", package: "github.com/micromdm/nanohub/cmd/nanohub", version: "v0.2.0" },
+];
+
+/// Small programs of ours around a library that is not: every Go module in this folder, named as its own folder is.
+/// Their libraries are pinned by their `go.sum`.
+const PROGRAMS: &str = "tests/peers";
+
+/// Why Go programs are missing on a machine without Go.
+const NO_GO: &str = "no Go: install Go 1.24 or later (https://go.dev/dl, or apt-get install golang)";
+
+/// What became of each peer.
+#[derive(Default)]
+pub(crate) struct Installed {
+    rows: Vec<(String, Outcome)>,
+}
+
+enum Outcome {
+    Present,
+    Installed(Duration),
+    LeftOut(String),
+}
+
+impl Installed {
+    /// Print one line a peer; true if none is missing.
+    pub(crate) fn print(&self) -> bool {
+        for (name, outcome) in &self.rows {
+            match outcome {
+                Outcome::Present => println!("peers: {name} is there"),
+                Outcome::Installed(took) => println!("peers: {name} installed in {:.1} s", took.as_secs_f64()),
+                Outcome::LeftOut(why) => println!("peers: {name} left out, {why}"),
+            }
+        }
+        self.left_out().is_empty()
+    }
+
+    /// The peers that are missing, with the reason.
+    pub(crate) fn left_out(&self) -> Vec<(String, String)> {
+        let left_out = |(name, outcome): &(String, Outcome)| match outcome {
+            Outcome::LeftOut(why) => Some((format!("peer {name}"), why.clone())),
+            _ => None,
+        };
+        self.rows.iter().filter_map(left_out).collect()
+    }
+}
+
+/// Install what is missing. An installation that fails is a peer left out, not an error here.
+pub(crate) fn install_all(house: &House) -> Result<Installed> {
+    let bin = house.peers_dir().join("bin");
+    std::fs::create_dir_all(&bin).with_context(|| bin.display().to_string())?;
+    let go = Command::new("go").arg("version").output().is_ok_and(|output| output.status.success());
+    let mut installed = Installed::default();
+    for module in MODULES {
+        let outcome = if is_stamped(&bin, module) {
+            Outcome::Present
+        } else if go {
+            run_timed(|| install(&bin, module))
+        } else {
+            Outcome::LeftOut(NO_GO.to_owned())
+        };
+        installed.rows.push((format!("{} {}", module.name, module.version), outcome));
+    }
+    for (name, dir) in PROGRAMS {
+        // Go's own cache decides what is to be built again: without a change it takes half a second.
+        let build =
+            || go_command(&house.root().join(dir), &["build", "-trimpath", "-o", &path_text(&bin.join(name)), "."]);
+        let outcome = if go { run_timed(build) } else { Outcome::LeftOut(NO_GO.to_owned()) };
+        installed.rows.push(((*name).to_owned(), outcome));
+    }
+    Ok(installed)
+}
+
+fn run_timed(work: impl FnOnce() -> Result<()>) -> Outcome {
+    let start = Instant::now();
+    match work() {
+        Ok(()) => Outcome::Installed(start.elapsed()),
+        Err(error) => Outcome::LeftOut(format!("{error:#}")),
+    }
+}
+
+/// A stamp beside the program names its version, so that a new pin installs anew.
+fn stamp(bin: &Path, module: &Module) -> PathBuf {
+    bin.join(format!("{}.version", module.name))
+}
+
+fn is_stamped(bin: &Path, module: &Module) -> bool {
+    let stamped = std::fs::read_to_string(stamp(bin, module)).is_ok_and(|version| version == module.version);
+    stamped && bin.join(module.name).is_file()
+}
+
+fn install(bin: &Path, module: &Module) -> Result<()> {
+    go_command(bin, &["install", "-trimpath", &format!("{}@{}", module.package, module.version)])?;
+    std::fs::write(stamp(bin, module), module.version).context("the version stamp")
+}
+
+fn go_command(dir: &Path, arguments: &[&str]) -> Result<()> {
+    let mut go = Command::new("go");
+    // No C compiler is needed, and the result runs on any machine of this kind.
+    go.args(arguments).current_dir(dir).env("CGO_ENABLED", "0");
+    if arguments.first() == Some(&"install") {
+        go.env("GOBIN", dir);
+    }
+    let output = go.output().context("go")?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    let last: Vec<&str> = said.lines().rev().take(3).collect();
+    anyhow::bail!("`go {}` failed: {}", arguments.join(" "), last.into_iter().rev().collect::<Vec<_>>().join(" / "))
+}
+
+fn path_text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn a_new_pin_is_not_taken_for_the_old_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let module = &MODULES[0];
+        assert!(!is_stamped(dir.path(), module));
+        std::fs::write(dir.path().join(module.name), "").unwrap();
+        std::fs::write(stamp(dir.path(), module), module.version).unwrap();
+        assert!(is_stamped(dir.path(), module));
+        std::fs::write(stamp(dir.path(), module), "v0.0.1").unwrap();
+        assert!(!is_stamped(dir.path(), module));
+    }
+}

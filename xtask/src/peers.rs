@@ -79,14 +79,26 @@ pub(crate) fn install_all(house: &House) -> Result<Installed> {
         };
         installed.rows.push((format!("{} {}", module.name, module.version), outcome));
     }
-    for (name, dir) in PROGRAMS {
+    for (name, dir) in programs(&house.root())? {
         // Go's own cache decides what is to be built again: without a change it takes half a second.
-        let build =
-            || go_command(&house.root().join(dir), &["build", "-trimpath", "-o", &path_text(&bin.join(name)), "."]);
+        let build = || go_command(&dir, &["build", "-trimpath", "-o", &path_text(&bin.join(&name)), "."]);
         let outcome = if go { run_timed(build) } else { Outcome::LeftOut(NO_GO.to_owned()) };
-        installed.rows.push(((*name).to_owned(), outcome));
+        installed.rows.push((name, outcome));
     }
     Ok(installed)
+}
+
+fn programs(root: &Path) -> Result<Vec<(String, PathBuf)>> {
+    let mut found = Vec::new();
+    let folder = root.join(PROGRAMS);
+    for entry in std::fs::read_dir(&folder).with_context(|| folder.display().to_string())? {
+        let dir = entry?.path();
+        if let Some(name) = dir.file_name().filter(|_| dir.join("go.mod").is_file()) {
+            found.push((name.to_string_lossy().into_owned(), dir.clone()));
+        }
+    }
+    found.sort();
+    Ok(found)
 }
 
 fn run_timed(work: impl FnOnce() -> Result<()>) -> Outcome {

@@ -38,7 +38,7 @@ fn main() -> ExitCode {
     let done = house().and_then(|house| match Cli::parse().task {
         Task::Tidy => tidy::tidy(&house),
         Task::Test { only } => test::test(&house, &only),
-        Task::Peers => peers::install_all(&house).map(|installed| installed.print()),
+        Task::Peers => peers::install_all(&house).map(|installed| installed.left_out().is_empty()),
     });
     match done {
         Ok(clean) if clean => ExitCode::SUCCESS,

@@ -41,16 +41,13 @@ enum Outcome {
 }
 
 impl Installed {
-    /// Print one line a peer; true if none is missing.
-    pub(crate) fn print(&self) -> bool {
-        for (name, outcome) in &self.rows {
-            match outcome {
-                Outcome::Present => println!("peers: {name} is there"),
-                Outcome::Installed(took) => println!("peers: {name} installed in {:.1} s", took.as_secs_f64()),
-                Outcome::LeftOut(why) => println!("peers: {name} left out, {why}"),
-            }
+    fn add(&mut self, name: String, outcome: Outcome) {
+        match &outcome {
+            Outcome::Present => println!("peers: {name} is there"),
+            Outcome::Installed(took) => println!("peers: {name} installed in {:.1} s", took.as_secs_f64()),
+            Outcome::LeftOut(why) => println!("peers: {name} left out, {why}"),
         }
-        self.left_out().is_empty()
+        self.rows.push((name, outcome));
     }
 
     /// The peers that are missing, with the reason.
@@ -63,7 +60,7 @@ impl Installed {
     }
 }
 
-/// Install what is missing. An installation that fails is a peer left out, not an error here.
+/// Install what is missing, a line as each is done. An installation that fails is a peer left out, not an error here.
 pub(crate) fn install_all(house: &House) -> Result<Installed> {
     let bin = house.peers_dir().join("bin");
     std::fs::create_dir_all(&bin).with_context(|| bin.display().to_string())?;
@@ -77,13 +74,13 @@ pub(crate) fn install_all(house: &House) -> Result<Installed> {
         } else {
             Outcome::LeftOut(NO_GO.to_owned())
         };
-        installed.rows.push((format!("{} {}", module.name, module.version), outcome));
+        installed.add(format!("{} {}", module.name, module.version), outcome);
     }
     for (name, dir) in programs(&house.root())? {
         // Go's own cache decides what is to be built again: without a change it takes half a second.
         let build = || go_command(&dir, &["build", "-trimpath", "-o", &path_text(&bin.join(&name)), "."]);
         let outcome = if go { run_timed(build) } else { Outcome::LeftOut(NO_GO.to_owned()) };
-        installed.rows.push((name, outcome));
+        installed.add(name, outcome);
     }
     Ok(installed)
 }

@@ -31,7 +31,6 @@ pub(crate) fn test(house: &House, only: &[String]) -> Result<bool> {
     });
     let Ok(installed) = installed else { bail!("the installation of the peers panicked") };
     let installed = installed?;
-    installed.print();
     let mut rows = vec![Row { name: "build, peers".to_owned(), passed: built?, took: start.elapsed() }];
 
     if rows.iter().all(|row| row.passed) {

@@ -1,0 +1,45 @@
+//! Where the programs are that this crate starts.
+
+use crate::Error;
+use std::path::{Path, PathBuf};
+
+/// A program that `cargo xtask peers` installs (`DROVES_PEERS`, else `peers` in the target folder), or one on the path
+/// of this machine, as `openssl` is.
+pub fn program(name: &str) -> Result<PathBuf, Error> {
+    let on_path = std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect::<Vec<_>>());
+    let folders = peers_bin().into_iter().chain(on_path.unwrap_or_default());
+    let left_out = || Error::LeftOut(format!("no {name}: install it (`cargo xtask peers` does for Go servers)"));
+    folders.map(|folder| folder.join(name)).find(|path| path.is_file()).ok_or_else(left_out)
+}
+
+fn peers_bin() -> Option<PathBuf> {
+    if let Some(dir) = std::env::var_os("DROVES_PEERS") {
+        return Some(Path::new(&dir).join("bin"));
+    }
+    target_dir().map(|target| target.join("peers/bin"))
+}
+
+/// The target folder, from where this test program stands in it: `<target>/<profile>/deps/<program>`.
+fn target_dir() -> Option<PathBuf> {
+    Some(std::env::current_exe().ok()?.parent()?.parent()?.parent()?.to_path_buf())
+}
+
+/// The folder of a program of PostgreSQL: Debian keeps them out of the path.
+pub(crate) fn postgres_bin() -> Result<PathBuf, Error> {
+    let mut versions: Vec<(u32, PathBuf)> = std::fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| {
+            let entry = entry.ok()?;
+            Some((entry.file_name().to_str()?.parse().ok()?, entry.path().join("bin")))
+        })
+        .filter(|(_, bin)| bin.join("initdb").is_file())
+        .collect();
+    versions.sort();
+    if let Some((_, bin)) = versions.pop() {
+        return Ok(bin);
+    }
+    let initdb =
+        program("initdb").map_err(|_| Error::LeftOut("no PostgreSQL: apt-get install postgresql".to_owned()))?;
+    Ok(initdb.parent().map(Path::to_path_buf).unwrap_or_default())
+}

@@ -88,6 +88,9 @@ pub(crate) fn install_all(house: &House) -> Result<Installed> {
 fn programs(root: &Path) -> Result<Vec<(String, PathBuf)>> {
     let mut found = Vec::new();
     let folder = root.join(PROGRAMS);
+    if !folder.is_dir() {
+        return Ok(found);
+    }
     for entry in std::fs::read_dir(&folder).with_context(|| folder.display().to_string())? {
         let dir = entry?.path();
         if let Some(name) = dir.file_name().filter(|_| dir.join("go.mod").is_file()) {

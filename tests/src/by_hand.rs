@@ -1,8 +1,7 @@
 //! A device made of text and the `openssl` command line. It proves that a stage works before Droves plays on it, and
 //! says what a server answers to messages that are not ours.
 
-use crate::openssl::{Authority, Identity};
-use crate::{Answer, Call, Error};
+use crate::{Answer, Call, Error, Identity};
 
 /// One device with its identity, speaking to one server. Check-in and command messages as Apple's schema has them.
 pub struct HandDevice {
@@ -13,9 +12,9 @@ pub struct HandDevice {
 }
 
 impl HandDevice {
-    /// A device that the authority has certified, for the server at a port of 127.0.0.1, path `/mdm`.
-    pub fn new(authority: &Authority, udid: &str, topic: &str, port: u16) -> Result<HandDevice, Error> {
-        Ok(HandDevice { udid: udid.to_owned(), topic: topic.to_owned(), identity: authority.device(udid)?, port })
+    /// A device with this identity, for the server at a port of 127.0.0.1, path `/mdm`.
+    pub fn new(identity: Identity, udid: &str, topic: &str, port: u16) -> HandDevice {
+        HandDevice { udid: udid.to_owned(), topic: topic.to_owned(), identity, port }
     }
 
     /// `Authenticate`, then `TokenUpdate`; each must be answered by 200.

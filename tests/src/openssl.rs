@@ -37,49 +37,27 @@ impl Authority {
         &self.certificate
     }
 
-    /// Certify a new RSA key for a client, as SCEP would.
-    pub fn device(&self, common_name: &str) -> Result<Identity, Error> {
-        self.certify(common_name, "extendedKeyUsage=clientAuth\nkeyUsage=digitalSignature\n")
-    }
-
-    /// Certify a new RSA key for a server of these names.
-    pub fn server(&self, names: &[&str]) -> Result<Identity, Error> {
-        let listed: Vec<String> =
-            names
-                .iter()
-                .map(|name| {
-                    if name.parse::<std::net::IpAddr>().is_ok() { format!("IP:{name}") } else { format!("DNS:{name}") }
-                })
-                .collect();
-        let extensions = format!("extendedKeyUsage=serverAuth\nsubjectAltName={}\n", listed.join(","));
-        self.certify(names.first().copied().unwrap_or("server"), &extensions)
-    }
-
-    fn certify(&self, common_name: &str, extensions: &str) -> Result<Identity, Error> {
+    /// Certify a new RSA key for a device, as SCEP would.
+    pub fn certify(&self, common_name: &str) -> Result<Identity, Error> {
         let file = |ending: &str| self.dir.join(format!("{common_name}.{ending}"));
-        let (certificate, key, request, extension_file) = (file("pem"), file("key"), file("csr"), file("ext"));
-        std::fs::write(&extension_file, extensions).map_err(Error::at(&extension_file))?;
+        let (certificate, key, request, extensions) = (file("pem"), file("key"), file("csr"), file("ext"));
+        std::fs::write(&extensions, "extendedKeyUsage=clientAuth\nkeyUsage=digitalSignature\n")
+            .map_err(Error::at(&extensions))?;
         let subject = format!("/CN={common_name}");
         openssl(&["req", "-new", "-newkey", "rsa:2048", "-nodes", "-subj", &subject], |command| {
             command.arg("-keyout").arg(&key).arg("-out").arg(&request)
         })?;
         openssl(&["x509", "-req", "-days", "1", "-CAcreateserial"], |command| {
             command.arg("-in").arg(&request).arg("-CA").arg(&self.certificate).arg("-CAkey").arg(&self.key);
-            command.arg("-extfile").arg(&extension_file).arg("-out").arg(&certificate)
+            command.arg("-extfile").arg(&extensions).arg("-out").arg(&certificate)
         })?;
-        Ok(Identity { certificate, key })
+        Ok(Identity::new(certificate, key))
     }
 }
 
 impl Identity {
-    /// The certificate, PEM.
-    pub fn certificate(&self) -> &Path {
-        &self.certificate
-    }
-
-    /// The key, PEM, not encrypted.
-    pub fn key(&self) -> &Path {
-        &self.key
+    pub(crate) fn new(certificate: PathBuf, key: PathBuf) -> Identity {
+        Identity { certificate, key }
     }
 
     /// The value of `Mdm-Signature` for a body: detached CMS SignedData with this identity's certificate, DER, base64.
@@ -99,17 +77,12 @@ impl PushCertificate {
         let topic = format!("com.apple.mgmt.External.{uuid}");
         let (certificate, key) = (dir.join("push.pem"), dir.join("push.key"));
         self_signed(&format!("/C=US/CN=APSP:{uuid}/UID={topic}"), &certificate, &key)?;
-        Ok(PushCertificate { identity: Identity { certificate, key }, topic })
+        Ok(PushCertificate { identity: Identity::new(certificate, key), topic })
     }
 
     /// `Topic` of the enrollment profile.
     pub fn topic(&self) -> &str {
         &self.topic
-    }
-
-    /// The files.
-    pub fn identity(&self) -> &Identity {
-        &self.identity
     }
 
     /// Certificate and key in one PEM text, as the servers' upload wants them.

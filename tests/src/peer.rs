@@ -3,11 +3,11 @@
 use crate::Error;
 use std::path::{Path, PathBuf};
 
-/// A program that `cargo xtask peers` installs (`DROVES_PEERS`, else `peers` in the target folder), or one on the path
-/// of this machine, as `openssl` is.
+/// A program that was built beside this test (`droves`), one that `cargo xtask peers` installs (`DROVES_PEERS`, else
+/// `peers` in the target folder), or one on the path of this machine, as `openssl` is.
 pub fn program(name: &str) -> Result<PathBuf, Error> {
     let on_path = std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect::<Vec<_>>());
-    let folders = peers_bin().into_iter().chain(on_path.unwrap_or_default());
+    let folders = built_dir().into_iter().chain(peers_bin()).chain(on_path.unwrap_or_default());
     let left_out = || Error::LeftOut(format!("no {name}: install it (`cargo xtask peers` does for Go servers)"));
     folders.map(|folder| folder.join(name)).find(|path| path.is_file()).ok_or_else(left_out)
 }
@@ -16,12 +16,12 @@ fn peers_bin() -> Option<PathBuf> {
     if let Some(dir) = std::env::var_os("DROVES_PEERS") {
         return Some(Path::new(&dir).join("bin"));
     }
-    target_dir().map(|target| target.join("peers/bin"))
+    built_dir().and_then(|built| Some(built.parent()?.join("peers/bin")))
 }
 
-/// The target folder, from where this test program stands in it: `<target>/<profile>/deps/<program>`.
-fn target_dir() -> Option<PathBuf> {
-    Some(std::env::current_exe().ok()?.parent()?.parent()?.parent()?.to_path_buf())
+/// `<target>/<profile>`: this test program is in its `deps`.
+fn built_dir() -> Option<PathBuf> {
+    Some(std::env::current_exe().ok()?.parent()?.parent()?.to_path_buf())
 }
 
 /// The folder of a program of PostgreSQL: Debian keeps them out of the path.

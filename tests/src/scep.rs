@@ -1,7 +1,7 @@
 //! scepserver of micromdm/scep: the authority that certifies devices. One static challenge, RSA, path `/scep`.
 
 use crate::process::{Running, answer_of};
-use crate::{Error, http, program};
+use crate::{Error, Identity, http, program};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -44,6 +44,19 @@ impl ScepServer {
     /// What a device must know.
     pub fn challenge(&self) -> &str {
         &self.challenge
+    }
+
+    /// Have a new key certified over SCEP by scepclient, the reference client of the same project.
+    pub fn certify(&self, dir: &Path, common_name: &str) -> Result<Identity, Error> {
+        let dir = dir.join(common_name);
+        std::fs::create_dir_all(&dir).map_err(Error::at(&dir))?;
+        let (certificate, key) = (dir.join("device.pem"), dir.join("device.key"));
+        let mut scepclient = Command::new(program("scepclient")?);
+        scepclient.args(["-server-url", &self.url(), "-challenge", &self.challenge, "-cn", common_name]);
+        // It leaves its request and its temporary certificate where it runs.
+        scepclient.arg("-private-key").arg(&key).arg("-certificate").arg(&certificate).current_dir(&dir);
+        answer_of(&mut scepclient)?;
+        Ok(Identity::new(certificate, key))
     }
 
     /// The authority's certificate, PEM: a server's roots of device identities.

@@ -4,8 +4,8 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use droves_e2e::{
-    API_KEY, Authority, Call, Error, Ground, HandDevice, NanoHub, Nanomdm, NanomdmTables, Postgres, PushCertificate,
-    Recorder, ScepServer, Server, Storage, Surroundings, Witness, bare_command, case, wait_until,
+    API_KEY, Authority, Call, Error, Ground, HandDevice, Identity, NanoHub, Nanomdm, NanomdmTables, Postgres,
+    PushCertificate, Recorder, ScepServer, Server, Storage, Surroundings, Witness, bare_command, case, wait_until,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +23,17 @@ fn scepserver_says_what_it_can() {
             Call { method: "GET", path: "/scep?operation=GetCACaps", headers: &[], body: &[] }.send(scep.port())?;
         assert!(answer.text().contains("POSTPKIOperation"), "{}", answer.text());
         assert!(std::fs::read_to_string(scep.authority()).unwrap().starts_with("-----BEGIN CERTIFICATE-----"));
+        Ok(())
+    });
+}
+
+#[test]
+fn a_device_certified_over_scep_is_known_to_nanomdm() {
+    case("a_device_certified_over_scep_is_known_to_nanomdm", |ground| {
+        let scep = ScepServer::start(ground.path(), "secret")?;
+        let server = Nanomdm::start(ground.path(), &scep.authority(), Storage::InMemory, Surroundings::default())?;
+        let device = enroll(ground, &server, scep.certify(ground.path(), UDID)?, server.port())?;
+        assert!(device.report("Idle", None)?.body.is_empty());
         Ok(())
     });
 }
@@ -56,7 +67,7 @@ fn nanomdm_on_postgres_and_its_webhook_tell_the_same_story() {
             ..Surroundings::default()
         };
         let mut server = Nanomdm::start(ground.path(), authority.certificate(), Storage::Pgsql(tables.dsn()), around)?;
-        let device = enroll(ground, &server, &authority, server.port())?;
+        let device = enroll(ground, &server, authority.certify(UDID)?, server.port())?;
 
         assert!(server.queue(&[UDID], &bare_command("ProfileList", COMMAND))?.is_empty());
         assert!(device.report("Idle", None)?.text().contains(COMMAND));
@@ -94,7 +105,7 @@ fn nanomdm_in_files_and_in_memory_take_a_device() {
         for (name, storage) in [("files", Storage::FileKv), ("memory", Storage::InMemory)] {
             let dir = ground.dir(name)?;
             let server = Nanomdm::start(&dir, authority.certificate(), storage, Surroundings::default())?;
-            let device = enroll(ground, &server, &authority, server.port())?;
+            let device = enroll(ground, &server, authority.certify(UDID)?, server.port())?;
             assert!(device.report("Idle", None)?.body.is_empty());
         }
         Ok(())
@@ -112,7 +123,7 @@ fn nanohub_takes_a_device_and_tells_its_webhook() {
             ..Surroundings::default()
         };
         let server = NanoHub::start(ground.path(), authority.certificate(), around)?;
-        let device = enroll(ground, &server, &authority, server.port())?;
+        let device = enroll(ground, &server, authority.certify(UDID)?, server.port())?;
         assert!(server.queue(&[UDID], &bare_command("ProfileList", COMMAND))?.is_empty());
         assert!(device.report("Idle", None)?.text().contains(COMMAND));
         assert!(device.report("Acknowledged", Some(COMMAND))?.body.is_empty());
@@ -128,7 +139,7 @@ fn no_push_of_a_test_leaves_the_machine() {
         let authority = Authority::new(ground.path())?;
         let server =
             Nanomdm::start(ground.path(), authority.certificate(), Storage::InMemory, Surroundings::default())?;
-        enroll(ground, &server, &authority, server.port())?;
+        enroll(ground, &server, authority.certify(UDID)?, server.port())?;
         let refusals = server.push(&[UDID])?;
         assert!(refusals[UDID].contains("proxyconnect tcp: dial tcp 127.0.0.1:1"), "{refusals:?}");
         Ok(())
@@ -148,10 +159,10 @@ fn the_api_wants_its_key() {
 }
 
 /// Hand the server its push certificate and enroll one device.
-fn enroll(ground: &Ground, server: &dyn Server, authority: &Authority, port: u16) -> Result<HandDevice, Error> {
+fn enroll(ground: &Ground, server: &dyn Server, identity: Identity, port: u16) -> Result<HandDevice, Error> {
     let certificate = PushCertificate::new(ground.path(), TOPIC_UUID)?;
     server.upload_push_certificate(&certificate)?;
-    let device = HandDevice::new(authority, UDID, certificate.topic(), port)?;
+    let device = HandDevice::new(identity, UDID, certificate.topic(), port);
     device.enroll()?;
     Ok(device)
 }

@@ -18,6 +18,7 @@ struct Module {
 const MODULES: &[Module] = &[
     Module { name: "nanomdm", package: "github.com/micromdm/nanomdm/cmd/nanomdm", version: "v0.9.0" },
     Module { name: "scepserver", package: "github.com/micromdm/scep/v2/cmd/scepserver", version: "v2.3.0" },
+    Module { name: "scepclient", package: "github.com/micromdm/scep/v2/cmd/scepclient", version: "v2.3.0" },
     Module { name: "nanohub", package: "github.com/micromdm/nanohub/cmd/nanohub", version: "v0.2.0" },
 ];
 

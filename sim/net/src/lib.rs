@@ -1,1 +1,15 @@
-//! (being built)
+//! The network's ways, once, for both sides: TLS, connect, an HTTP client connection, listeners, the CONNECT front
+//! door, faults as wrappers that stack, the limit of open files, and whom a run may be pointed at.
+//!
+//! Nothing here knows a protocol of MDM. Everything runs on a current-thread tokio runtime; futures need not be
+//! `Send`. Every wait, body, head and count has a bound that is handed in.
+
+pub mod clock;
+pub mod connect;
+pub mod http;
+pub mod listen;
+mod stream;
+pub mod tls;
+mod trouble;
+
+pub use stream::Stream;

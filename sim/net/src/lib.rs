@@ -4,10 +4,14 @@
 //! Nothing here knows a protocol of MDM. Everything runs on a current-thread tokio runtime; futures need not be
 //! `Send`. Every wait, body, head and count has a bound that is handed in.
 
+pub mod authorise;
 pub mod clock;
 pub mod connect;
+pub mod faults;
+pub mod files;
 pub mod http;
 pub mod listen;
+pub mod proxy;
 mod stream;
 pub mod tls;
 mod trouble;

@@ -52,6 +52,10 @@ pub(crate) fn of_io(error: &io::Error) -> Trouble {
         if let Some(h2) = inner.downcast_ref::<h2::Error>() {
             return of_h2(h2);
         }
+        // Not the system's EPIPE but h2's word for an end of the connection under an open stream.
+        if error.kind() == ErrorKind::BrokenPipe {
+            return Trouble::Ended;
+        }
     }
     match error.kind() {
         ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe => Trouble::Reset,

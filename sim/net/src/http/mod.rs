@@ -174,7 +174,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Conn<S> {
         let request = self.request(outgoing)?;
         poll_fn(|cx| match self.way.poll_ready(cx) {
             Poll::Pending => deadline.as_mut().poll(cx).map(|()| Err(SendError::Timeout)),
-            ready => ready.map_err(|error| SendError::of_hyper(error, false)),
+            ready => ready,
         })
         .await?;
         let answer = self.way.answer(request, deadline.as_mut()).await?;

@@ -36,15 +36,34 @@ type H2<S> = Box<http2::Connection<Io<S>, Full<Bytes>, Chores>>;
 pub(super) struct Driver<D> {
     connection: D,
     over: bool,
+    /// What it ended with, until somebody wants to know.
+    error: Option<hyper::Error>,
 }
 
 impl<D: Future<Output = hyper::Result<()>> + Unpin> Driver<D> {
-    /// An error is not told here: whoever waits for an answer is told by hyper, and nobody else cares.
+    fn new(connection: D) -> Self {
+        Driver { connection, over: false, error: None }
+    }
+
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if !self.over {
-            self.over = Pin::new(&mut self.connection).poll(cx).is_ready();
+        if !self.over
+            && let Poll::Ready(ended) = Pin::new(&mut self.connection).poll(cx)
+        {
+            self.over = true;
+            self.error = ended.err();
         }
         if self.over { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// The sender is told of an end with less detail than the connection itself, so what that ended with goes first.
+    fn why(&mut self, told: Option<hyper::Error>) -> SendError {
+        let told = told.map(|error| SendError::of_hyper(error, false));
+        match (told, self.error.take()) {
+            (None | Some(SendError::AlreadyClosed | SendError::Closed), Some(error)) => {
+                SendError::of_hyper(error, false)
+            }
+            (told, _) => told.unwrap_or(SendError::AlreadyClosed),
+        }
     }
 }
 
@@ -60,7 +79,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Way<S> {
                 .initial_connection_window_size(H2_WINDOW_BYTES)
                 .handshake(io)
                 .await?;
-            let driver = Driver { connection: Box::new(connection), over: false };
+            let driver = Driver::new(Box::new(connection));
             return Ok(Way::Http2 { sender, driver, chores });
         }
         let (sender, connection) = http1::Builder::new()
@@ -68,7 +87,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Way<S> {
             .max_buf_size(limits.header_bytes_max.max(H1_BUFFER_BYTES_MIN))
             .handshake(io)
             .await?;
-        Ok(Way::Http1 { sender, driver: Driver { connection: Box::new(connection), over: false } })
+        Ok(Way::Http1 { sender, driver: Driver::new(Box::new(connection)) })
     }
 
     pub(super) fn is_http2(&self) -> bool {
@@ -94,13 +113,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Way<S> {
         }
     }
 
-    /// Ready when a request can be taken.
-    pub(super) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<hyper::Result<()>> {
-        // Not an end by itself: the sender knows it, and says it as an error.
-        let _over: Poll<()> = self.poll(cx);
+    /// Ready when a request can be taken, or never will be.
+    pub(super) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        if self.poll(cx).is_ready() {
+            return Poll::Ready(Err(match self {
+                Way::Http1 { driver, .. } => driver.why(None),
+                Way::Http2 { driver, .. } => driver.why(None),
+            }));
+        }
         match self {
-            Way::Http1 { sender, .. } => sender.poll_ready(cx),
-            Way::Http2 { sender, .. } => sender.poll_ready(cx),
+            Way::Http1 { sender, driver } => sender.poll_ready(cx).map_err(|error| driver.why(Some(error))),
+            Way::Http2 { sender, driver, .. } => sender.poll_ready(cx).map_err(|error| driver.why(Some(error))),
         }
     }
 
@@ -113,7 +136,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Way<S> {
         match self {
             Way::Http1 { sender, driver } => {
                 let answer = sender.send_request(request);
-                head(answer, deadline, |cx| driver.poll(cx)).await
+                let answer = head(answer, deadline, |cx| driver.poll(cx)).await;
+                answer.map_err(|told| told.map_or(SendError::Timeout, |error| driver.why(Some(error))))
             }
             Way::Http2 { sender, driver, chores } => {
                 let answer = sender.send_request(request);
@@ -122,7 +146,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Way<S> {
                     chores.poll(cx);
                     over
                 };
-                head(answer, deadline, drive).await
+                let answer = head(answer, deadline, drive).await;
+                answer.map_err(|told| told.map_or(SendError::Timeout, |error| driver.why(Some(error))))
             }
         }
     }
@@ -136,18 +161,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Drop for Way<S> {
     }
 }
 
+/// An error of `None` is the end of the time.
 async fn head(
     answer: impl Future<Output = hyper::Result<Response<Incoming>>>,
     mut deadline: Pin<&mut Sleep>,
     mut drive: impl FnMut(&mut Context<'_>) -> Poll<()>,
-) -> Result<Response<Incoming>, SendError> {
+) -> Result<Response<Incoming>, Option<hyper::Error>> {
     let mut answer = pin!(answer);
     poll_fn(|cx| {
         // The connection first: it writes what was just handed over, and reads what the answer waits for.
         let _over: Poll<()> = drive(cx);
         match answer.as_mut().poll(cx) {
-            Poll::Ready(answer) => Poll::Ready(answer.map_err(|error| SendError::of_hyper(error, false))),
-            Poll::Pending => deadline.as_mut().poll(cx).map(|()| Err(SendError::Timeout)),
+            Poll::Ready(answer) => Poll::Ready(answer.map_err(Some)),
+            Poll::Pending => deadline.as_mut().poll(cx).map(|()| Err(None)),
         }
     })
     .await

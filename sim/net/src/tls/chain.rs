@@ -128,3 +128,43 @@ fn fingerprint(
 
 /// A fleet meets a handful of servers; each renews its certificate now and then.
 const CHAINS_MAX: usize = 64;
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_ends_with_its_span_and_with_a_clock_set_back() {
+        let check = |since, now, expected| {
+            let at = |secs| UnixTime::since_unix_epoch(std::time::Duration::from_secs(secs));
+            assert_eq!(fresh(at(since), at(now), 300), expected, "{since} {now}");
+        };
+        check(1_000, 1_000, true);
+        check(1_000, 1_299, true);
+        check(1_000, 1_300, false);
+        check(1_000, 999, false);
+    }
+
+    /// The same bytes cut elsewhere are another chain; so are the same certificates in another order.
+    #[test]
+    fn parts_do_not_run_into_each_other() {
+        let name = |text: &'static str| ServerName::try_from(text).unwrap();
+        let der = |bytes: &'static [u8]| CertificateDer::from(bytes);
+        let of = |leaf, rest: &[&'static [u8]], host| {
+            let rest: Vec<_> = rest.iter().map(|&bytes| der(bytes)).collect();
+            fingerprint(&der(leaf), &rest, &name(host))
+        };
+        let first = of(b"ab", &[b"c", b"d"], "a.test");
+        assert_eq!(first, of(b"ab", &[b"c", b"d"], "a.test"));
+        for other in [
+            of(b"a", &[b"bc", b"d"], "a.test"),
+            of(b"ab", &[b"cd"], "a.test"),
+            of(b"ab", &[b"d", b"c"], "a.test"),
+            of(b"abcd", &[], "a.test"),
+            of(b"ab", &[b"c", b"d"], "b.test"),
+        ] {
+            assert_ne!(first, other);
+        }
+    }
+}

@@ -2,4 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod cast;
+mod failures;
+mod listening;
+mod resumption;
 mod round_trips;
+mod wires;

@@ -122,3 +122,48 @@ impl Drain {
         }
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn drained(sink: Sink, pieces: &[Vec<u8>]) -> Result<Body, SendError> {
+        let mut drain = Drain::new(sink, None)?;
+        for piece in pieces {
+            drain.take(Bytes::copy_from_slice(piece))?;
+        }
+        Ok(drain.done())
+    }
+
+    proptest! {
+        /// However a body is cut, it is the same body, and one byte over the limit is too long.
+        #[test]
+        fn pieces_do_not_matter(pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 0..8)) {
+            let whole = pieces.concat();
+            let bytes_max = whole.len();
+            let kept = drained(Sink::Keep { bytes_max }, &pieces).unwrap();
+            prop_assert_eq!(kept.kept(), &whole[..]);
+            let digested = drained(Sink::Digest { bytes_max: bytes_max as u64 }, &pieces).unwrap();
+            let expected = digest::digest(&digest::SHA256, &whole);
+            let Body::Digested { bytes, sha256 } = digested else { panic!("it was to be digested") };
+            prop_assert_eq!(bytes, bytes_max as u64);
+            prop_assert_eq!(&sha256, expected.as_ref());
+            if let Some(less) = bytes_max.checked_sub(1) {
+                let (keep, digest) = (Sink::Keep { bytes_max: less }, Sink::Digest { bytes_max: less as u64 });
+                prop_assert!(drained(keep, &pieces).is_err());
+                prop_assert!(drained(digest, &pieces).is_err());
+            }
+        }
+    }
+
+    #[test]
+    fn an_announced_length_is_judged_before_a_byte_is_read() {
+        let check = |announced, sink, passes| assert_eq!(Drain::new(sink, announced).is_ok(), passes, "{announced:?}");
+        check(Some(10), Sink::Keep { bytes_max: 10 }, true);
+        check(Some(11), Sink::Keep { bytes_max: 10 }, false);
+        check(Some(u64::MAX), Sink::Digest { bytes_max: 10 }, false);
+        check(None, Sink::Keep { bytes_max: 0 }, true);
+    }
+}

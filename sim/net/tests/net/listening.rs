@@ -44,7 +44,7 @@ fn a_body_over_the_limit_is_refused() {
 
 #[test]
 fn a_client_that_dribbles_its_head_is_cut_off() {
-    let settings = Settings { head_wait_max: Dur::ms(100), handshake_wait_max: Dur::ms(100), ..Settings::default() };
+    let settings = Settings { head_wait_max: Dur::ms(400), handshake_wait_max: Dur::ms(400), ..Settings::default() };
     let (serving, address, counters) = server(None, settings);
     run(serving, async {
         // Says nothing at all; says one byte; says half a head.

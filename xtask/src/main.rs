@@ -68,7 +68,10 @@ impl House {
 }
 
 fn house() -> Result<House> {
-    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml");
+    // Cargo says at run time where the package is that it runs. What was compiled in may be another checkout, where two
+    // share one target folder.
+    let package = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    let manifest = PathBuf::from(package).join("../Cargo.toml");
     let metadata = MetadataCommand::new().manifest_path(manifest).no_deps().exec().context("cargo metadata failed")?;
     Ok(House { metadata })
 }

@@ -1,1 +1,6 @@
-//! (being built)
+//! The bytes: every message that a managed device and its server exchange, parsed and built, in both directions.
+//!
+//! Nothing here touches a socket, a clock or dice that it was not handed. Every parser takes its bounds from
+//! [`droves_facts::Limits`] and gives an error for whatever it is fed, never a panic.
+
+pub mod plist;

@@ -3,4 +3,5 @@
 //! Nothing here touches a socket, a clock or dice that it was not handed. Every parser takes its bounds from
 //! [`droves_facts::Limits`] and gives an error for whatever it is fed, never a panic.
 
+pub mod apple;
 pub mod plist;

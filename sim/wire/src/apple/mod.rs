@@ -1,0 +1,3 @@
+//! Apple's MDM: enrollment profile, check-in messages, commands and their results, pushes.
+
+pub mod push;

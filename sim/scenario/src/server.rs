@@ -1,30 +1,42 @@
 //! The server profile: what differs between server products on the administrator's side, as data.
 //!
-//! No server's name stands in Rust. Strings that say so are minijinja templates; they are checked for syntax when the
-//! profile is read, and rendered by the engine. What they know: `vars` (text by name), and in a call `ids` (list of
-//! enrollment ids), `id` (the first of them), `command.plist`, `command.uuid`, `command.request`.
+//! No server's name stands in Rust. Strings that say so are minijinja templates; their syntax and the names that they
+//! use are checked when the profile is read, and the engine renders them. What they know: `vars` (text by name),
+//! `target.url`, and in a call `ids` (enrollment ids), `id` (the first of them), `command.plist`, `command.uuid`,
+//! `command.request`.
 
+use crate::plan::Payload;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
 
 /// How one server product is enrolled with and administered.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ServerProfile {
     /// Its name.
     pub name: String,
-    /// The folder of its file: relative files are looked for there.
-    pub folder: PathBuf,
+    /// Whether such a server runs inside this process when the target has no URL.
+    pub is_embedded: bool,
     /// What it is and how to start one, for people.
     pub about: String,
     /// Environment variables that it needs, each with what it is.
     pub needs: BTreeMap<String, String>,
+    /// What its templates want of the scenario's `target.vars`.
+    pub vars: BTreeMap<String, Var>,
     /// How Apple devices get their enrollment profile.
     pub enroll_apple: AppleEnroll,
     /// The administrator's API; none: only what devices do by themselves can be tested.
     pub admin: Option<Admin>,
     /// What the server reports by webhook.
     pub webhook: Option<Webhook>,
+}
+
+/// A value that templates want.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Var {
+    /// What it is.
+    pub about: String,
+    /// Its value where the scenario gives none.
+    pub default: Option<String>,
 }
 
 /// How Apple devices get their enrollment profile.
@@ -42,9 +54,9 @@ pub enum ProfileSource {
     /// Each device GETs it: a URL, or a path on the target. A template.
     Url(String),
     /// A file, the same for all.
-    File(PathBuf),
+    File(Payload),
     /// A file that is a template: rendered once for the run.
-    Template(PathBuf),
+    Template(Payload),
 }
 
 /// The administrator's API.
@@ -185,4 +197,74 @@ pub enum WebhookEvent {
     Unenrolled,
     /// A command was answered.
     Acknowledged,
+}
+
+impl FailedIds {
+    /// Reads `status[*].command_error`; else what is wrong with it.
+    pub fn parse(path: &str) -> Result<FailedIds, &'static str> {
+        let (before, after) = path.split_once("[*]").ok_or("`[*]` must stand where the ids are")?;
+        let members = |part: &str| -> Result<Vec<String>, &'static str> {
+            let names: Vec<_> = part.split('.').map(str::to_owned).collect();
+            let odd = |name: &String| name.is_empty() || name.contains(['[', ']', '*', ' ']);
+            if names.iter().any(odd) { Err("members are names with `.` between them") } else { Ok(names) }
+        };
+        let to_ids = if before.is_empty() { Vec::new() } else { members(before)? };
+        let to_reason = match after.strip_prefix('.') {
+            Some(after) => members(after)?,
+            None if after.is_empty() => Vec::new(),
+            None => return Err("after `[*]` comes `.` or nothing"),
+        };
+        Ok(FailedIds { to_ids, to_reason })
+    }
+
+    /// The ids that an answer says were refused, each with the reason, as far as it is text.
+    pub fn find(&self, answer: &serde_json::Value) -> Vec<(String, String)> {
+        let descend = |value, path: &[String]| path.iter().try_fold(value, |v: &serde_json::Value, name| v.get(name));
+        let ids = descend(answer, &self.to_ids).and_then(serde_json::Value::as_object);
+        let reason = |value| {
+            descend(value, &self.to_reason).filter(|reason| !reason.is_null()).map(|reason| match reason.as_str() {
+                Some(text) => text.to_owned(),
+                None => reason.to_string(),
+            })
+        };
+        ids.into_iter().flatten().filter_map(|(id, value)| reason(value).map(|why| (id.clone(), why))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    fn check(path: &str, answer: serde_json::Value, wanted: &[(&str, &str)]) {
+        let found = FailedIds::parse(path).unwrap().find(&answer);
+        let wanted: Vec<_> = wanted.iter().map(|(id, why)| ((*id).to_owned(), (*why).to_owned())).collect();
+        assert_eq!(found, wanted, "{path}");
+    }
+
+    /// The first answer is nanomdm 0.9's to an enqueue call for one known and one unknown id, shortened.
+    #[test]
+    fn refused_ids_are_found() {
+        let nanomdm = serde_json::json!({
+            "status": { "A": { "push_result": "5" }, "B": { "command_error": "unknown id" } },
+            "command_uuid": "1"
+        });
+        check("status[*].command_error", nanomdm, &[("B", "unknown id")]);
+        check(
+            "failed[*]",
+            serde_json::json!({ "failed": { "X": "gone", "Y": 7, "Z": null } }),
+            &[("X", "gone"), ("Y", "7")],
+        );
+        check("failed[*]", serde_json::json!({ "failed": [1, 2] }), &[]);
+        check("[*]", serde_json::json!({ "X": "gone" }), &[("X", "gone")]);
+        for bad in ["", "a.b", "a[*]b", "a..b[*]", "a[*].", "a[0][*]"] {
+            assert!(FailedIds::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_secret_is_not_shown() {
+        let auth = Auth::Bearer(Secret("s3cret".into()));
+        assert!(!format!("{auth:?}").contains("s3cret"));
+    }
 }

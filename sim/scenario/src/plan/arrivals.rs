@@ -28,6 +28,7 @@
 
 use super::Selection;
 use droves_facts::{Dice, Dur, LaneIx, PhaseIx, Purpose};
+use std::borrow::Cow;
 
 /// An arrival process.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -112,7 +113,12 @@ impl Schedule {
 
     /// The stream of arrivals in the order of their due times; empty for [`Arrivals::Each`].
     pub fn stream(&self) -> Stream<'_> {
-        Stream { schedule: self, number: 0, clock_s: 0.0, last: Dur::ZERO, end: self.stream_bound() }
+        Stream { end: self.stream_bound(), schedule: Cow::Borrowed(self), number: 0, clock_s: 0.0, last: Dur::ZERO }
+    }
+
+    /// The same stream, which keeps the schedule.
+    pub fn into_stream(self) -> Stream<'static> {
+        Stream { end: self.stream_bound(), schedule: Cow::Owned(self), number: 0, clock_s: 0.0, last: Dur::ZERO }
     }
 
     /// The `k`-th due time of a lane under [`Arrivals::Each`]; none after the last one, for lanes that are not chosen
@@ -236,7 +242,7 @@ impl Schedule {
 /// Arrivals in the order of their due times. See [`Schedule::stream`].
 #[derive(Clone, Debug)]
 pub struct Stream<'a> {
-    schedule: &'a Schedule,
+    schedule: Cow<'a, Schedule>,
     number: u64,
     clock_s: f64,
     last: Dur,

@@ -88,7 +88,9 @@ pub struct Population {
     /// What its devices do beside obeying. They compose; none contradicts another.
     pub behaviours: Vec<Behaviour>,
     /// How long after a push that it heard a device connects.
-    pub wake_delay: Delay,
+    pub wake: Wake,
+    /// How long after a wipe a device enrolls again by itself; none: never.
+    pub reenrolls_after_wipe: Option<Dur>,
     /// How it retries what failed.
     pub retry: Retry,
 }
@@ -160,52 +162,27 @@ pub fn largest_remainder(weights: &[f64], total: u32) -> Vec<u32> {
 /// What a device does beside obeying. A pure function of (device, wall clock), so that its lanes agree.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Behaviour {
-    /// A device is in this state for a share of its time: its time is cut into pieces of one length (with an offset of
-    /// its own), and each piece is drawn ([`Purpose::Behaviour`], the ordinal is the number of the piece).
-    Now {
-        /// Which state.
-        state: Reach,
+    /// Each device is locked for a share of its time, and answers NotNow to what a locked device may not do.
+    Locked {
         /// Share of the time, 0..=1.
         share: f64,
-        /// Length of a piece, above 0.
-        piece: Dur,
+        /// How long it is locked at a stretch, above 0.
+        spell: Dur,
     },
-    /// All devices of the population are in this state every day between two times of day, in UTC. A window with
-    /// `from` after `to` spans midnight.
-    Daily {
-        /// Which state.
-        state: Reach,
-        /// Since midnight, under 24 h.
-        from: Dur,
-        /// Since midnight, under 24 h.
-        to: Dur,
-    },
-    /// Everything that the device does takes this many times as long.
+    /// Commands take this many times as long.
     Slow {
         /// Above 0.
         factor: f64,
     },
-    /// A share of commands (that may be refused so) is answered NotNow though the device is not locked.
-    NotNow {
-        /// 0..=1.
-        share: f64,
-    },
-    /// A share of commands is answered with an error.
-    Errors {
-        /// 0..=1.
-        share: f64,
-    },
 }
 
-/// A state in which a device is less within reach.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Reach {
-    /// It hears pushes and connects, and answers NotNow to what a locked device may not do.
-    Locked,
-    /// It hears nothing, and connects when the state ends, if something was kept for it.
-    Asleep,
-    /// It hears nothing and can't connect.
-    Offline,
+/// How long after a push that it heard a device connects: log-normal.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Wake {
+    /// Half of all is below.
+    pub median: Dur,
+    /// Standard deviation of the logarithm: 0.5 puts p95 at 2.3 times the median, 1.0 at 5.2 times.
+    pub sigma: f64,
 }
 
 /// How long something takes.
@@ -480,12 +457,10 @@ pub struct Fault {
 /// What can go wrong on purpose, and where.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum FaultKind {
-    /// The push service answers with this HTTP status (410, 429, 500, 503, ..).
+    /// The push service answers with this HTTP status, one of 400, 403, 404, 405, 410, 413, 429, 500 and 503.
     PushAnswer(u16),
     /// The push service answers well, and the notification is lost.
     PushLost,
-    /// The notification is delivered late.
-    PushDelayed(Delay),
     /// Bytes take this long, each way halved, from connect on.
     NetworkLatency(Delay),
     /// The connection is reset once it stands.
@@ -577,7 +552,8 @@ mod tests {
             os_versions: Mix::default(),
             models,
             behaviours: Vec::new(),
-            wake_delay: Delay::Fixed(Dur::ZERO),
+            wake: Wake { median: Dur::ZERO, sigma: 0.0 },
+            reenrolls_after_wipe: None,
             retry: Retry::AsPlatform,
         };
         let all: Vec<_> = (500..1_500).map(|d| population.model(Dice::new(7), d)).collect();

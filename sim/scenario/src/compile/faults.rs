@@ -1,0 +1,170 @@
+//! Faults and thresholds.
+
+use super::Checks;
+use super::fleet::sigma;
+use super::phases::{World, names};
+use crate::language::{self, NetworkFault, PushFault};
+use crate::plan::{Delay, Fault, FaultKind, Phase, ServerFault, ThresholdLine};
+use crate::problem::{Problem, nearest};
+use crate::yaml::{At, Named, TextOr};
+use droves_facts::{Dur, PhaseIx, PopulationIx};
+
+/// What APNs can answer (developer.apple.com, "Handling notification responses from APNs").
+const PUSH_ANSWERS: [u16; 9] = [400, 403, 404, 405, 410, 413, 429, 500, 503];
+
+/// What faults are checked against.
+pub(super) struct Stage<'a> {
+    pub(super) world: &'a World<'a>,
+    pub(super) phases: &'a [Phase],
+    pub(super) written: &'a At<Vec<At<language::Phase>>>,
+    /// Whether the server is the embedded one.
+    pub(super) embedded: bool,
+}
+
+/// The faults.
+pub(super) fn faults(written: &[At<language::Fault>], stage: &Stage<'_>, checks: &mut Checks<'_>) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    for fault in written {
+        let what = kind(fault, stage.embedded, checks);
+        let who = fault.who.as_ref().map(|who| populations(who, stage.world, checks));
+        let during = fault.during.as_ref().and_then(|name| phase(name, stage, checks));
+        let length = fault.length.as_ref().and_then(|l| checks.above_zero(&l.map(|l| l.0), "a length such as `30s`"));
+        let after = fault.after.map_or(Dur::ZERO, |after| after.0);
+        let share = fault.share.map_or(1.0, |share| share.0);
+        faults.extend(what.map(|what| Fault { what, share, who, during, after, length }));
+    }
+    faults
+}
+
+fn kind(fault: &At<language::Fault>, embedded: bool, checks: &mut Checks<'_>) -> Option<FaultKind> {
+    match (&fault.push, &fault.network, &fault.server) {
+        (Some(push), None, None) => match &push.value {
+            PushFault::Lost => Some(FaultKind::PushLost),
+            PushFault::Answer(status) if PUSH_ANSWERS.contains(status) => Some(FaultKind::PushAnswer(status.value)),
+            PushFault::Answer(status) => {
+                let title = format!("APNs never answers {}", status.value);
+                let all = PUSH_ANSWERS.map(|s| s.to_string()).join(", ");
+                checks.push(Problem::new(title, status.place).labelled(format!("it answers {all}")));
+                None
+            }
+        },
+        (None, Some(network), None) => Some(match &network.value {
+            NetworkFault::Latency(latency) => FaultKind::NetworkLatency(delay(latency, checks)?),
+            NetworkFault::Reset => FaultKind::NetworkReset,
+            NetworkFault::Refused => FaultKind::NetworkRefused,
+            NetworkFault::Bandwidth(bandwidth) => FaultKind::NetworkBandwidth(bandwidth.0),
+        }),
+        (None, None, Some(server)) => {
+            if !embedded {
+                let problem = Problem::new("only the embedded practice server fails on order", server.place);
+                checks.push(problem.cured("use `target: { server: practice }` without a url, or a `network` fault"));
+            }
+            server_fault(server, checks).map(FaultKind::Server)
+        }
+        (None, None, None) => {
+            checks.absent(
+                fault.place,
+                Problem::new("this fault does nothing", fault.place).cured("say `push`, `network` or `server`"),
+            );
+            None
+        }
+        _ => {
+            let problem = Problem::new("this fault is of more than one kind", fault.place);
+            checks.push(problem.cured("write one fault for each"));
+            None
+        }
+    }
+}
+
+fn server_fault(server: &language::ServerFault, checks: &mut Checks<'_>) -> Option<ServerFault> {
+    Some(match server {
+        language::ServerFault::Answer(status) if (400..=599).contains(&status.value) => {
+            ServerFault::Answer(status.value)
+        }
+        language::ServerFault::Answer(status) => {
+            checks.push(Problem::new(format!("{} is no error", status.value), status.place).labelled("400 to 599"));
+            return None;
+        }
+        language::ServerFault::Slow(slow) => ServerFault::Slow(delay(slow, checks)?),
+        language::ServerFault::HangUp => ServerFault::HangUp,
+        language::ServerFault::LoseCommand => ServerFault::LoseCommand,
+        language::ServerFault::RepeatCommand => ServerFault::RepeatCommand,
+        language::ServerFault::MisdeliverCommand => ServerFault::MisdeliverCommand,
+        language::ServerFault::ForgetPush => ServerFault::ForgetPush,
+    })
+}
+
+fn delay(written: &language::Delay, checks: &mut Checks<'_>) -> Option<Delay> {
+    match written {
+        language::Delay::Fixed(length) => Some(Delay::Fixed(length.0)),
+        language::Delay::Uniform(uniform) if uniform.to.0 < uniform.from.0 => {
+            checks.push(Problem::new("`to` is less than `from`", uniform.to.place));
+            None
+        }
+        language::Delay::Uniform(uniform) => Some(Delay::Uniform { from: uniform.from.0, to: uniform.to.0 }),
+        language::Delay::Lognormal(law) => {
+            Some(Delay::Lognormal { median: law.median.0, sigma: sigma(&law.sigma, checks) })
+        }
+    }
+}
+
+fn populations(who: &At<language::OneOrMore>, world: &World<'_>, checks: &mut Checks<'_>) -> Vec<PopulationIx> {
+    match &who.value {
+        TextOr::Text(all) if all == "all" => (0..world.roster.populations() as u32).map(PopulationIx).collect(),
+        TextOr::Text(name) => world.population(name, who.place, checks).into_iter().collect(),
+        TextOr::Other(names) => {
+            names.iter().filter_map(|name| world.population(&name.value, name.place, checks)).collect()
+        }
+    }
+}
+
+fn phase(name: &At<String>, stage: &Stage<'_>, checks: &mut Checks<'_>) -> Option<PhaseIx> {
+    if let Some(phase) = stage.phases.iter().find(|phase| phase.name == name.value) {
+        return Some(phase.ix);
+    }
+    let names = names(stage.written);
+    if names.contains(&name.value.as_str()) {
+        // It is there, and has problems of its own.
+        return None;
+    }
+    let label = match nearest(&name.value, names.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("there are: {}", names.join(", ")),
+    };
+    checks.absent(
+        stage.written.place,
+        Problem::new(format!("no phase is called `{}`", name.value), name.place).labelled(label),
+    );
+    None
+}
+
+/// The thresholds, still as text: what they mean is for `measure` to say.
+pub(super) fn thresholds(written: &Named<Vec<At<language::Threshold>>>, checks: &mut Checks<'_>) -> Vec<ThresholdLine> {
+    let mut lines = Vec::new();
+    for (metric, expressions) in &written.0 {
+        let line = |expression: &str, place| ThresholdLine {
+            metric: metric.value.clone(),
+            expression: expression.to_owned(),
+            abort_on_fail: false,
+            lasting: None,
+            metric_place: metric.place,
+            place,
+        };
+        for expression in expressions {
+            match &expression.value {
+                TextOr::Text(text) => lines.push(line(text, expression.place)),
+                TextOr::Other(named) => {
+                    for (text, options) in &named.0 {
+                        let lasting = options.lasting.map(|length| length.0);
+                        let options_of = line(&text.value, text.place);
+                        lines.push(ThresholdLine { abort_on_fail: options.abort_on_fail, lasting, ..options_of });
+                    }
+                }
+            }
+        }
+    }
+    for empty in lines.iter().filter(|line| line.expression.trim().is_empty()) {
+        checks.push(Problem::new("a threshold that says nothing", empty.place).cured("write `p(99)<500ms`"));
+    }
+    lines
+}

@@ -1,0 +1,193 @@
+//! Populations: counts, user channels, mixes, behaviours.
+
+use super::Checks;
+use crate::language::{self, Fleet};
+use crate::plan::{Behaviour, Mix, Population, Retry, Wake, largest_remainder};
+use crate::problem::Problem;
+use crate::units::grouped;
+use crate::yaml::{At, Named};
+use droves_facts::{Dur, Platform, PopulationIx};
+
+/// Lanes in one fleet: an index has 32 bits, and the forecast's memory ends before that.
+const LANES_MAX: u64 = 20_000_000;
+/// User channels of one Mac.
+const USERS_MAX: u32 = 16;
+/// Values of a mix.
+const MIX_MAX: usize = 64;
+
+/// The populations, in order. What is wrong is told, and replaced by something that later checks can live with.
+pub(super) fn populations(fleet: &Fleet, checks: &mut Checks<'_>) -> Vec<Population> {
+    let counts = counts(fleet, checks);
+    let mut populations = Vec::new();
+    let (mut device, mut lane) = (0_u64, 0_u64);
+    for (row, ((name, population), count)) in fleet.populations.0.iter().zip(counts).enumerate() {
+        if name.value == "all" {
+            checks
+                .push(Problem::new("a population can't be called `all`", name.place).labelled("`all` is all of them"));
+        }
+        let users = users(population, checks);
+        let (devices_end, lanes_end) =
+            (device + u64::from(count), lane + u64::from(count) * u64::from(users.saturating_add(1)));
+        if lanes_end > LANES_MAX {
+            let at = population.count.as_ref().map_or(name.place, |c| c.place);
+            let title = format!("the fleet has more than {} lanes", grouped(LANES_MAX));
+            checks.push(Problem::new(title, at).labelled(format!("with these it would be {}", grouped(lanes_end))));
+            break;
+        }
+        let (models, os) = defaults(population.platform.value);
+        populations.push(Population {
+            ix: PopulationIx(row as u32),
+            name: name.value.clone(),
+            platform: population.platform.value,
+            devices: device as u32..devices_end as u32,
+            users,
+            lanes: lane as u32..lanes_end as u32,
+            models: mix(&population.models, models, count, checks),
+            os_versions: mix(&population.os, os, count, checks),
+            behaviours: population.behaviour.iter().filter_map(|b| behaviour(b, checks)).collect(),
+            wake: wake(population.wake.as_ref(), checks),
+            reenrolls_after_wipe: population.reenroll.map(|length| length.0),
+            retry: match population.retry {
+                language::Retry::AsPlatform => Retry::AsPlatform,
+                language::Retry::Flat => Retry::Flat,
+                language::Retry::Capped => Retry::Capped,
+                language::Retry::Jittered => Retry::Jittered,
+            },
+        });
+        (device, lane) = (devices_end, lanes_end);
+    }
+    if fleet.populations.0.is_empty() {
+        let problem = Problem::new("the fleet has no population", fleet.populations.place);
+        checks.absent(
+            fleet.populations.place,
+            problem.cured("name one, such as `phones: { platform: ios, count: 100 }`"),
+        );
+    }
+    populations
+}
+
+/// Devices of each population: its count, or its part by weight of what `fleet.count` leaves.
+fn counts(fleet: &Fleet, checks: &mut Checks<'_>) -> Vec<u32> {
+    let mut left = fleet.count.as_ref().map_or(0, |total| u64::from(total.value));
+    let mut weights = Vec::new();
+    for (name, population) in &fleet.populations.0 {
+        match (&population.count, &population.weight) {
+            (Some(count), None) => {
+                checks.above_zero(count, "a population has 1 device or more; leave it out otherwise");
+                left = left.saturating_sub(u64::from(count.value));
+            }
+            (None, Some(weight)) => {
+                checks.above_zero(weight, "a weight is a number above 0");
+                weights.push(weight.value.max(0.0));
+                if fleet.count.is_none() {
+                    checks.push(
+                        Problem::new(format!("`{}` has a weight of nothing", name.value), weight.place)
+                            .labelled("weights share out `fleet.count`, which is not there")
+                            .cured("add `count` to `fleet`, or write `count` here"),
+                    );
+                }
+            }
+            (Some(_), Some(weight)) => {
+                let problem = Problem::new(format!("`{}` has a count and a weight", name.value), weight.place);
+                checks.push(problem.cured("keep one of them"));
+            }
+            (None, None) => {
+                let problem = Problem::new(format!("`{}` needs `count` or `weight`", name.value), name.place);
+                checks.absent(population.place, problem);
+            }
+        }
+    }
+    if let Some(total) = fleet.count.as_ref() {
+        if weights.is_empty() {
+            let problem = Problem::new("`fleet.count` has nobody to be shared by", total.place);
+            checks.absent(fleet.populations.place, problem.cured("give populations a `weight`, or leave it out"));
+        } else if left < weights.len() as u64 {
+            let title = format!("`fleet.count` leaves {left} devices for {} weights", weights.len());
+            checks.push(Problem::new(title, total.place).cured("raise it"));
+        }
+    }
+    let mut shared = largest_remainder(&weights, u32::try_from(left).unwrap_or(u32::MAX)).into_iter();
+    let of = |population: &At<language::Population>| match (&population.count, &population.weight) {
+        (Some(count), _) => count.value.max(1),
+        (None, Some(_)) => shared.next().unwrap_or(1).max(1),
+        (None, None) => 1,
+    };
+    fleet.populations.0.iter().map(|(_, population)| population).map(of).collect()
+}
+
+fn users(population: &At<language::Population>, checks: &mut Checks<'_>) -> u32 {
+    let Some(users) = population.users.as_ref().filter(|users| users.value > 0) else { return 0 };
+    if population.platform.value != Platform::Macos {
+        let title = format!("`{}` devices have no user channels", population.platform.value);
+        checks.push(Problem::new(title, users.place).labelled("only `macos` has them").cured("leave `users` out"));
+        return 0;
+    }
+    if users.value > USERS_MAX {
+        let title = format!("{} user channels on one Mac", users.value);
+        checks.push(Problem::new(title, users.place).labelled(format!("at most {USERS_MAX}")));
+        return 0;
+    }
+    users.value
+}
+
+fn mix(given: &Named<At<f64>>, default: &[(&str, f64)], count: u32, checks: &mut Checks<'_>) -> Mix {
+    if given.0.is_empty() {
+        let rows: Vec<_> = default.iter().map(|(value, weight)| ((*value).to_owned(), *weight)).collect();
+        return Mix::by_weight(&rows, count);
+    }
+    for (value, weight) in &given.0 {
+        if !weight.value.is_finite() || weight.value < 0.0 {
+            checks.push(Problem::new(format!("`{}` has a weight below 0", value.value), weight.place));
+        }
+    }
+    if given.0.len() > MIX_MAX {
+        checks.push(Problem::new(format!("a mix of more than {MIX_MAX} values"), given.0[MIX_MAX].0.place));
+    }
+    let rows: Vec<_> = given.0.iter().map(|(value, weight)| (value.value.clone(), weight.value.max(0.0))).collect();
+    Mix::by_weight(&rows, count)
+}
+
+fn behaviour(behaviour: &At<language::Behaviour>, checks: &mut Checks<'_>) -> Option<Behaviour> {
+    match &behaviour.value {
+        language::Behaviour::Locked(locked) => {
+            let spell = locked.spell.as_ref().map_or(Dur::secs(600), |spell| spell.0);
+            if let Some(at) = locked.spell.as_ref().filter(|spell| spell.0 < Dur::secs(1)) {
+                checks.push(Problem::new("a device is not locked for less than a second", at.place).cured("say `10m`"));
+                return None;
+            }
+            Some(Behaviour::Locked { share: locked.share.0, spell })
+        }
+        language::Behaviour::Slow(slow) => {
+            let factor = checks.above_zero(&slow.factor, "1 is the usual pace, 3 is three times as slow")?;
+            Some(Behaviour::Slow { factor })
+        }
+    }
+}
+
+fn wake(wake: Option<&At<language::Lognormal>>, checks: &mut Checks<'_>) -> Wake {
+    let Some(wake) = wake else { return Wake { median: Dur::ms(800), sigma: 0.6 } };
+    Wake { median: wake.median.0, sigma: sigma(&wake.sigma, checks) }
+}
+
+/// The width of a log-normal distribution, within what makes sense.
+pub(super) fn sigma(sigma: &At<f64>, checks: &mut Checks<'_>) -> f64 {
+    if !(0.0..=4.0).contains(&sigma.value) {
+        let problem = Problem::new("a sigma out of range", sigma.place);
+        checks.push(problem.labelled("0 to 4; 1 puts p95 at 5.2 times the median"));
+        return 0.0;
+    }
+    sigma.value
+}
+
+type Weights = &'static [(&'static str, f64)];
+
+/// Models and versions of a population that names none: a few that are common.
+fn defaults(platform: Platform) -> (Weights, Weights) {
+    match platform {
+        Platform::Ios => {
+            (&[("iPhone16,1", 2.0), ("iPhone15,4", 2.0), ("iPhone14,5", 1.0)], &[("26.1", 3.0), ("18.7", 1.0)])
+        }
+        Platform::Ipados => (&[("iPad14,3", 1.0), ("iPad13,18", 1.0)], &[("26.1", 3.0), ("18.7", 1.0)]),
+        Platform::Macos => (&[("Mac15,3", 1.0), ("Mac14,2", 2.0)], &[("26.1", 2.0), ("15.7", 1.0)]),
+    }
+}

@@ -1,0 +1,428 @@
+//! A server profile as it is written: its words as types, its checks, and the way to a [`ServerProfile`].
+
+use crate::files::Files;
+use crate::language::Text;
+use crate::plan::{Payload, Place};
+use crate::problem::{Problem, nearest};
+use crate::server::{
+    Admin, AppleEnroll, Auth, Believes, Call, CommandName, FailedIds, Method, ProfileSource, Secret, ServerProfile,
+    Var, Webhook, WebhookEvent,
+};
+use crate::yaml::{At, Named};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+/// How one server product is enrolled with and administered.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "Droves server profile")]
+pub(crate) struct ServerFile {
+    /// Its name.
+    name: String,
+    /// What it is, how to start one, and what it can't say.
+    about: String,
+    /// Environment variables that it needs, each with what it is.
+    #[serde(default)]
+    pub(crate) needs: BTreeMap<String, String>,
+    /// What its templates want of the scenario's `target.vars`.
+    #[serde(default)]
+    vars: Named<VarFile>,
+    /// Whether such a server runs inside this process when the target has no URL. Default: false.
+    #[serde(default)]
+    embedded: bool,
+    /// How devices get their enrollment profile.
+    enroll: EnrollFile,
+    /// The administrator's API. Default: none.
+    admin: Option<AdminFile>,
+    /// What the server reports by webhook. Default: nothing.
+    webhook: Option<WebhookFile>,
+}
+
+/// A value that templates want.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct VarFile {
+    /// What it is.
+    about: String,
+    /// Its value where the scenario gives none.
+    default: Option<Text>,
+}
+
+/// How devices get their enrollment profile.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct EnrollFile {
+    /// Apple devices.
+    apple: AppleFile,
+}
+
+/// How Apple devices get their enrollment profile.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct AppleFile {
+    /// From where.
+    profile: At<SourceFile>,
+    /// Whether `http:` URLs in it are followed, which real devices refuse. Default: false.
+    #[serde(default)]
+    allow_http: bool,
+}
+
+/// From where an enrollment profile comes.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum SourceFile {
+    /// Each device GETs it: a URL, or a path on the target. A template.
+    Url(At<String>),
+    /// A file, the same for all.
+    File(At<String>),
+    /// A file that is a template, rendered once for the run.
+    Template(At<String>),
+}
+
+/// The administrator's API.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct AdminFile {
+    /// Where it is, if not on the target. A template.
+    url: Option<At<String>>,
+    /// Who calls.
+    auth: AuthFile,
+    /// Its calls.
+    calls: CallsFile,
+    /// What the server can say of what it believes.
+    believes: BelievesFile,
+}
+
+/// How a call proves who calls.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum AuthFile {
+    /// Not at all.
+    None,
+    /// HTTP Basic.
+    Basic(BasicFile),
+    /// `Authorization: Bearer`.
+    Bearer(String),
+    /// A header.
+    Header(HeaderFile),
+}
+
+/// HTTP Basic.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct BasicFile {
+    /// Name.
+    user: String,
+    /// Password.
+    password: String,
+}
+
+/// A header.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct HeaderFile {
+    /// Its name.
+    name: String,
+    /// Its value.
+    value: String,
+}
+
+/// Calls of the API.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct CallsFile {
+    /// Queues a command for devices.
+    queue_command: Option<At<CallFile>>,
+    /// Asks the server to push devices.
+    push: Option<At<CallFile>>,
+}
+
+/// One call. Exactly one of `get`, `put` and `post`.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct CallFile {
+    /// GET this path. A template.
+    get: Option<At<String>>,
+    /// PUT to this path. A template.
+    put: Option<At<String>>,
+    /// POST to this path. A template.
+    post: Option<At<String>>,
+    /// The body. A template.
+    body: Option<At<String>>,
+    /// The body's type.
+    content_type: Option<String>,
+    /// Devices in one call, at most. Default: 1.
+    batch: Option<At<u32>>,
+    /// Calls open at a time, at most. Default: 4.
+    in_flight: Option<At<u32>>,
+    /// What a good answer is. Default: status 200.
+    accepted: Option<AcceptedFile>,
+    /// How the command's name on the wire is known. Default: given.
+    command_name: Option<NameFile>,
+}
+
+/// What a good answer is.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct AcceptedFile {
+    /// HTTP statuses with which the call was taken, at least for some devices.
+    status: Vec<At<u16>>,
+    /// Where the JSON answer names the refused devices, such as `status[*].command_error`.
+    failed_ids: Option<At<String>>,
+}
+
+/// How the command's name on the wire is known.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum NameFile {
+    /// We give it.
+    Given,
+    /// The server returns it, at this member of the JSON answer.
+    Returned(String),
+}
+
+/// What the server can say of what it believes.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum BelievesFile {
+    /// Nothing; why.
+    None(String),
+    /// What a call for one id answers.
+    Call(Box<BelievesCallFile>),
+}
+
+/// What a call for one id answers.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct BelievesCallFile {
+    /// GET this path. A template.
+    get: At<String>,
+    /// Calls open at a time, at most. Default: 4.
+    in_flight: Option<At<u32>>,
+    /// Member of the JSON answer, with `.` between names, that is true for an enrolled device.
+    enrolled: Option<String>,
+    /// Member of the JSON answer, with `.` between names, that counts commands that wait.
+    pending: Option<String>,
+}
+
+/// What the server reports by webhook.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct WebhookFile {
+    /// The path that it POSTs to.
+    path: String,
+    /// Its word for an event, and ours.
+    events: BTreeMap<String, EventWord>,
+}
+
+/// What a webhook can say.
+#[derive(Deserialize, JsonSchema, Clone, Copy)]
+#[serde(rename_all = "snake_case")]
+enum EventWord {
+    /// A device began to enroll.
+    Authenticated,
+    /// A device is enrolled.
+    Enrolled,
+    /// A device left.
+    Unenrolled,
+    /// A command was answered.
+    Acknowledged,
+}
+
+/// Checks a profile and makes it what the engine reads.
+pub(crate) fn profile(file: ServerFile, files: &Files, problems: &mut Vec<Problem>) -> ServerProfile {
+    let vars = file
+        .vars
+        .0
+        .into_iter()
+        .map(|(name, var)| (name.value, Var { about: var.about, default: var.default.map(|text| text.0) }));
+    let mut read = Read { vars: vars.collect(), problems };
+    let enroll_apple = AppleEnroll {
+        profile: read.source(file.enroll.apple.profile.value, files),
+        allow_http: file.enroll.apple.allow_http,
+    };
+    let admin = file.admin.map(|admin| read.admin(admin));
+    let webhook = file.webhook.map(|webhook| Webhook {
+        path: webhook.path,
+        events: webhook.events.into_iter().map(|(theirs, ours)| (theirs, event(ours))).collect(),
+    });
+    let Read { vars, .. } = read;
+    ServerProfile {
+        name: file.name,
+        is_embedded: file.embedded,
+        about: file.about,
+        needs: file.needs,
+        vars,
+        enroll_apple,
+        admin,
+        webhook,
+    }
+}
+
+fn event(word: EventWord) -> WebhookEvent {
+    match word {
+        EventWord::Authenticated => WebhookEvent::Authenticated,
+        EventWord::Enrolled => WebhookEvent::Enrolled,
+        EventWord::Unenrolled => WebhookEvent::Unenrolled,
+        EventWord::Acknowledged => WebhookEvent::Acknowledged,
+    }
+}
+
+/// Names that templates may use, besides `vars`.
+const ANYWHERE: &[&str] = &["target.url"];
+const IN_A_CALL: &[&str] = &["target.url", "ids", "id", "command.plist", "command.uuid", "command.request"];
+
+struct Read<'a> {
+    vars: BTreeMap<String, Var>,
+    problems: &'a mut Vec<Problem>,
+}
+
+impl Read<'_> {
+    fn source(&mut self, source: SourceFile, files: &Files) -> ProfileSource {
+        let empty = |path: At<String>| Payload { path: path.value.into(), bytes: [].into() };
+        match source {
+            SourceFile::Url(url) => {
+                self.template(&url.value, url.place, ANYWHERE);
+                ProfileSource::Url(url.value)
+            }
+            SourceFile::File(path) => {
+                let file = files.read(&path, "enrollment profile", self.problems);
+                ProfileSource::File(file.unwrap_or_else(|| empty(path)))
+            }
+            SourceFile::Template(path) => {
+                let file = files.read(&path, "template", self.problems);
+                if let Some(file) = &file {
+                    self.template(&String::from_utf8_lossy(&file.bytes), path.place, ANYWHERE);
+                }
+                ProfileSource::Template(file.unwrap_or_else(|| empty(path)))
+            }
+        }
+    }
+
+    fn admin(&mut self, admin: AdminFile) -> Admin {
+        if let Some(url) = &admin.url {
+            self.template(&url.value, url.place, ANYWHERE);
+        }
+        Admin {
+            url: admin.url.map(|url| url.value),
+            auth: match admin.auth {
+                AuthFile::None => Auth::None,
+                AuthFile::Basic(basic) => Auth::Basic { user: basic.user, password: Secret(basic.password) },
+                AuthFile::Bearer(token) => Auth::Bearer(Secret(token)),
+                AuthFile::Header(header) => Auth::Header { name: header.name, value: Secret(header.value) },
+            },
+            queue_command: admin.calls.queue_command.and_then(|call| self.call(call)),
+            push: admin.calls.push.and_then(|call| self.call(call)),
+            believes: match admin.believes {
+                BelievesFile::None(why) => Believes::Nothing(why),
+                BelievesFile::Call(believes) => self.believes(*believes),
+            },
+        }
+    }
+
+    fn believes(&mut self, believes: BelievesCallFile) -> Believes {
+        self.template(&believes.get.value, believes.get.place, IN_A_CALL);
+        let call = Call {
+            method: Method::Get,
+            path: believes.get.value,
+            body: None,
+            content_type: None,
+            batch: 1,
+            in_flight: self.bounded(believes.in_flight.as_ref(), 4, 256),
+            accepted_status: vec![200],
+            failed_ids: None,
+            command_name: CommandName::Given,
+        };
+        Believes::Call { call: Box::new(call), enrolled: believes.enrolled, pending: believes.pending }
+    }
+
+    fn call(&mut self, call: At<CallFile>) -> Option<Call> {
+        let place = call.place;
+        let call = call.value;
+        let given = [(Method::Get, call.get), (Method::Put, call.put), (Method::Post, call.post)];
+        let mut given = given.into_iter().filter_map(|(method, path)| path.map(|path| (method, path)));
+        let (Some((method, path)), None) = (given.next(), given.next()) else {
+            let problem = Problem::new("a call has one verb", place);
+            self.problems.push(problem.cured("say one of `get`, `put` and `post`"));
+            return None;
+        };
+        self.template(&path.value, path.place, IN_A_CALL);
+        if let Some(body) = &call.body {
+            self.template(&body.value, body.place, IN_A_CALL);
+        }
+        let batch = self.bounded(call.batch.as_ref(), 1, 10_000);
+        let in_flight = self.bounded(call.in_flight.as_ref(), 4, 256);
+        let (accepted_status, failed_ids) = self.accepted(call.accepted);
+        Some(Call {
+            method,
+            path: path.value,
+            body: call.body.map(|body| body.value),
+            content_type: call.content_type,
+            batch,
+            in_flight,
+            accepted_status,
+            failed_ids,
+            command_name: match call.command_name {
+                None | Some(NameFile::Given) => CommandName::Given,
+                Some(NameFile::Returned(member)) => CommandName::Returned(member),
+            },
+        })
+    }
+
+    fn accepted(&mut self, accepted: Option<AcceptedFile>) -> (Vec<u16>, Option<FailedIds>) {
+        let Some(accepted) = accepted else { return (vec![200], None) };
+        for status in accepted.status.iter().filter(|status| !(100..=599).contains(&status.value)) {
+            self.problems.push(Problem::new(format!("{} is no HTTP status", status.value), status.place));
+        }
+        let failed_ids = accepted.failed_ids.and_then(|path| match FailedIds::parse(&path.value) {
+            Ok(failed) => Some(failed),
+            Err(why) => {
+                let problem = Problem::new(format!("`{}` leads to no ids", path.value), path.place);
+                self.problems.push(problem.labelled(why).cured("write it as in `status[*].command_error`"));
+                None
+            }
+        });
+        (accepted.status.into_iter().map(|status| status.value).collect(), failed_ids)
+    }
+
+    fn bounded(&mut self, value: Option<&At<u32>>, default: u32, max: u32) -> u32 {
+        let Some(value) = value else { return default };
+        if !(1..=max).contains(&value.value) {
+            self.problems.push(
+                Problem::new(format!("{} is out of range", value.value), value.place).labelled(format!("1 to {max}")),
+            );
+            return default;
+        }
+        value.value
+    }
+
+    /// Checks a template's syntax, and that each name in it is one that will have a value.
+    fn template(&mut self, text: &str, place: Place, names: &[&str]) {
+        let environment = minijinja::Environment::new();
+        let template = match environment.template_from_str(text) {
+            Ok(template) => template,
+            Err(error) => {
+                let line = error.line().map_or(String::new(), |line| format!(", in line {line} of the template"));
+                let label = format!("{}{line}", error.detail().unwrap_or("its syntax is wrong"));
+                self.problems.push(Problem::new("this is not a template", place).labelled(label));
+                return;
+            }
+        };
+        let mut used: Vec<String> = template.undeclared_variables(true).into_iter().collect();
+        used.sort();
+        for name in used {
+            let known: Vec<String> =
+                names.iter().map(|n| (*n).to_owned()).chain(self.vars.keys().map(|v| format!("vars.{v}"))).collect();
+            if known.contains(&name) {
+                continue;
+            }
+            let problem = Problem::new(format!("the template uses `{name}`, which has no value here"), place);
+            let label = match nearest(&name, known.iter().map(String::as_str)) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("it may use: {}", known.join(", ")),
+            };
+            self.problems.push(problem.labelled(label));
+        }
+    }
+}

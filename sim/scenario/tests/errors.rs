@@ -1,0 +1,149 @@
+//! What a bad scenario is told, as people see it: all problems at once, each with its caret.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use droves_scenario::load;
+use std::path::Path;
+
+/// Loads a scenario of this text and gives what is said of it.
+fn said(text: &str) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s.yaml");
+    std::fs::write(&path, text).unwrap();
+    let given = [("unused".to_owned(), "1".to_owned())];
+    let vars = if text.contains("# -e unused=1") { &given[..] } else { &[] };
+    let said = match load(&path, vars, |_| None) {
+        Ok(loaded) => format!("loaded\n{}", loaded.warnings.render(false)),
+        Err(problems) => problems.render(false),
+    };
+    said.replace(&*folder.path().to_string_lossy(), "")
+}
+
+/// The expression would only repeat the test.
+fn check(name: &str, said: &[String]) {
+    insta::with_settings!({ omit_expression => true }, { insta::assert_snapshot!(name, said.join("\n")) });
+}
+
+/// A good scenario, one line of which is replaced.
+fn with(line: &str, by: &str) -> String {
+    assert!(GOOD.contains(line), "{line}");
+    said(&GOOD.replace(line, by))
+}
+
+const GOOD: &str = r#"droves: 1
+vars: { n: 100 }
+target: { server: practice }
+fleet:
+  populations:
+    phones: { platform: ios, count: "${n}" }
+    macs: { platform: macos, count: 50, users: 1 }
+phases:
+  - enroll: { who: all, arrivals: { rate: 50/s } }
+    until: { enrolled: 100%, within: 1m }
+  - check_in: { who: all, arrivals: { each: { every: 10s, jitter: 1s } } }
+    for: 20s
+  - name: ask
+    command: { who: { phones: 20% }, request: SecurityInfo, push: true }
+faults:
+  - push: { answer: 410 }
+    share: 1%
+    during: ask
+thresholds:
+  ledger.lost: [ "count==0" ]
+"#;
+
+#[test]
+fn six_errors_have_six_carets() {
+    let problems = load(Path::new("tests/bad/six.yaml"), &[], |_| None).unwrap_err();
+    let text = problems.render(false);
+    check("six", std::slice::from_ref(&text));
+    assert!(text.matches(" ^").count() >= 6, "{text}");
+}
+
+#[test]
+fn a_good_one_loads() {
+    assert_eq!(said(GOOD), "loaded\n");
+}
+
+#[test]
+fn errors_of_form() {
+    check(
+        "form",
+        &[
+            with("  - check_in:", "  - chek_in:"),
+            with("every: 10s", "every: 10"),
+            with("every: 10s, jitter: 1s", "jitter: 1s"),
+            with("each: { every: 10s, jitter: 1s }", "eech: { every: 10s }"),
+            with("{ each: { every: 10s, jitter: 1s } }", "each"),
+            with("{ each: { every: 10s, jitter: 1s } }", "{ each: { every: 10s }, rate: 5/s }"),
+            with("platform: ios", "platform: windows"),
+            with("count: 50", "count: many"),
+            with("count: 50", "count: -5"),
+            with("count: 50", "count: [ 5 ]"),
+            with("droves: 1\n", ""),
+            with("target: { server: practice }", "target:"),
+            with("phases:", "phazes:"),
+            with("for: 20s", "four: 20s"),
+            with("share: 1%", "share: 1"),
+            with("share: 1%", "share: 120%"),
+            with("during: ask", "during: ask\n    during: ask"),
+            with("{ n: 100 }", "{ n: 100 }\n# -e unused=1"),
+            with("count: 50", "count: ${m}"),
+            said("droves: [ 1"),
+            said(""),
+        ],
+    );
+}
+
+#[test]
+fn errors_across_fields() {
+    check(
+        "fields",
+        &[
+            with("droves: 1", "droves: 2"),
+            with("count: 50", "count: 0"),
+            with("count: 50", "weight: 2"),
+            with("count: 50", "count: 50, weight: 2"),
+            with(", count: 50", ""),
+            with("platform: ios,", "platform: ios, users: 1,"),
+            with("count: 50", "count: 50_000_000"),
+            with("    phones:", "    all:"),
+            with("within: 1m", "within: 2s"),
+            with("rate: 50/s", "rate: 0/s"),
+            with(", within: 1m", ""),
+            with("enrolled: 100%", "accepted: 100%"),
+            with("enrolled: 100%", "enrolled: 100%, done: 50%"),
+            with("enrolled: 100%, ", ""),
+            with("    for: 20s\n", ""),
+            with("jitter: 1s", "jitter: 6s"),
+            with("who: all, arrivals: { rate", "who: phons, arrivals: { rate"),
+            with("{ phones: 20% }", "{ phones: 200 devices }"),
+            with("{ phones: 20% }", "{ phones: 0.1% }"),
+            with("{ phones: 20% }", "{ all: 20%, phones: 20% }"),
+            with("{ phones: 20% }, request", "phones, channel: user, request"),
+            with("  - name: ask\n", "  - name: enroll\n"),
+            with("  - name: ask\n", "  - name: ask\n    wait: 10s\n"),
+            with("SecurityInfo", "InstallProfile"),
+            with("SecurityInfo", "InstallProfile, payload: nowhere.mobileconfig"),
+            with("SecurityInfo", "InstallProfile, payload: s.yaml"),
+            with("SecurityInfo", "SecurityInf"),
+            with("SecurityInfo", "RemoveProfile"),
+            with("answer: 410", "answer: 418"),
+            with("during: ask", "during: asc"),
+            with("push: { answer: 410 }", "push: { answer: 410 }\n    network: reset"),
+            with("practice }", "practise }"),
+            with("practice }", "practice, url: \"https://mdm.example.org\" }"),
+            with("practice }", "practice, url: \"mdm.example.org/x\" }"),
+            with("practice }", "practice, url: \"https://127.0.0.1:1\" }"),
+            with("practice }", "practice, url: \"https://[::1]:1\", vars: { a: 1 } }\n# x"),
+            with("practice }", "nanomdm, url: \"http://127.0.0.1:9000\" }"),
+            with("practice }", "practice, tls: { ca: s.yaml } }"),
+            with("{ rate: 50/s }", "{ spike: { peak: 1s, within: 10s } }"),
+            with(
+                "  - check_in: { who: all, arrivals: { each: { every: 10s, jitter: 1s } } }\n    for: 20s",
+                "  - together: []",
+            ),
+            with("  - enroll: { who: all, arrivals: { rate: 50/s } }\n    until: { enrolled: 100%, within: 1m }\n", ""),
+        ],
+    );
+}

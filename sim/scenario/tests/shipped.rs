@@ -1,0 +1,133 @@
+//! What is shipped loads: every scenario, every server profile; and the schema for editors agrees with the program.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use droves_facts::Dur;
+use droves_scenario::plan::{Action, Condition};
+use droves_scenario::{Loaded, load};
+use std::path::{Path, PathBuf};
+
+fn scenarios() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scenarios")
+}
+
+fn shipped(name: &str, vars: &[(&str, &str)]) -> Loaded {
+    let vars: Vec<_> = vars.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let env = |name: &str| name.ends_with("_KEY").then(|| "k3y".to_owned());
+    load(&scenarios().join(name), &vars, env).unwrap_or_else(|problems| panic!("{name}\n{problems}"))
+}
+
+#[test]
+fn every_scenario_loads_and_opens_with_its_question() {
+    let mut seen = 0;
+    for entry in std::fs::read_dir(scenarios()).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|ending| ending == "yaml") {
+            let loaded = shipped(&path.file_name().unwrap().to_string_lossy(), &[]);
+            assert_eq!(loaded.warnings.render(false), "", "{}", path.display());
+            let comment = loaded.source.text().lines().take_while(|line| line.starts_with('#'));
+            assert!(comment.collect::<String>().contains('?'), "{}", path.display());
+            seen += 1;
+        }
+    }
+    assert!(seen >= 2);
+}
+
+#[test]
+fn the_quickstart_is_what_it_says() {
+    let plan = shipped("quickstart.yaml", &[]).plan;
+    let roster = plan.roster();
+    assert_eq!((roster.devices(), roster.lanes()), (2_000, 2_200));
+    let steps: Vec<Vec<&str>> = plan
+        .steps
+        .iter()
+        .map(|step| step.iter().map(|phase| plan.phases[phase.ix()].name.as_str()).collect())
+        .collect();
+    assert_eq!(steps, [vec!["enroll"], vec!["check in", "wifi profile"], vec!["stolen"]]);
+    let longest: u64 = plan
+        .steps
+        .iter()
+        .map(|step| {
+            step.iter()
+                .map(|p| (plan.phases[p.ix()].after + plan.phases[p.ix()].until.limit().unwrap()).0)
+                .max()
+                .unwrap()
+        })
+        .sum();
+    assert!(Dur(longest) <= Dur::secs(75), "{}", Dur(longest));
+    let enroll = plan.phases[0].schedule().unwrap();
+    assert_eq!(enroll.planned(), 2_000);
+    assert_eq!(plan.phases[0].until.condition, Some(Condition::Enrolled(1.0)));
+    let Action::Command { schedule, command, push: true } = &plan.phases[2].action else { panic!("no command") };
+    assert_eq!((schedule.planned(), command.request.as_str()), (2_000, "InstallProfile"));
+    assert!(command.payload.as_ref().unwrap().bytes.starts_with(b"<?xml"));
+    let stolen = plan.phases[3].schedule().unwrap();
+    assert_eq!((stolen.who.devices(), stolen.planned()), (25, 25));
+    let more = shipped("quickstart.yaml", &[("phones", "10000"), ("per_second", "500/s")]).plan;
+    assert_eq!(more.roster().devices(), 10_600);
+}
+
+#[test]
+fn the_hash_names_what_happens_and_no_secret() {
+    let base = shipped("nanomdm.yaml", &[]);
+    assert_eq!(base.plan.hash.len(), 64);
+    assert_eq!(shipped("nanomdm.yaml", &[]).plan.hash, base.plan.hash);
+    assert_ne!(shipped("nanomdm.yaml", &[("phones", "1401")]).plan.hash, base.plan.hash);
+    let other_key = load(&scenarios().join("nanomdm.yaml"), &[], |_| Some("other".to_owned())).unwrap();
+    assert_eq!(other_key.plan.hash, base.plan.hash);
+    let shown = format!("{:?}{}", base.plan, base.resolved_yaml);
+    assert!(!shown.contains("k3y"));
+    assert!(base.resolved_yaml.contains("url: \"http://127.0.0.1:9000\""), "{}", base.resolved_yaml);
+}
+
+#[test]
+fn the_resolved_scenario_is_the_same_scenario() {
+    let base = shipped("quickstart.yaml", &[("phones", "300")]);
+    let folder = tempfile::tempdir_in(scenarios()).unwrap();
+    let path = folder.path().join("again.yaml");
+    let text = base.resolved_yaml.replace("payloads/", "../payloads/");
+    std::fs::write(&path, text).unwrap();
+    let again = load(&path, &[], |_| None).unwrap();
+    assert_eq!(again.plan.populations, base.plan.populations);
+    assert_eq!(again.plan.steps, base.plan.steps);
+}
+
+#[test]
+fn profiles_that_are_shipped_are_inside_the_program() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s.yaml");
+    let text = "droves: 1\ntarget: { server: nanohub, url: \"http://127.0.0.1:9004\", vars: { topic: t } }\n\
+                fleet: { populations: { a: { platform: ios, count: 1 } } }\nphases: [ { enroll: { who: all } } ]\n";
+    std::fs::write(&path, text).unwrap();
+    let plan = load(&path, &[], |_| Some("k".to_owned())).unwrap().plan;
+    assert_eq!(plan.target.profile.name, "nanohub");
+    assert_eq!(plan.target.vars["mdm_path"], "/mdm");
+    assert!(plan.phases[0].until.limit().is_some());
+}
+
+/// The schema, read by somebody else's validator, takes what is shipped and refuses what is wrong.
+#[test]
+fn the_schema_is_a_schema() {
+    let schema: serde_json::Value = serde_json::from_str(&droves_scenario::schema()).unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let good = serde_json::json!({
+        "droves": 1,
+        "target": { "server": "practice" },
+        "fleet": { "populations": { "phones": { "platform": "ios", "count": 5 } } },
+        "phases": [ { "enroll": { "who": { "phones": "20%" }, "arrivals": { "rate": "5/s" } }, "for": "10s" } ],
+        "thresholds": { "x": [ "p(99)<5s", { "max<60s": { "abort_on_fail": true } } ] }
+    });
+    assert!(validator.is_valid(&good));
+    for (pointer, bad) in [
+        ("/fleet/populations/phones/platform", "windows"),
+        ("/phases/0/for", "10"),
+        ("/phases/0/enroll/who/phones", "20"),
+        ("/phases/0/enroll/arrivals/rate", "5"),
+    ] {
+        let mut wrong = good.clone();
+        *wrong.pointer_mut(pointer).unwrap() = bad.into();
+        assert!(!validator.is_valid(&wrong), "{pointer}");
+    }
+    let server: serde_json::Value = serde_json::from_str(&droves_scenario::server_schema()).unwrap();
+    assert!(jsonschema::validator_for(&server).is_ok());
+}

@@ -21,7 +21,7 @@ pub(crate) struct Scenario {
     /// Version of the language: 1.
     pub(crate) droves: At<u32>,
     /// What the run is called. Default: the file's name.
-    pub(crate) name: Option<String>,
+    pub(crate) name: Option<At<String>>,
     /// Values for `${NAME}` in this file. `-e NAME=value` wins over them.
     #[serde(rename = "vars", default)]
     pub(crate) _vars: BTreeMap<String, Text>,

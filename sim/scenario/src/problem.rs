@@ -223,13 +223,13 @@ impl fmt::Display for Problems {
 
 impl std::error::Error for Problems {}
 
-/// The nearest of some words, if it is near enough to have been meant: at most a third of its letters differ, a pair
-/// swapped counting once (optimal string alignment).
+/// The nearest of some words, if it is near enough to have been meant: at most a third of its letters differ (a pair
+/// swapped counts once: optimal string alignment), beside the case.
 pub(crate) fn nearest<'a>(word: &str, among: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     among
         .into_iter()
         .map(|candidate| (distance(&word.to_lowercase(), &candidate.to_lowercase()), candidate))
-        .filter(|(distance, candidate)| *distance <= (candidate.chars().count().max(3) / 3).max(1))
+        .filter(|(distance, candidate)| *distance <= candidate.chars().count() / 3)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }

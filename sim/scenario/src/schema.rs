@@ -139,7 +139,7 @@ impl<'a> Walk<'a> {
     fn wrong(&mut self, node: &Node, meant: &str, name: &Name) -> Fits {
         let found = match &node.kind {
             _ if node.is_null() => "nothing".to_owned(),
-            Kind::Scalar { text, .. } => format!("`{}`", short(text)),
+            Kind::Scalar { text, shown, .. } => format!("`{}`", short(shown.as_ref().unwrap_or(text))),
             Kind::List(_) => "a list".to_owned(),
             Kind::Map(_) => "keys and values".to_owned(),
         };
@@ -152,8 +152,9 @@ impl<'a> Walk<'a> {
         let Some(unit) = UNITS.iter().find(|u| u.name == unit) else { return true };
         match &node.kind {
             Kind::Scalar { text, .. } if (unit.holds)(text) => true,
-            Kind::Scalar { text, .. } if !node.is_null() => {
-                let title = format!("`{}` is not a {}", short(text), unit.name).replace("a amount", "an amount");
+            Kind::Scalar { text, shown, .. } if !node.is_null() => {
+                let title = format!("`{}` is not a {}", short(shown.as_ref().unwrap_or(text)), unit.name)
+                    .replace("a amount", "an amount");
                 let label = format!("`{}` wants {}", name.text, unit.meant);
                 self.unmended(node, Problem::new(title, node.place).labelled(label))
             }

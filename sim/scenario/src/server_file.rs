@@ -397,32 +397,44 @@ impl Read<'_> {
         value.value
     }
 
-    /// Checks a template's syntax, and that each name in it is one that will have a value.
+    /// Checks a template's syntax, that each name in it is one that will have a value, and that it renders with samples.
     fn template(&mut self, text: &str, place: Place, names: &[&str]) {
-        let environment = minijinja::Environment::new();
+        let mut environment = minijinja::Environment::new();
+        environment.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
+        environment.set_fuel(Some(TEMPLATE_FUEL));
+        let broken = |error: &minijinja::Error| {
+            let line = error.line().filter(|_| text.contains('\n'));
+            let line = line.map_or(String::new(), |line| format!(", in line {line} of the template"));
+            let label = format!("{}{line}", error.detail().map_or_else(|| error.kind().to_string(), str::to_owned));
+            Problem::new("this template can't be rendered", place).labelled(label)
+        };
         let template = match environment.template_from_str(text) {
             Ok(template) => template,
-            Err(error) => {
-                let line = error.line().map_or(String::new(), |line| format!(", in line {line} of the template"));
-                let label = format!("{}{line}", error.detail().unwrap_or("its syntax is wrong"));
-                self.problems.push(Problem::new("this is not a template", place).labelled(label));
-                return;
-            }
+            Err(error) => return self.problems.push(broken(&error)),
         };
-        let mut used: Vec<String> = template.undeclared_variables(true).into_iter().collect();
-        used.sort();
-        for name in used {
-            let known: Vec<String> =
-                names.iter().map(|n| (*n).to_owned()).chain(self.vars.keys().map(|v| format!("vars.{v}"))).collect();
-            if known.contains(&name) {
-                continue;
-            }
+        let of_vars = self.vars.keys().map(|name| format!("vars.{name}"));
+        let known: Vec<String> = names.iter().map(|name| (*name).to_owned()).chain(of_vars).collect();
+        let mut unknown: Vec<String> =
+            template.undeclared_variables(true).into_iter().filter(|name| !known.contains(name)).collect();
+        unknown.sort();
+        for name in &unknown {
             let problem = Problem::new(format!("the template uses `{name}`, which has no value here"), place);
-            let label = match nearest(&name, known.iter().map(String::as_str)) {
+            let label = match nearest(name, known.iter().map(String::as_str)) {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("it may use: {}", known.join(", ")),
             };
             self.problems.push(problem.labelled(label));
         }
+        let vars: BTreeMap<_, _> = self.vars.keys().map(|name| (name, "value")).collect();
+        let sample = serde_json::json!({
+            "vars": vars, "target": { "url": "https://127.0.0.1" }, "ids": [ "A", "B" ], "id": "A",
+            "command": { "plist": "<plist/>", "uuid": "U", "request": "SecurityInfo" },
+        });
+        if let (true, Err(error)) = (unknown.is_empty(), template.render(minijinja::value::Serde(&sample))) {
+            self.problems.push(broken(&error));
+        }
     }
 }
+
+/// Steps of one rendering: a profile with some loops takes hundreds.
+const TEMPLATE_FUEL: u64 = 100_000;

@@ -61,6 +61,30 @@ fn six_errors_have_six_carets() {
 }
 
 #[test]
+fn a_bad_server_profile() {
+    let problems = load(Path::new("tests/bad/odd.yaml"), &[], |_| None).unwrap_err();
+    check("server", &[problems.render(false)]);
+}
+
+#[test]
+fn colours_are_an_option() {
+    let problems = load(Path::new("tests/bad/odd.yaml"), &[], |_| None).unwrap_err();
+    assert!(problems.render(true).contains("\u{1b}[1;31m"));
+    assert!(!problems.to_string().contains('\u{1b}'));
+}
+
+proptest::proptest! {
+    /// Whatever the text: a plan or problems, and no panic.
+    #[test]
+    fn no_text_is_too_odd(at in 0..GOOD.len(), gone in 0_usize..12, put in "[-{}\\[\\]:,\"'&*!|>%$#a0 \n\u{e9}]{0,6}") {
+        let mut text = GOOD.to_owned();
+        let (from, to) = (text.floor_char_boundary(at), text.floor_char_boundary(at + gone));
+        text.replace_range(from..to, &put);
+        assert!(!said(&text).is_empty());
+    }
+}
+
+#[test]
 fn a_good_one_loads() {
     assert_eq!(said(GOOD), "loaded\n");
 }
@@ -89,6 +113,7 @@ fn errors_of_form() {
             with("during: ask", "during: ask\n    during: ask"),
             with("{ n: 100 }", "{ n: 100 }\n# -e unused=1"),
             with("count: 50", "count: ${m}"),
+            with("count: 50", "count: \"${m}\""),
             said("droves: [ 1"),
             said(""),
         ],
@@ -116,6 +141,9 @@ fn errors_across_fields() {
             with("enrolled: 100%, ", ""),
             with("    for: 20s\n", ""),
             with("jitter: 1s", "jitter: 6s"),
+            with("every: 10s, jitter: 1s", "every: 1us"),
+            with("SecurityInfo,", "SecurityInfo, repeat: 100_000_000,"),
+            with("name: ask", "name: \"ask: {}\""),
             with("who: all, arrivals: { rate", "who: phons, arrivals: { rate"),
             with("{ phones: 20% }", "{ phones: 200 devices }"),
             with("{ phones: 20% }", "{ phones: 0.1% }"),

@@ -96,7 +96,7 @@ pub(super) fn of_drive(
     let mut until = Until { length, condition: condition.map(|c| c.0), within: within.map(|w| w.0) };
     schedule.before = until.limit();
     match (&item.until, until.limit()) {
-        (_, Some(limit)) => check_size(drive, limit, checks),
+        (_, Some(_)) => {}
         (Some(written), None) => {
             let problem = Problem::new("this phase can last for ever", written.place);
             let cure = "say how long it may take: `within: 10m`";
@@ -107,11 +107,15 @@ pub(super) fn of_drive(
             let label = "each device has its turn again and again";
             checks.absent(item.place, problem.labelled(label).cured("say how long: `for: 10m`"));
         }
-        (None, None) => {
+        (None, None) if check_size(drive, schedule, checks) => {
             until.condition = Some(Condition::Done(1.0));
             until.within = Some(schedule.last_due().unwrap_or(Dur::ZERO) + PATIENCE);
             schedule.before = until.within;
         }
+        (None, None) => {}
+    }
+    if until.limit().is_none() || !check_size(drive, schedule, checks) {
+        return until;
     }
     if let (Some((condition, _)), Some(limit), true) = (condition, until.limit(), checks.sizes_known) {
         let words = if within.is_some_and(|w| w.0 == limit) { "within" } else { "for" };
@@ -149,18 +153,24 @@ fn condition(until: &At<language::Until>, drive: &Drive<'_>, checks: &mut Checks
     }
 }
 
-/// A phase is about so many arrivals that the machine could not even plan them.
-fn check_size(drive: &Drive<'_>, limit: Dur, checks: &mut Checks<'_>) {
-    let Some(written) = drive.arrivals else { return };
-    let rate = match &written.value {
-        language::Arrivals::Rate(rate) | language::Arrivals::Poisson(rate) => rate,
-        language::Arrivals::Ramp(ramp) => &ramp.to,
-        _ => return,
+/// Whether a machine could plan so many arrivals at all.
+fn check_size(drive: &Drive<'_>, schedule: &Schedule, checks: &mut Checks<'_>) -> bool {
+    let lanes = f64::from(schedule.who.lanes());
+    let seconds = schedule.before.map_or(f64::INFINITY, Dur::as_secs_f64);
+    let by_time = match schedule.arrivals {
+        Arrivals::Rate { per_second } | Arrivals::Poisson { per_second } => per_second * seconds,
+        Arrivals::Ramp { from, to, .. } => from.max(to) * seconds,
+        Arrivals::Each { every, .. } => lanes * seconds / every.as_secs_f64(),
+        Arrivals::AtOnce | Arrivals::Spike { .. } => f64::INFINITY,
     };
-    if rate.0 * limit.as_secs_f64() > ARRIVALS_MAX {
-        let label = format!("over {} that is more than {} arrivals", say_length(limit), grouped(ARRIVALS_MAX as u64));
-        checks.push(Problem::new("more arrivals than a plan can hold", rate.place).labelled(label));
+    let by_turns = schedule.times.map_or(f64::INFINITY, |times| lanes * f64::from(times));
+    if by_time.min(by_turns) <= ARRIVALS_MAX {
+        return true;
     }
+    let place = drive.arrivals.map(|a| a.place).or(drive.repeat.map(|r| r.place)).unwrap_or(drive.place);
+    let label = format!("it would have more than {}", grouped(ARRIVALS_MAX as u64));
+    checks.push(Problem::new("more arrivals than a plan can hold", place).labelled(label));
+    false
 }
 
 /// Whether what the end needs can be due before it.

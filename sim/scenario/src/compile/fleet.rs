@@ -21,6 +21,7 @@ pub(super) fn populations(fleet: &Fleet, checks: &mut Checks<'_>) -> Vec<Populat
     let mut populations = Vec::new();
     let (mut device, mut lane) = (0_u64, 0_u64);
     for (row, ((name, population), count)) in fleet.populations.0.iter().zip(counts).enumerate() {
+        checks.name(name);
         if name.value == "all" {
             checks
                 .push(Problem::new("a population can't be called `all`", name.place).labelled("`all` is all of them"));

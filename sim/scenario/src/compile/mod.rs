@@ -40,6 +40,16 @@ impl Checks<'_> {
         }
     }
 
+    /// A name goes into paths, tags and thresholds.
+    fn name(&mut self, name: &At<String>) {
+        let fits = |c: char| c.is_alphanumeric() || " _-.".contains(c);
+        if name.trim().is_empty() || name.chars().count() > NAME_CHARS_MAX || !name.chars().all(fits) {
+            let problem = Problem::new(format!("`{}` can't be a name", self.source.quote(name.place)), name.place);
+            let label = format!("letters, digits, spaces, `_`, `-` and `.`, {NAME_CHARS_MAX} at most");
+            self.push(problem.labelled(label));
+        }
+    }
+
     /// A count or factor that must be above 0.
     fn above_zero<T: PartialOrd + Default + Copy>(&mut self, value: &At<T>, cure: &str) -> Option<T> {
         if value.value > T::default() {
@@ -51,6 +61,8 @@ impl Checks<'_> {
     }
 }
 
+const NAME_CHARS_MAX: usize = 60;
+
 /// Compiles a scenario. None, or problems among which is an error: there is no plan.
 pub(crate) fn compile(
     scenario: &language::Scenario,
@@ -61,6 +73,9 @@ pub(crate) fn compile(
     if scenario.droves.value != 1 {
         let label = "this program reads version 1";
         checks.push(Problem::new("unknown version of the language", scenario.droves.place).labelled(label));
+    }
+    if let Some(name) = &scenario.name {
+        checks.name(name);
     }
     let before = checks.problems.len();
     let populations = fleet::populations(&scenario.fleet, checks);
@@ -86,7 +101,7 @@ pub(crate) fn compile(
     let keys = keys(scenario.fleet.keys.as_ref(), checks);
     let bounds = bounds(&scenario.bounds, checks);
     Some(Plan {
-        name: scenario.name.clone().unwrap_or_else(|| name.to_owned()),
+        name: scenario.name.as_ref().map_or_else(|| name.to_owned(), |name| name.value.clone()),
         seed: scenario.fleet.seed,
         hash: String::new(),
         populations,

@@ -141,6 +141,9 @@ fn phase(
             return None;
         }
     };
+    if let Some(name) = &item.name {
+        checks.name(name);
+    }
     let name = item.name.as_ref().map_or(action_name, |name| name.value.as_str()).to_owned();
     let name_place = item.name.as_ref().map_or(item.place, |name| name.place);
     if before.iter().any(|phase| phase.name == name) {

@@ -20,7 +20,8 @@ fn near(host: &str) -> bool {
     match host.parse::<IpAddr>() {
         Ok(IpAddr::V4(ip)) => ip.is_loopback() || ip.is_private() || ip.is_link_local(),
         Ok(IpAddr::V6(ip)) => ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local(),
-        Err(_) => host.eq_ignore_ascii_case("localhost") || host.to_ascii_lowercase().ends_with(".localhost"),
+        // A name without a dot is one of this network; where it leads is looked at once more when it is resolved.
+        Err(_) => !host.contains('.') || host.to_ascii_lowercase().ends_with(".localhost"),
     }
 }
 
@@ -168,7 +169,8 @@ mod tests {
 
     #[test]
     fn loopback_and_private_are_near() {
-        for host in ["localhost", "mdm.localhost", "127.8.8.8", "10.0.0.1", "192.168.1.9", "::1", "fd00::1"] {
+        for host in ["localhost", "mdm.localhost", "nanomdm", "127.8.8.8", "10.0.0.1", "192.168.1.9", "::1", "fd00::1"]
+        {
             assert!(near(host), "{host}");
         }
         for host in ["mdm.test", "8.8.8.8", "localhost.example.org", "2001:db8::1", "172.32.0.1"] {

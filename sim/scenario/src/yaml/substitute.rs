@@ -2,8 +2,7 @@
 //! `${NAME:-default}` has a default, `$${` is `${` itself. It happens on the tree, before a value gets its type, so that
 //! `count: ${phones}` is a number and every message still knows its place.
 //!
-//! What came from the environment under a name that tells of a secret is not shown again: the resolved scenario keeps
-//! `${NAME}` there.
+//! What goes by a name that tells of a secret is not shown again: messages and the resolved scenario keep `${NAME}`.
 
 use super::tree::{Kind, Node};
 use crate::plan::Place;
@@ -13,7 +12,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Where values come from.
 pub(crate) struct Lookup<'a> {
-    given: BTreeMap<String, String>,
+    /// Each with whether it is a secret.
+    given: BTreeMap<String, (String, bool)>,
     env: &'a dyn Fn(&str) -> Option<String>,
     /// What to say beside a variable that is missing: its meaning.
     meanings: BTreeMap<String, String>,
@@ -36,11 +36,12 @@ impl<'a> Lookup<'a> {
         if let Kind::Map(entries) = &mut vars.kind {
             for (key, value) in entries {
                 if let Some((_, given)) = overrides.iter().rev().find(|(name, _)| *name == key.text) {
-                    value.kind = Kind::Scalar { text: given.clone(), plain: true, shown: None };
+                    let shown = tells_of_a_secret(&key.text).then(|| format!("${{{}}}", key.text));
+                    value.kind = Kind::Scalar { text: given.clone(), plain: true, shown };
                     self.asked.borrow_mut().insert(key.text.clone());
                 }
-                if let Kind::Scalar { text, .. } = &value.kind {
-                    self.given.insert(key.text.clone(), text.clone());
+                if let Kind::Scalar { text, shown, .. } = &value.kind {
+                    self.given.insert(key.text.clone(), (text.clone(), shown.is_some()));
                 }
             }
         }
@@ -48,7 +49,8 @@ impl<'a> Lookup<'a> {
 
     /// Adds what is given on the command line.
     pub(crate) fn give(&mut self, overrides: &[(String, String)]) {
-        self.given.extend(overrides.iter().cloned());
+        let all = overrides.iter().cloned();
+        self.given.extend(all.map(|(name, value)| (name.clone(), (value, tells_of_a_secret(&name)))));
     }
 
     /// Which of these were never asked for.
@@ -59,11 +61,11 @@ impl<'a> Lookup<'a> {
 
     fn find(&self, name: &str) -> Option<(String, bool)> {
         self.asked.borrow_mut().insert(name.to_owned());
-        if let Some(value) = self.given.get(name) {
-            return Some((value.clone(), false));
+        let is_secret = || tells_of_a_secret(name) || self.meanings.contains_key(name);
+        match self.given.get(name) {
+            Some((value, secret)) => Some((value.clone(), *secret || is_secret())),
+            None => (self.env)(name).map(|value| (value, is_secret())),
         }
-        let telling = ["KEY", "TOKEN", "SECRET", "PASSWORD"].iter().any(|word| name.to_uppercase().contains(word));
-        (self.env)(name).map(|value| (value, telling || self.meanings.contains_key(name)))
     }
 
     fn missing(&self, name: &str, place: Place) -> Problem {
@@ -78,6 +80,10 @@ impl<'a> Lookup<'a> {
         }
         .cured(cure)
     }
+}
+
+fn tells_of_a_secret(name: &str) -> bool {
+    ["KEY", "TOKEN", "SECRET", "PASSWORD"].iter().any(|word| name.to_uppercase().contains(word))
 }
 
 /// Puts variables into every value below. A variable without a value is a problem, and stays as it is.
@@ -170,6 +176,20 @@ mod tests {
         check("\"${m} and ${k}\"", "${m} and ${k}", 2);
         check("\"${m\"", "${m", 1);
         check("é${é}é", "é${é}é", 1);
+    }
+
+    #[test]
+    fn a_secret_stays_one_through_another_name() {
+        let mut problems = Vec::new();
+        let mut node = parse("vars: { k: \"${API_KEY}\" }\na: x${k}\n", &mut problems).unwrap();
+        let env = |name: &str| (name == "API_KEY").then(|| "s3cret".to_owned());
+        let mut lookup = Lookup::new(&env, BTreeMap::new());
+        let Kind::Map(entries) = &mut node.kind else { panic!("no map") };
+        lookup.declare(&mut entries[0].1, &[], &mut problems);
+        substitute(&mut node, &lookup, &mut problems);
+        assert!(matches!(&node.member("a").unwrap().kind, Kind::Scalar { text, .. } if text == "xs3cret"));
+        assert!(!crate::yaml::emit(&node).contains("s3cret"));
+        assert!(problems.is_empty());
     }
 
     #[test]

@@ -69,6 +69,13 @@ impl Writer<'_> {
         self
     }
 
+    /// A pair, if there is a value for it.
+    pub fn maybe(&mut self, key: &str, node: Option<Node<'_>>) {
+        if let Some(node) = node {
+            self.key(key).node(node);
+        }
+    }
+
     /// Text. What XML can't carry (control characters) becomes U+FFFD.
     pub fn string(&mut self, text: &str) {
         self.text("string", text);

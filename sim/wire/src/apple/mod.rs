@@ -11,3 +11,6 @@ pub mod profile;
 pub mod push;
 pub mod request;
 pub mod result;
+
+#[cfg(test)]
+mod schema;

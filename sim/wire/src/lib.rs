@@ -5,3 +5,6 @@
 
 pub mod apple;
 pub mod plist;
+
+#[cfg(test)]
+mod corpus;

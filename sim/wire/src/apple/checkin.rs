@@ -351,6 +351,11 @@ mod tests {
         check(Message::GetBootstrapToken { id, awaiting_configuration: None });
     }
 
+    #[test]
+    fn the_corpus_does_no_harm() {
+        crate::corpus::drive("checkin", target);
+    }
+
     const PHONE: Hardware<'static> = Hardware {
         udid: "00008110-000A1B2C3D4E801E",
         serial_number: "F2LX1234YZ",

@@ -276,6 +276,11 @@ mod tests {
     }
 
     #[test]
+    fn the_corpus_does_no_harm() {
+        crate::corpus::drive("command", target);
+    }
+
+    #[test]
     fn nesting_is_bounded() {
         let deep = format!("<dict><key>Command</key><dict><key>a</key>{}", "<array>".repeat(200_000));
         assert!(matches!(

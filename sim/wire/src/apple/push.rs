@@ -146,6 +146,11 @@ mod tests {
         check(format!("{{\"a\":{}", "[".repeat(4_000)).as_bytes(), PushError::Json);
     }
 
+    #[test]
+    fn the_corpus_does_no_harm() {
+        crate::corpus::drive("push", target);
+    }
+
     /// The first block is AES-128 of the name, checked against the known answer of FIPS 197, appendix C.1.
     #[test]
     fn the_permutation_is_aes() {

@@ -195,6 +195,7 @@ fn message<'a>(out: &mut Vec<u8>, who: &Who<'a>, mut parts: Vec<(&'a str, Part<'
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
 
+    use super::super::body::*;
     use super::super::identity::{EnrollmentId, User};
     use super::*;
 
@@ -237,6 +238,60 @@ mod tests {
             check(who, &Said::Answered { uuid: "c", status: CommandStatus::Error, errors: errors.clone() });
             check(who, &Said::Answered { uuid: "", status: CommandStatus::FormatError, errors: vec![] });
         }
+    }
+
+    /// Built elsewhere with realistic values: names and texts in them decide a good part, so a fifth more or less fits.
+    #[test]
+    fn sizes_of_lists_are_those_of_real_results() {
+        let check = |body: Body<'_>, expected: usize| {
+            let size = written(&Outcome::bare(UUID, CommandStatus::Acknowledged), &body).len();
+            assert!(size.abs_diff(expected) * 5 <= expected, "{size}, expected about {expected}");
+        };
+        let app = AppItem {
+            identifier: "com.example.notes.mobile",
+            name: "Example Notes",
+            version: "12.4.1.2231",
+            short_version: "12.4.1",
+            bundle_size: 84_557_824,
+            external_version_identifier: Some(861_234_567),
+            ios: Some(IosApp { dynamic_size: 1_142_784, ..IosApp::default() }),
+            ..AppItem::default()
+        };
+        check(Body::InstalledApplicationList(&[app; 50]), 39_880);
+        check(Body::InstalledApplicationList(&[AppItem { ios: None, ..app }; 100]), 57_925);
+        let managed = ManagedApp {
+            identifier: app.identifier,
+            status: "Managed",
+            management_flags: 1,
+            is_validated: Some(true),
+            external_version_identifier: Some(861_234_567),
+            ..ManagedApp::default()
+        };
+        check(Body::ManagedApplicationList(&[managed; 15]), 5_715);
+        check(Body::SecurityInfo(&SecurityInfo::Ios(IosSecurity::default())), 872);
+        let recovery = MacSecurity {
+            fde_personal_recovery_key_cms: Some(&[7; 500]),
+            fde_personal_recovery_key_device_key: Some("C02XXXXXJG5H"),
+            ..MacSecurity::default()
+        };
+        check(Body::SecurityInfo(&SecurityInfo::Macos(recovery)), 2_640);
+        let certificate = CertificateItem { common_name: "Example Root CA", is_identity: false, data: &[7; 1_300] };
+        check(Body::CertificateList(&[certificate; 20]), 38_274);
+        let user = UserItem::Macos {
+            user_name: "ada",
+            full_name: "Ada Berg",
+            uid: 501,
+            user_guid: "6E1C8F0A-0F5E-4B1D-9C77-2D1E1A4B9F16",
+            is_logged_in: true,
+            mobile_account: false,
+            has_secure_token: true,
+        };
+        check(Body::Users(&[user; 3]), 1_471);
+    }
+
+    #[test]
+    fn the_corpus_does_no_harm() {
+        crate::corpus::drive("result", target);
     }
 
     #[test]

@@ -181,13 +181,7 @@ fn the_layout_is_that_of_apples_writer() {
 
 #[test]
 fn the_corpus_does_no_harm() {
-    let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/corpus/plist");
-    let mut files = 0;
-    for entry in std::fs::read_dir(corpus).unwrap() {
-        target(&std::fs::read(entry.unwrap().path()).unwrap());
-        files += 1;
-    }
-    assert!(files >= 8, "{files} files in {corpus}");
+    crate::corpus::drive("plist", target);
 }
 
 proptest! {

@@ -170,6 +170,11 @@ fn the_size_is_that_of_a_real_profile() {
     assert!(out.len().abs_diff(2_090) < 700, "{}", out.len());
 }
 
+#[test]
+fn the_corpus_does_no_harm() {
+    crate::corpus::drive("profile", target);
+}
+
 proptest! {
     #[test]
     fn what_is_written_is_read_again(

@@ -73,7 +73,8 @@ pub enum NotACommand {
     NoRequestType,
 }
 
-/// Reads the server's answer; `None` is "nothing to do".
+/// Reads the server's answer; `None` is "nothing to do". Values are not looked at, but for those that are wanted: one
+/// that is not of its type is found by [`Offered::command`].
 pub fn parse<'a>(body: &'a [u8], limits: &Limits) -> Result<Option<Offered<'a>>, FormatError> {
     if body.is_empty() {
         return Ok(None);
@@ -105,14 +106,18 @@ pub fn parse<'a>(body: &'a [u8], limits: &Limits) -> Result<Option<Offered<'a>>,
     }
 }
 
-/// What a fuzzer drives: the quick look and the whole reading agree.
+/// What a fuzzer drives: the quick look finds what the whole reading finds.
 pub fn target(bytes: &[u8]) {
     let limits = Limits::default();
-    let (Ok(Some(offered)), Ok(value)) = (parse(bytes, &limits), plist::read(bytes, &limits)) else { return };
-    assert_eq!(value.get("CommandUUID").and_then(Value::as_str), Some(&*offered.uuid));
+    let parsed = parse(bytes, &limits);
+    let Ok(value) = plist::read(bytes, &limits) else { return };
+    let uuid = value.get("CommandUUID").and_then(Value::as_str).filter(|uuid| !uuid.is_empty());
     let command = value.get("Command").and_then(Value::as_dict);
-    assert_eq!(command.and_then(|command| command.str("RequestType")), Some(&*offered.request_type));
-    assert_eq!(command, offered.command(&limits).ok().as_ref());
+    let whole =
+        uuid.zip(command).and_then(|(uuid, command)| Some((uuid, command.str("RequestType")?, command.clone())));
+    let quick = parsed.as_ref().ok().and_then(Option::as_ref);
+    let quick = quick.and_then(|quick| Some((&*quick.uuid, &*quick.request_type, quick.command(&limits).ok()?)));
+    assert_eq!(whole, quick);
 }
 
 /// What one pass has found. Of a key that comes twice the last counts, as in the whole reading.
@@ -138,11 +143,15 @@ impl<'a> Seen<'a> {
         let mut events = Events::new(body)?;
         // Containers that are open, and the key that waits for its value in the message and in the command.
         let (mut depth, mut key, mut inner) = (0_usize, None, None);
-        let (mut begun, mut root) = (None, false);
+        let (mut begun, mut root, mut plist) = (None, false, false);
         while let Some(event) = events.next()? {
             let in_command = depth == 2 && begun.is_some();
             match event {
-                Event::Begin(Tag::Plist) | Event::End(Tag::Plist) => {}
+                Event::Begin(Tag::Plist) if depth == 0 && !root && !plist => plist = true,
+                Event::End(Tag::Plist) if depth == 0 => plist = false,
+                Event::Begin(Tag::Plist) | Event::End(Tag::Plist) => {
+                    return Err(events.error(Broken::Element("plist".to_owned())).into());
+                }
                 _ if depth == 0 && root => return Err(events.error(Broken::Trailing).into()),
                 Event::Text(Tag::Key, text) => {
                     let waits = if in_command { &mut inner } else { &mut key };
@@ -184,7 +193,7 @@ impl<'a> Seen<'a> {
             }
         }
         match (root, depth) {
-            (true, 0) => Ok(()),
+            (true, 0) if !plist => Ok(()),
             (false, _) => Err(events.error(Broken::Empty).into()),
             _ => Err(events.error(Broken::Truncated).into()),
         }
@@ -305,6 +314,25 @@ mod tests {
         assert!(matches!(parse(&text, &limits).unwrap().unwrap().uuid, Cow::Borrowed(_)));
     }
 
+    const PIECES: &[&str] = &[
+        "<plist>",
+        "</plist>",
+        "<dict>",
+        "</dict>",
+        "<dict/>",
+        "<array>",
+        "</array>",
+        "<key>Command</key>",
+        "<key>CommandUUID</key>",
+        "<key>RequestType</key>",
+        "<key>RequestType</key><string>R</string>",
+        "<string>x</string>",
+        "<string/>",
+        "<true/>",
+        "<integer>x</integer>",
+        " ",
+    ];
+
     proptest! {
         #[test]
         fn any_name_survives(uuid in "\\PC{1,60}", kind in "\\PC{1,20}", text in "\\PC{0,20}") {
@@ -316,6 +344,15 @@ mod tests {
             let command = offered.command(&Limits::default()).unwrap();
             prop_assert_eq!(command.str("Key"), Some(&*text));
             target(&bytes);
+        }
+
+        /// Pieces of commands in any order: the quick look and the whole reading must agree on each.
+        #[test]
+        fn no_run_of_elements_does_harm(pieces in prop::collection::vec(prop::sample::select(PIECES), 0..14)) {
+            target(pieces.concat().as_bytes());
+            let inner = pieces.concat();
+            target(format!("<dict><key>CommandUUID</key><string>c</string><key>Command</key>{inner}</dict>").as_bytes());
+            target(format!("<dict><key>Command</key><dict>{inner}</dict><key>CommandUUID</key><string>c</string></dict>").as_bytes());
         }
 
         #[test]

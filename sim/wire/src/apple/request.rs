@@ -183,19 +183,7 @@ fn keys(w: &mut Writer<'_>, request: &Request<'_>) {
         Request::RemoveProfile { identifier } | Request::RemoveApplication { identifier } => {
             w.key("Identifier").string(identifier);
         }
-        Request::InstallApplication(app) => {
-            if let AppSource::Bundle(identifier) = app.source {
-                w.key("Identifier").string(identifier);
-            }
-            w.key("ManagementFlags").integer(app.management_flags);
-            if let AppSource::Manifest(url) = app.source {
-                w.key("ManifestURL").string(url);
-            }
-            w.key("Options").dict(|w| w.key("PurchaseMethod").integer(i64::from(app.licensed)));
-            if let AppSource::Store(id) = app.source {
-                w.key("iTunesStoreID").integer(id);
-            }
-        }
+        Request::InstallApplication(app) => app.write(w),
         Request::DeviceLock { pin, message, phone_number } => {
             w.maybe("Message", message.map(Node::String));
             w.maybe("PIN", pin.map(Node::String));
@@ -204,11 +192,7 @@ fn keys(w: &mut Writer<'_>, request: &Request<'_>) {
         Request::EraseDevice { pin, return_to_service } => {
             w.maybe("PIN", pin.map(Node::String));
             if let Some(after) = return_to_service {
-                w.key("ReturnToService").dict(|w| {
-                    w.key("Enabled").bool(true);
-                    w.maybe("MDMProfileData", after.mdm_profile.map(Node::Data));
-                    w.maybe("WiFiProfileData", after.wifi_profile.map(Node::Data));
-                });
+                w.key("ReturnToService").dict(|w| after.write(w));
             }
         }
         Request::ClearPasscode { unlock_token } => w.key("UnlockToken").data(unlock_token),
@@ -238,6 +222,30 @@ fn keys(w: &mut Writer<'_>, request: &Request<'_>) {
         | Request::OSUpdateStatus
         | Request::UserList
         | Request::DeviceConfigured => {}
+    }
+}
+
+impl App<'_> {
+    fn write(&self, w: &mut Writer<'_>) {
+        if let AppSource::Bundle(identifier) = self.source {
+            w.key("Identifier").string(identifier);
+        }
+        w.key("ManagementFlags").integer(self.management_flags);
+        if let AppSource::Manifest(url) = self.source {
+            w.key("ManifestURL").string(url);
+        }
+        w.key("Options").dict(|w| w.key("PurchaseMethod").integer(i64::from(self.licensed)));
+        if let AppSource::Store(id) = self.source {
+            w.key("iTunesStoreID").integer(id);
+        }
+    }
+}
+
+impl ReturnToService<'_> {
+    fn write(&self, w: &mut Writer<'_>) {
+        w.key("Enabled").bool(true);
+        w.maybe("MDMProfileData", self.mdm_profile.map(Node::Data));
+        w.maybe("WiFiProfileData", self.wifi_profile.map(Node::Data));
     }
 }
 

@@ -150,17 +150,18 @@ fn check_in_messages_carry_apples_keys() {
     check(Message::UserAuthenticate { udid: "U", user_id: "I", digest_response: Some("d") }, Platform::Macos, &[]);
 }
 
+fn check_result(file: &str, body: Body<'_>, platform: Platform) {
+    let envelope = ["CommandUUID", "Status", "UDID", "ErrorChain"];
+    let Some(schema) = Schema::of(&format!("commands/{file}")) else { return };
+    let mut out = Vec::new();
+    result::write(&mut out, &WHO, &Outcome::bare("c", CommandStatus::Acknowledged), &body);
+    schema.check("responsekeys", &read(&out), name_of(platform), &envelope);
+}
+
 #[test]
 fn results_carry_apples_keys() {
-    let envelope = ["CommandUUID", "Status", "UDID", "ErrorChain"];
-    let check = |file: &str, body: Body<'_>, platform| {
-        let Some(schema) = Schema::of(&format!("commands/{file}")) else { return };
-        let mut out = Vec::new();
-        result::write(&mut out, &WHO, &Outcome::bare("c", CommandStatus::Acknowledged), &body);
-        schema.check("responsekeys", &read(&out), name_of(platform), &envelope);
-    };
     let (ios, mac) = (Platform::Ios, Platform::Macos);
-    let errors = [ErrorItem::unknown("x")];
+    let check = check_result;
     let answers = [
         ("UDID", Node::String("U")),
         ("BatteryLevel", Node::Real(0.5)),
@@ -201,6 +202,13 @@ fn results_carry_apples_keys() {
     check("application.managed.list", Body::ManagedApplicationList(&[managed]), ios);
     let certificate = CertificateItem { common_name: "n", is_identity: true, data: &[1] };
     check("certificate.list", Body::CertificateList(&[certificate]), ios);
+}
+
+#[test]
+fn results_of_changes_carry_apples_keys() {
+    let (ios, mac) = (Platform::Ios, Platform::Macos);
+    let check = check_result;
+    let errors = [ErrorItem::unknown("x")];
     let installing = Body::Installing { identifier: "i", state: "s", rejection_reason: Some("r") };
     check("application.install", installing, ios);
     check("device.lock", Body::MessageResult("Success"), ios);

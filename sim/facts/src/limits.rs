@@ -21,6 +21,11 @@ pub struct Limits {
     pub redirects_max: u8,
     /// Certificates in an answer of a SCEP server.
     pub certificates_max: usize,
+    /// Nesting of an ASN.1 message. A signed and enveloped certificate chain stays under 16.
+    pub asn1_depth_max: usize,
+    /// Values in one ASN.1 message. Sixteen certificates of the largest kind have about 3,000; a streamed profile of
+    /// 8 MB in pieces of 1 KB has 8,192.
+    pub asn1_values_max: usize,
     /// Notes (orders with content) latched for one lane that can't hear them yet.
     pub notes_max: usize,
     /// Profiles that a device holds; an install beyond it is answered with an error.
@@ -47,6 +52,8 @@ impl Default for Limits {
             session_commands_max: 1_000,
             redirects_max: 10,
             certificates_max: 16,
+            asn1_depth_max: 32,
+            asn1_values_max: 20_000,
             notes_max: 16,
             profiles_max: 512,
             apps_max: 1_024,

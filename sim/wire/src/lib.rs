@@ -4,7 +4,12 @@
 //! [`droves_facts::Limits`] and gives an error for whatever it is fed, never a panic.
 
 pub mod apple;
+pub mod ca;
+pub mod cms;
+pub mod digest;
+pub mod keys;
 pub mod plist;
+pub mod x509;
 
 #[cfg(test)]
 mod corpus;

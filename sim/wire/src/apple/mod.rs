@@ -11,6 +11,8 @@ pub mod profile;
 pub mod push;
 pub mod request;
 pub mod result;
+pub mod scep;
+pub mod signature;
 
 #[cfg(test)]
 mod schema;

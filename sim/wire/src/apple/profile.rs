@@ -15,8 +15,10 @@ pub use mdm::{EnrollmentMode, Mdm, UpdateRefused};
 pub use rights::{AccessRights, RightsError};
 pub use scep::{AltNames, Scep, substitute};
 
+use crate::cms::{self, CmsError};
 use crate::plist::{self, Dict, PlistError, Value, Writer};
 use droves_facts::Limits;
+use std::borrow::Cow;
 
 /// `Content-Type` of a profile, signed or not.
 pub const CONTENT_TYPE: &str = "application/x-apple-aspen-config";
@@ -99,9 +101,9 @@ pub enum ProfileError {
     /// No property list.
     #[error("profile that is no property list")]
     Plist(#[from] PlistError),
-    /// Signed; what is in the envelope is read as soon as there is a reader of CMS.
-    #[error("signed profile, whose envelope is not opened yet")]
-    Signed,
+    /// The envelope of a signed profile is bad.
+    #[error("signature: {0}")]
+    Envelope(#[from] CmsError),
     /// Not a dictionary.
     #[error("profile that is not a dictionary")]
     NotADictionary,
@@ -229,10 +231,8 @@ pub fn target(bytes: &[u8]) {
 /// never does.
 fn read(bytes: &[u8], limits: &Limits) -> Result<(Dict, bool), ProfileError> {
     let signed = bytes.first() == Some(&0x30);
-    if signed {
-        return Err(ProfileError::Signed);
-    }
-    let Value::Dict(dict) = plist::read(bytes, limits)? else { return Err(ProfileError::NotADictionary) };
+    let content = if signed { Cow::Owned(cms::signed_content(bytes, limits)?) } else { Cow::Borrowed(bytes) };
+    let Value::Dict(dict) = plist::read(&content, limits)? else { return Err(ProfileError::NotADictionary) };
     let kind = kind(&dict);
     if kind != "Configuration" {
         return Err(ProfileError::NotAConfiguration(kind.chars().take(64).collect()));

@@ -100,9 +100,36 @@ fn what_a_device_shows_its_user_is_named() {
     );
     assert_eq!(parse("<plist><array/></plist>"), Err(ProfileError::NotADictionary));
     assert!(matches!(parse("hello"), Err(ProfileError::Plist(_))));
-    assert_eq!(parse("\u{30}\u{0}"), Err(ProfileError::Signed));
+    assert!(matches!(parse("\u{30}\u{0}"), Err(ProfileError::Envelope(_))));
     let http = SAMPLE.replace("https://", "http://");
     assert!(EnrollmentProfile::parse(http.as_bytes(), Allowances { http: true }, &Limits::default()).is_ok());
+}
+
+#[test]
+fn a_signed_profile_is_read_through_its_envelope() {
+    use crate::cms::{self, Signing};
+    use crate::digest::Digest;
+    use crate::keys::tests::rsa;
+    let authority = crate::ca::Authority::create("Test CA", droves_facts::Wall(1_760_000_000_000_000)).unwrap();
+    let now = droves_facts::Wall(1_760_000_000_000_000);
+    let certificate = authority.issue_identity("signer", rsa(0).spki(), 1, now).unwrap();
+    let signing = Signing {
+        key: rsa(0),
+        certificate: &certificate,
+        digest: Digest::Sha256,
+        time: Some(now),
+        attributes: &[],
+        others: &[],
+        detached: false,
+    };
+    let signed = cms::sign(SAMPLE.as_bytes(), &signing).unwrap();
+    let streamed = cms::streamed(&signed, &Limits::default()).unwrap();
+    let plain = parse(SAMPLE).unwrap();
+    for bytes in [signed, streamed] {
+        let read = EnrollmentProfile::parse(&bytes, Allowances::default(), &Limits::default()).unwrap();
+        assert_eq!(read, EnrollmentProfile { signed: true, ..plain.clone() });
+        assert!(InstalledProfile::parse(&bytes, &Limits::default()).is_ok());
+    }
 }
 
 #[test]

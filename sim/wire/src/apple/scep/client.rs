@@ -1,0 +1,318 @@
+//! The device's side: PKCSReq, CertPoll, and what comes back.
+
+use super::ScepError;
+use super::ca::{CaCertificates, Capabilities};
+use super::message::{self, FailInfo};
+use crate::apple::profile::AltNames;
+use crate::cms::{self, CmsError, Signing};
+use crate::digest;
+use crate::keys::{self, Key};
+use crate::x509;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use const_oid::ObjectIdentifier;
+use const_oid::db::{rfc3280, rfc4519, rfc5280};
+use der::asn1::{Any, BitString, Ia5String, OctetString, PrintableString, SetOfVec, Utf8StringRef};
+use der::flagset::FlagSet;
+use der::{Decode, Encode, Tag};
+use droves_facts::{Dur, Limits, Wall};
+use std::sync::Arc;
+use x509_cert::attr::{Attribute, AttributeTypeAndValue, Attributes};
+use x509_cert::ext::Extension;
+use x509_cert::ext::pkix::name::{GeneralName, OtherName};
+use x509_cert::ext::pkix::{KeyUsage, KeyUsages, SubjectAltName};
+use x509_cert::name::{Name, RdnSequence, RelativeDistinguishedName};
+use x509_cert::request::{CertReq, CertReqInfo, ExtensionReq, Version};
+
+/// A name that Microsoft's directory gives a person (`ntPrincipalName`).
+const NT_PRINCIPAL_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.311.20.2.3");
+
+/// What is asked of a CA.
+#[derive(Clone, Debug)]
+pub enum Request {
+    /// A certificate, the first or a new one.
+    Issue(Issue),
+    /// Whether a pending one is ready.
+    Poll(Poll),
+}
+
+/// A certificate that is wanted.
+#[derive(Clone, Debug)]
+pub struct Issue {
+    /// What the CA can.
+    pub caps: Capabilities,
+    /// The CA.
+    pub ca: Arc<CaCertificates>,
+    /// Relative names in order, each of pairs of a type and a value.
+    pub subject: Vec<Vec<(String, String)>>,
+    /// The challenge password.
+    pub challenge: Option<String>,
+    /// Apple's bits: 1 sign, 4 encrypt; 0 is any.
+    pub key_usage: u8,
+    /// Further names.
+    pub alt_names: AltNames,
+    /// A number of this message alone.
+    pub nonce: [u8; 16],
+    /// The name in the temporary certificate of a first request.
+    pub signer_name: String,
+    /// Whether the message is streamed as Apple's encoder does it (BER), or DER.
+    pub streamed: bool,
+}
+
+/// A question about a pending certificate.
+#[derive(Clone, Debug)]
+pub struct Poll {
+    /// What the request left behind.
+    pub pending: Pending,
+    /// A number of this message alone.
+    pub nonce: [u8; 16],
+}
+
+/// What a request leaves behind: enough to read its reply, and to poll.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Pending {
+    caps: Capabilities,
+    ca: Arc<CaCertificates>,
+    subject: Vec<u8>,
+    transaction: String,
+    nonce: [u8; 16],
+    /// The certificate that signed, DER.
+    signer: Vec<u8>,
+    streamed: bool,
+}
+
+/// What a CA replies.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Reply {
+    /// It has issued.
+    Issued {
+        /// The certificate for the device's key, DER.
+        certificate: Vec<u8>,
+    },
+    /// It will decide later.
+    Pending,
+    /// It refuses.
+    Failed {
+        /// Why.
+        reason: FailInfo,
+    },
+}
+
+/// The message for a request, and what is needed to read its answer. `signer` is the old identity (key and
+/// certificate) of a renewal; a first request is signed with a temporary certificate over `key` itself.
+pub fn build(
+    request: &Request,
+    key: &Key,
+    signer: Option<(&Key, &[u8])>,
+    now: Wall,
+) -> Result<(Vec<u8>, Pending), ScepError> {
+    match request {
+        Request::Issue(issue) => {
+            let subject = name(&issue.subject)?;
+            let csr = csr(issue, &subject, key)?;
+            let certificate = match signer {
+                Some((_, certificate)) => certificate.to_vec(),
+                None => temporary(&issue.signer_name, key, now)?,
+            };
+            let pending = Pending {
+                caps: issue.caps,
+                ca: Arc::clone(&issue.ca),
+                subject: subject.to_der().map_err(CmsError::from)?,
+                transaction: hex::encode_upper(digest::sha1(key.public_bytes())),
+                nonce: issue.nonce,
+                signer: certificate,
+                streamed: issue.streamed,
+            };
+            Ok((pending.message(message::PKCS_REQ, &csr, signer.map_or(key, |(key, _)| key))?, pending))
+        }
+        Request::Poll(poll) => {
+            let pending = Pending { nonce: poll.nonce, ..poll.pending.clone() };
+            let content = pending.issuer_and_subject()?;
+            Ok((pending.message(message::CERT_POLL, &content, signer.map_or(key, |(key, _)| key))?, pending))
+        }
+    }
+}
+
+/// Reads the reply to a request: that it answers it, that the CA has signed it, and that the certificate is for the
+/// device's key. `signer` is the key of a renewal's old identity, for which the reply is encrypted.
+pub fn open(
+    reply: &[u8],
+    pending: &Pending,
+    key: &Key,
+    signer: Option<&Key>,
+    limits: &Limits,
+) -> Result<Reply, ScepError> {
+    let message = message::read(reply, limits)?;
+    if message.kind != message::CERT_REP {
+        return Err(ScepError::MessageType(message.kind, "3 (CertRep)"));
+    }
+    if !pending.ca.vouch_for(&message.signer.certificate) {
+        return Err(ScepError::StrangeSigner);
+    }
+    if message.transaction != pending.transaction {
+        return Err(ScepError::Mismatch("transactionID"));
+    }
+    if message.signer.attribute_bytes(message::RECIPIENT_NONCE)? != pending.nonce {
+        return Err(ScepError::Mismatch("recipientNonce"));
+    }
+    match message.text(message::PKI_STATUS)?.as_str() {
+        "0" => {
+            let content = message.content.ok_or(CmsError::NoContent)?;
+            let opened = cms::open(&content, signer.unwrap_or(key), limits)?;
+            let issued = cms::certificates(&opened, limits)?;
+            let is_ours = |der: &Vec<u8>| x509::public_key(der).is_ok_and(|spki| spki == key.spki());
+            let certificate = issued.into_iter().find(is_ours).ok_or(ScepError::NoCertificateForKey)?;
+            Ok(Reply::Issued { certificate })
+        }
+        "2" => {
+            let reason = message.text(message::FAIL_INFO).unwrap_or_else(|_| "without a reason".to_owned());
+            Ok(Reply::Failed { reason: FailInfo::read(&reason) })
+        }
+        "3" => Ok(Reply::Pending),
+        other => Err(ScepError::Status(other.chars().take(20).collect())),
+    }
+}
+
+/// The query of a PKIOperation by GET. Of the base64 only `=` is escaped, as macOS was seen to do it.
+pub fn get_query(message: &[u8]) -> String {
+    format!("operation=PKIOperation&message={}", STANDARD.encode(message).replace('=', "%3D"))
+}
+
+impl Pending {
+    fn message(&self, kind: &str, content: &[u8], key: &Key) -> Result<Vec<u8>, ScepError> {
+        let limits = Limits::default();
+        let streamed = |der: Vec<u8>| if self.streamed { cms::streamed(&der, &limits) } else { Ok(der) };
+        let enveloped = streamed(cms::seal(content, &self.ca.recipient, self.caps.cipher())?)?;
+        let attributes = [
+            message::printable(message::MESSAGE_TYPE, kind)?,
+            message::printable(message::TRANSACTION_ID, &self.transaction)?,
+            message::octets(message::SENDER_NONCE, &self.nonce)?,
+        ];
+        let signing = Signing {
+            key,
+            certificate: &self.signer,
+            digest: self.caps.digest(),
+            time: None,
+            attributes: &attributes,
+            others: &[],
+            detached: false,
+        };
+        Ok(streamed(cms::sign(&enveloped, &signing)?)?)
+    }
+
+    /// `IssuerAndSubject` (RFC 8894, 3.3.3): who is to issue, and for whom.
+    fn issuer_and_subject(&self) -> Result<Vec<u8>, ScepError> {
+        let ca = x509::parse(&self.ca.recipient)?;
+        let issuer = ca.tbs_certificate().subject().to_der().map_err(CmsError::from)?;
+        let sequence = Any::new(Tag::Sequence, [issuer, self.subject.clone()].concat()).map_err(CmsError::from)?;
+        Ok(sequence.to_der().map_err(CmsError::from)?)
+    }
+}
+
+/// PKCS#10 (RFC 2986) with a challenge password, key usage and further names.
+fn csr(issue: &Issue, subject: &Name, key: &Key) -> Result<Vec<u8>, CmsError> {
+    let mut attributes: Attributes = SetOfVec::new();
+    if let Some(challenge) = &issue.challenge {
+        let value = match PrintableString::new(challenge) {
+            Ok(printable) => Any::encode_from(&printable)?,
+            Err(_) => Any::encode_from(&Utf8StringRef::new(challenge)?)?,
+        };
+        let values = SetOfVec::try_from([value])?;
+        attributes.insert(Attribute { oid: const_oid::db::rfc2985::PKCS_9_AT_CHALLENGE_PASSWORD, values })?;
+    }
+    let extensions = extensions(issue)?;
+    if !extensions.is_empty() {
+        let values = SetOfVec::try_from([Any::encode_from(&ExtensionReq(extensions))?])?;
+        attributes.insert(Attribute { oid: const_oid::db::rfc2985::PKCS_9_AT_EXTENSION_REQUEST, values })?;
+    }
+    let public_key = keys::public_key_info(key.spki())?;
+    let info = CertReqInfo { version: Version::V1, subject: subject.clone(), public_key, attributes };
+    let digest = issue.caps.digest();
+    let signature = key.sign(digest, &info.to_der()?)?;
+    let algorithm = key.signature_identifier(digest)?;
+    Ok(CertReq { info, algorithm, signature: BitString::from_bytes(&signature)? }.to_der()?)
+}
+
+fn extensions(issue: &Issue) -> Result<Vec<Extension>, CmsError> {
+    let mut extensions = Vec::new();
+    let mut usages: FlagSet<KeyUsages> = FlagSet::default();
+    if issue.key_usage & 1 != 0 || issue.key_usage == 0 {
+        usages |= KeyUsages::DigitalSignature;
+    }
+    if issue.key_usage & 4 != 0 || issue.key_usage == 0 {
+        usages |= KeyUsages::KeyEncipherment;
+    }
+    let value = OctetString::new(KeyUsage(usages).to_der()?)?;
+    extensions.push(Extension { extn_id: rfc5280::ID_CE_KEY_USAGE, critical: true, extn_value: value });
+    let names = alt_names(&issue.alt_names)?;
+    if !names.is_empty() {
+        let value = OctetString::new(SubjectAltName(names).to_der()?)?;
+        extensions.push(Extension { extn_id: rfc5280::ID_CE_SUBJECT_ALT_NAME, critical: false, extn_value: value });
+    }
+    Ok(extensions)
+}
+
+fn alt_names(wanted: &AltNames) -> Result<Vec<GeneralName>, CmsError> {
+    let mut names = Vec::new();
+    for name in &wanted.rfc822_names {
+        names.push(GeneralName::Rfc822Name(Ia5String::new(name)?));
+    }
+    for name in &wanted.dns_names {
+        names.push(GeneralName::DnsName(Ia5String::new(name)?));
+    }
+    for uri in &wanted.uris {
+        names.push(GeneralName::UniformResourceIdentifier(Ia5String::new(uri)?));
+    }
+    for name in &wanted.nt_principal_names {
+        let value = Any::encode_from(&Utf8StringRef::new(name)?)?;
+        names.push(GeneralName::OtherName(OtherName { type_id: NT_PRINCIPAL_NAME, value }));
+    }
+    Ok(names)
+}
+
+/// A name of pairs as the profile has them: a short word or an OID, and text.
+fn name(rdns: &[Vec<(String, String)>]) -> Result<Name, CmsError> {
+    let mut sequence = RdnSequence::default();
+    for rdn in rdns.iter().filter(|rdn| !rdn.is_empty()) {
+        let mut set = RelativeDistinguishedName::default();
+        for (kind, text) in rdn {
+            let oid = attribute_type(kind)?;
+            let value = match oid {
+                rfc4519::C => Any::encode_from(&PrintableString::new(text)?)?,
+                rfc3280::EMAIL_ADDRESS | rfc4519::DC => Any::encode_from(&Ia5String::new(text)?)?,
+                _ => Any::encode_from(&Utf8StringRef::new(text)?)?,
+            };
+            set.insert(AttributeTypeAndValue { oid, value })?;
+        }
+        sequence.push(set);
+    }
+    Ok(Name::from_der(&sequence.to_der()?)?)
+}
+
+fn attribute_type(kind: &str) -> Result<ObjectIdentifier, CmsError> {
+    Ok(match kind.to_ascii_uppercase().as_str() {
+        "CN" => rfc4519::CN,
+        "O" => rfc4519::O,
+        "OU" => rfc4519::OU,
+        "C" => rfc4519::C,
+        "L" => rfc4519::L,
+        "ST" => rfc4519::ST,
+        "DC" => rfc4519::DC,
+        "UID" => rfc4519::UID,
+        "SERIALNUMBER" => rfc4519::SERIAL_NUMBER,
+        "E" | "EMAILADDRESS" => rfc3280::EMAIL_ADDRESS,
+        other => ObjectIdentifier::new(other).map_err(|_| CmsError::Malformed(format!("`{kind}` in a subject")))?,
+    })
+}
+
+/// A certificate over the device's own key, only to sign one request (RFC 8894, 2.3).
+fn temporary(name: &str, key: &Key, now: Wall) -> Result<Vec<u8>, ScepError> {
+    let mut params = rcgen::CertificateParams::default();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(rcgen::DnType::CommonName, name);
+    params.key_usages = vec![rcgen::KeyUsagePurpose::DigitalSignature, rcgen::KeyUsagePurpose::KeyEncipherment];
+    crate::ca::lasting(&mut params, now, Dur::secs(24 * 3_600));
+    params.serial_number = Some(rcgen::SerialNumber::from(digest::sha1(name.as_bytes()).to_vec()));
+    let certificate = params.self_signed(key).map_err(|error| ScepError::Temporary(error.to_string()))?;
+    Ok(certificate.der().to_vec())
+}

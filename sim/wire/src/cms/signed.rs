@@ -1,0 +1,261 @@
+//! SignedData (RFC 5652, 5): made by one signer, read from any.
+
+use super::CmsError;
+use crate::digest::Digest;
+use crate::keys::{self, Key, KeyKind};
+use crate::x509;
+use cms::cert::{CertificateChoices, IssuerAndSerialNumber};
+use cms::content_info::{CmsVersion, ContentInfo};
+use cms::signed_data::{
+    CertificateSet, EncapsulatedContentInfo, SignedData, SignerIdentifier, SignerInfo, SignerInfos,
+};
+use const_oid::db::{rfc5911, rfc5912};
+use der::asn1::{Any, AnyRef, Null, ObjectIdentifier, OctetString, SetOfVec, UtcTime};
+use der::{Decode, Encode, Tag, Tagged};
+use droves_facts::{Limits, Wall};
+use spki::AlgorithmIdentifierOwned;
+use x509_cert::Certificate;
+use x509_cert::attr;
+use x509_cert::ext::pkix::SubjectKeyIdentifier;
+use x509_cert::time::Time;
+
+/// A signed attribute with one value, DER.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Attribute {
+    /// What it says.
+    pub oid: ObjectIdentifier,
+    /// Its value.
+    pub value: Any,
+}
+
+/// How to sign.
+#[derive(Clone, Copy, Debug)]
+pub struct Signing<'a> {
+    /// The key.
+    pub key: &'a Key,
+    /// Its certificate, DER, which goes along.
+    pub certificate: &'a [u8],
+    /// The digest.
+    pub digest: Digest,
+    /// The time to state, if any.
+    pub time: Option<Wall>,
+    /// Attributes beside content type, digest and time.
+    pub attributes: &'a [Attribute],
+    /// Certificates that go along beside the signer's, DER.
+    pub others: &'a [&'a [u8]],
+    /// Whether the content stays out of the message.
+    pub detached: bool,
+}
+
+/// A signed message whose signatures hold.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Signed {
+    /// What was signed, if the message holds it.
+    pub content: Option<Vec<u8>>,
+    /// Every certificate in it, DER.
+    pub certificates: Vec<Vec<u8>>,
+    /// Who signed. At least one.
+    pub signers: Vec<Signer>,
+}
+
+/// One signer.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Signer {
+    /// The certificate whose key made the signature, DER. Nobody has looked at who issued it.
+    pub certificate: Vec<u8>,
+    /// The signed attributes, each with its values.
+    pub attributes: Vec<(ObjectIdentifier, Vec<Any>)>,
+}
+
+impl Signer {
+    /// The one value of an attribute that must be there once.
+    pub fn attribute(&self, oid: ObjectIdentifier) -> Result<&Any, CmsError> {
+        let mut values = self.attributes.iter().filter(|(known, _)| *known == oid).flat_map(|(_, values)| values);
+        match (values.next(), values.next()) {
+            (Some(value), None) => Ok(value),
+            _ => Err(CmsError::Attribute(oid.to_string())),
+        }
+    }
+
+    /// Its bytes, whatever kind of string it is.
+    pub fn attribute_bytes(&self, oid: ObjectIdentifier) -> Result<&[u8], CmsError> {
+        Ok(self.attribute(oid)?.value())
+    }
+}
+
+/// Signs. The result is a `ContentInfo`, DER.
+pub fn sign(content: &[u8], signing: &Signing<'_>) -> Result<Vec<u8>, CmsError> {
+    let certificate = x509::parse(signing.certificate)?;
+    let digest_alg = signing.digest.identifier()?;
+    let mut attributes = SetOfVec::new();
+    let value = |value: Any| SetOfVec::try_from([value]);
+    let content_type = Any::encode_from(&rfc5911::ID_DATA)?;
+    attributes.insert(attr::Attribute { oid: rfc5911::ID_CONTENT_TYPE, values: value(content_type)? })?;
+    let digest = Any::new(Tag::OctetString, signing.digest.of(content))?;
+    attributes.insert(attr::Attribute { oid: rfc5911::ID_MESSAGE_DIGEST, values: value(digest)? })?;
+    if let Some(time) = signing.time {
+        attributes.insert(attr::Attribute { oid: rfc5911::ID_SIGNING_TIME, values: value(time_of(time)?)? })?;
+    }
+    for extra in signing.attributes {
+        attributes.insert(attr::Attribute { oid: extra.oid, values: value(extra.value.clone())? })?;
+    }
+    let signature = signing.key.sign(signing.digest, &attributes.to_der()?)?;
+    let signature_algorithm = match signing.key.kind() {
+        KeyKind::Rsa(_) => {
+            AlgorithmIdentifierOwned { oid: rfc5912::RSA_ENCRYPTION, parameters: Some(Any::encode_from(&Null)?) }
+        }
+        KeyKind::P256 => signing.key.signature_identifier(signing.digest)?,
+    };
+    let signer = SignerInfo {
+        version: CmsVersion::V1,
+        sid: SignerIdentifier::IssuerAndSerialNumber(issuer_and_serial(&certificate)),
+        digest_alg: digest_alg.clone(),
+        signed_attrs: Some(attributes),
+        signature_algorithm,
+        signature: OctetString::new(signature)?,
+        unsigned_attrs: None,
+    };
+    let mut certificates = vec![certificate];
+    for other in signing.others {
+        certificates.push(x509::parse(other)?);
+    }
+    let econtent = if signing.detached { None } else { Some(Any::new(Tag::OctetString, content)?) };
+    wrap(&SignedData {
+        version: CmsVersion::V1,
+        digest_algorithms: SetOfVec::try_from([digest_alg])?,
+        encap_content_info: EncapsulatedContentInfo { econtent_type: rfc5911::ID_DATA, econtent },
+        certificates: Some(set_of(certificates)?),
+        crls: None,
+        signer_infos: SignerInfos(SetOfVec::try_from([signer])?),
+    })
+}
+
+/// Certificates and nothing else (RFC 8894, 3.4), as a `ContentInfo`, DER.
+pub fn degenerate(certificates: &[&[u8]]) -> Result<Vec<u8>, CmsError> {
+    let certificates = certificates.iter().map(|der| x509::parse(der)).collect::<Result<Vec<_>, _>>()?;
+    wrap(&SignedData {
+        version: CmsVersion::V1,
+        digest_algorithms: SetOfVec::new(),
+        encap_content_info: EncapsulatedContentInfo { econtent_type: rfc5911::ID_DATA, econtent: None },
+        certificates: Some(set_of(certificates)?),
+        crls: None,
+        signer_infos: SignerInfos(SetOfVec::new()),
+    })
+}
+
+/// Reads a signed message, DER or BER, and checks every signature in it. `detached` is what was signed, if the message
+/// does not hold it.
+pub fn verify(bytes: &[u8], detached: Option<&[u8]>, limits: &Limits) -> Result<Signed, CmsError> {
+    let data = parse(bytes, limits)?;
+    let content = content_of(&data)?;
+    let signed = content.as_deref().or(detached).ok_or(CmsError::NoContent)?;
+    let certificates = typed_certificates(&data, limits)?;
+    let infos = data.signer_infos.0.as_slice();
+    if infos.is_empty() {
+        return Err(CmsError::NotSigned);
+    }
+    if infos.len() > limits.certificates_max {
+        return Err(CmsError::TooMany);
+    }
+    let content_type = data.encap_content_info.econtent_type;
+    let signers =
+        infos.iter().map(|info| signer(info, signed, content_type, &certificates)).collect::<Result<_, _>>()?;
+    let certificates = certificates.iter().map(Encode::to_der).collect::<Result<_, _>>()?;
+    Ok(Signed { content, certificates, signers })
+}
+
+/// The certificates of a message, signed or not, DER.
+pub fn certificates(bytes: &[u8], limits: &Limits) -> Result<Vec<Vec<u8>>, CmsError> {
+    let certificates = typed_certificates(&parse(bytes, limits)?, limits)?;
+    Ok(certificates.iter().map(Encode::to_der).collect::<Result<_, _>>()?)
+}
+
+pub(super) fn issuer_and_serial(certificate: &Certificate) -> IssuerAndSerialNumber {
+    let tbs = certificate.tbs_certificate();
+    IssuerAndSerialNumber { issuer: tbs.issuer().clone(), serial_number: tbs.serial_number().clone() }
+}
+
+fn wrap(data: &SignedData) -> Result<Vec<u8>, CmsError> {
+    let content = Any::from_der(&data.to_der()?)?;
+    Ok(ContentInfo { content_type: rfc5911::ID_SIGNED_DATA, content }.to_der()?)
+}
+
+fn set_of(certificates: Vec<Certificate>) -> Result<CertificateSet, CmsError> {
+    let choices: Vec<_> = certificates.into_iter().map(CertificateChoices::Certificate).collect();
+    Ok(CertificateSet(SetOfVec::try_from(choices)?))
+}
+
+fn time_of(wall: Wall) -> Result<Any, CmsError> {
+    let since = std::time::Duration::from_secs(u64::try_from(wall.secs()).unwrap_or(0));
+    // UTCTime up to 2049 (RFC 5652, 11.3).
+    let time = Time::from(UtcTime::from_unix_duration(since)?);
+    Ok(Any::encode_from(&time)?)
+}
+
+fn parse(bytes: &[u8], limits: &Limits) -> Result<SignedData, CmsError> {
+    Ok(SignedData::from_der(&super::content(bytes, rfc5911::ID_SIGNED_DATA, limits)?)?)
+}
+
+fn content_of(data: &SignedData) -> Result<Option<Vec<u8>>, CmsError> {
+    let Some(content) = &data.encap_content_info.econtent else { return Ok(None) };
+    if content.tag() != Tag::OctetString {
+        return Err(CmsError::Malformed(format!("content is no string but {}", content.tag())));
+    }
+    Ok(Some(content.value().to_vec()))
+}
+
+fn typed_certificates(data: &SignedData, limits: &Limits) -> Result<Vec<Certificate>, CmsError> {
+    let Some(set) = &data.certificates else { return Ok(Vec::new()) };
+    if set.0.len() > limits.certificates_max {
+        return Err(CmsError::TooMany);
+    }
+    let certificate = |choice: &CertificateChoices| match choice {
+        CertificateChoices::Certificate(certificate) => Some(certificate.clone()),
+        CertificateChoices::Other(_) => None,
+    };
+    Ok(set.0.iter().filter_map(certificate).collect())
+}
+
+fn signer(
+    info: &SignerInfo,
+    content: &[u8],
+    content_type: ObjectIdentifier,
+    certificates: &[Certificate],
+) -> Result<Signer, CmsError> {
+    let certificate = certificates.iter().find(|c| is_of(&info.sid, c)).ok_or(CmsError::NoSignerCertificate)?;
+    let digest = Digest::from_oid(info.digest_alg.oid)
+        .ok_or_else(|| CmsError::AlgorithmUnknown(info.digest_alg.oid.to_string()))?;
+    let attributes: Vec<(ObjectIdentifier, Vec<Any>)> = info
+        .signed_attrs
+        .iter()
+        .flat_map(SetOfVec::iter)
+        .map(|attribute| (attribute.oid, attribute.values.iter().cloned().collect()))
+        .collect();
+    let signer = Signer { certificate: certificate.to_der()?, attributes };
+    let message = match &info.signed_attrs {
+        None => content.to_vec(),
+        Some(attributes) => {
+            if signer.attribute_bytes(rfc5911::ID_MESSAGE_DIGEST)? != digest.of(content) {
+                return Err(CmsError::DigestMismatch);
+            }
+            let said = AnyRef::from(signer.attribute(rfc5911::ID_CONTENT_TYPE)?).decode_as::<ObjectIdentifier>()?;
+            if said != content_type {
+                return Err(CmsError::ContentType(said.to_string()));
+            }
+            attributes.to_der()?
+        }
+    };
+    let key = certificate.tbs_certificate().subject_public_key_info();
+    keys::verify(key, digest, &message, info.signature.as_bytes())?;
+    Ok(signer)
+}
+
+fn is_of(sid: &SignerIdentifier, certificate: &Certificate) -> bool {
+    match sid {
+        SignerIdentifier::IssuerAndSerialNumber(wanted) => *wanted == issuer_and_serial(certificate),
+        SignerIdentifier::SubjectKeyIdentifier(wanted) => {
+            let has = certificate.tbs_certificate().get_extension::<SubjectKeyIdentifier>();
+            matches!(has, Ok(Some((_, has))) if has == *wanted)
+        }
+    }
+}

@@ -163,7 +163,7 @@ pub struct Request {
     pub peer: Peer,
     /// HTTP method.
     pub method: Method,
-    /// Absolute URL.
+    /// Absolute URL; for [`Peer::PushService`] the topic that the token is for.
     pub url: Arc<str>,
     /// The fixed headers of this kind of message on this platform.
     pub headers: &'static [(&'static str, &'static str)],

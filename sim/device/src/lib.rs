@@ -11,13 +11,17 @@
 //! 4. go to 2 with what came of it, until the action is `Sleep` or `End`;
 //! 5. fold the lane back: [`Machine::fold`], and let the record sleep until its next wake.
 
+pub mod apple;
+mod behaviour;
 pub mod contract;
 mod ctx;
 mod machine;
+#[cfg(test)]
+mod tests_support;
 
 pub use contract::{
     Action, Body, Event, Failure, Made, Method, Note, Order, Peer, Reached, Reasons, Request, Response, Sign, Sink,
     Wake, What, Why, Work,
 };
 pub use ctx::{Character, Clocks, Ctx, Identity, KeyIx, Out, ProfileSource, Retry};
-pub use machine::{Machine, Slept};
+pub use machine::{Machine, RECORD_BYTES_MAX, Slept};

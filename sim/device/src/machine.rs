@@ -1,7 +1,7 @@
 //! A machine and the three tiers of its state.
 
 use crate::{Action, Ctx, Event};
-use droves_facts::Wall;
+use droves_facts::DeviceState;
 use std::fmt::Debug;
 use std::hash::Hash;
 use std::sync::Arc;
@@ -20,12 +20,27 @@ pub trait Machine: Sized {
     /// Folds the live machine back. `open(fold(m))` behaves as `m` does.
     fn fold(self) -> Slept<Self>;
 
+    /// The live machine's record, as it would sleep.
+    fn record(&self) -> Self::Record;
+
     /// Takes one event and says what the lane waits for next.
     fn on(&mut self, event: Event<'_>, ctx: &mut Ctx<'_>) -> Action;
+
+    /// What a lane of another channel of this device is opened with when this one orders it to enroll: where the server
+    /// is, and nothing of what this lane has. The shard puts it in the place of the other lane's shared part before it
+    /// hands it the order.
+    fn sister(&self) -> Arc<Self::Shared>;
 
     /// Whether a push with this magic is meant for the enrollment that the lane has now. A stale one is dropped
     /// without a connect.
     fn knows_magic(record: &Self::Record, magic: &str, ctx: &Ctx<'_>) -> bool;
+
+    /// Where the device stands, as its main lane's record has it: for the count of the fleet by state after a restart.
+    fn state(record: &Self::Record) -> DeviceState;
+
+    /// The id under which a server's administrator finds this lane's enrollment: for Apple the UDID, and for a user
+    /// channel `UDID:UserID`.
+    fn enrollment_id(ctx: &Ctx<'_>) -> String;
 
     /// After a restart: what a lane that was saved in this state waits for first.
     fn resume(record: &Self::Record, ctx: &Ctx<'_>) -> Action;
@@ -64,9 +79,4 @@ impl<M: Machine> Default for Slept<M> {
     fn default() -> Self {
         Slept { record: M::Record::default(), shared: Arc::default(), own: None }
     }
-}
-
-/// Wall times in records are whole seconds, so that they fit: 0 stands for "none".
-pub(crate) fn wall_secs(wall: Wall) -> u32 {
-    u32::try_from(wall.secs()).unwrap_or(u32::MAX)
 }

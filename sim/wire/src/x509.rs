@@ -2,6 +2,7 @@
 
 use crate::digest::Digest;
 use crate::keys::{self, KeyError};
+use const_oid::ObjectIdentifier;
 use const_oid::db::rfc4519;
 use der::{Decode, Encode};
 use droves_facts::Wall;
@@ -51,9 +52,12 @@ pub fn public_key(der: &[u8]) -> Result<Vec<u8>, CertificateError> {
 
 /// The subject's first user id (`UID`), where an APNs certificate for MDM has its topic.
 pub fn user_id(der: &[u8]) -> Result<Option<String>, CertificateError> {
-    let certificate = parse(der)?;
-    let found = certificate.tbs_certificate().subject().iter().find(|pair| pair.oid == rfc4519::UID);
-    Ok(found.and_then(|pair| std::str::from_utf8(pair.value.value()).ok().map(str::to_owned)))
+    Ok(name_part(&parse(der)?, rfc4519::UID))
+}
+
+/// The subject's first common name.
+pub fn common_name(der: &[u8]) -> Result<Option<String>, CertificateError> {
+    Ok(name_part(&parse(der)?, rfc4519::CN))
 }
 
 /// Whether `der` is signed by the key of `issuer`.
@@ -64,6 +68,11 @@ pub fn verify(der: &[u8], issuer: &[u8]) -> Result<(), CertificateError> {
     let message = certificate.tbs_certificate().to_der().map_err(malformed)?;
     let key = issuer.tbs_certificate().subject_public_key_info();
     Ok(keys::verify(key, digest, &message, certificate.signature().raw_bytes())?)
+}
+
+fn name_part(certificate: &Certificate, wanted: ObjectIdentifier) -> Option<String> {
+    let found = certificate.tbs_certificate().subject().iter().find(|pair| pair.oid == wanted);
+    found.and_then(|pair| std::str::from_utf8(pair.value.value()).ok().map(str::to_owned))
 }
 
 pub(crate) fn spki(certificate: &Certificate) -> Result<Vec<u8>, CertificateError> {

@@ -1,0 +1,106 @@
+//! Enrolling: profile, key, SCEP, Authenticate, push token, TokenUpdate. One type for each state, which holds what is
+//! known by then and no more:
+//!
+//! `Fetching` → `GotProfile` → `HasKey` → `HasCaps` → `HasCa` → `Asked` (and `Waiting` while the CA has it pending) →
+//! saved → `HasIdentity` → `Authenticated` → saved → `Registered` → enrolled.
+
+mod checkin;
+mod profile;
+mod renewal;
+mod scep;
+
+use super::exchange::{Exchange, Heard, Trouble};
+use super::lane::Lane;
+use super::record::Stage;
+use super::{State, Step, leave, messages};
+use crate::{Ctx, Event, Order, ProfileSource};
+use droves_facts::{Blame, Operation, What as Fact};
+
+pub(super) use checkin::{Authenticated, Bootstrapping, HasIdentity, Registered, authenticate, register, token_update};
+pub(super) use profile::{Plan, plan};
+pub(super) use renewal::{install, is_own, renew};
+pub(super) use scep::{Asked, GotProfile, HasCa, HasCaps, HasKey, Opening, Waiting};
+
+use scep::start_key;
+
+/// The profile is being fetched.
+#[derive(Debug)]
+pub(super) struct Fetching {
+    exchange: Exchange,
+}
+
+/// A new enrollment begins, whatever was before it.
+pub(super) fn begin(lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
+    let was_enrolled = lane.record.stage == Stage::Enrolled;
+    if was_enrolled {
+        ctx.fact(Fact::Unreachable);
+    }
+    if ctx.channel > 0 {
+        let shared = std::sync::Arc::clone(&lane.shared);
+        leave::forget(lane);
+        lane.shared = shared;
+        return checkin::open_user_channel(lane, ctx);
+    }
+    if was_enrolled {
+        for channel in 1..=ctx.character.users {
+            ctx.order(channel, Order::MainEnded);
+        }
+    }
+    leave::forget(lane);
+    lane.record.generation = lane.record.generation.wrapping_add(1);
+    lane.record.token = lane.record.token.wrapping_add(1);
+    lane.go(Stage::Starting, ctx);
+    start(lane, ctx)
+}
+
+/// Gets the profile.
+pub(super) fn start(lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
+    match &ctx.character.profile {
+        ProfileSource::Bytes(bytes) => {
+            let bytes = std::sync::Arc::clone(bytes);
+            got(lane, &bytes, ctx)
+        }
+        ProfileSource::Url(url) => {
+            let exchange = Exchange::get(Operation::AppleProfile, url.clone(), messages::plain_headers(ctx));
+            let action = exchange.ask(ctx);
+            Step(State::Fetching(Fetching { exchange }), action)
+        }
+    }
+}
+
+impl Fetching {
+    pub(super) fn on(mut self, event: Event<'_>, lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
+        match self.exchange.hear(event, ctx) {
+            Heard::Moved(action) => Step(State::Fetching(self), action),
+            Heard::Said(verdict) => match verdict.taken() {
+                Ok(taken) => got(lane, &taken.body, ctx),
+                Err(trouble) => failed(lane, &trouble, ctx),
+            },
+        }
+    }
+}
+
+fn got(lane: &mut Lane, bytes: &[u8], ctx: &mut Ctx<'_>) -> Step {
+    match plan(bytes, ctx) {
+        Ok(plan) => start_key(lane, plan, ctx),
+        Err(trouble) => failed(lane, &trouble, ctx),
+    }
+}
+
+/// The enrollment, or the renewal, came to nothing.
+pub(super) fn failed(lane: &mut Lane, trouble: &Trouble, ctx: &mut Ctx<'_>) -> Step {
+    if lane.record.renewing {
+        return renewal::failed(lane, trouble, ctx);
+    }
+    lane.complain(trouble, ctx);
+    lane.ended(Operation::Enroll, trouble.outcome(), ctx);
+    leave::end(lane, Stage::Failed, ctx)
+}
+
+/// What the shell brought where something else was due.
+fn unexpected(event: &Event<'_>, due: &str) -> Trouble {
+    match event {
+        Event::Failed(failure) => Trouble::new(failure.blame, failure.kind, format!("{due}: {}", failure.text)),
+        other => Trouble::new(Blame::Generator, "unexpected_event", format!("{due}: the shell brought {other:?}")),
+    }
+}

@@ -1,0 +1,313 @@
+//! One question to a server and what its answer means to a device: redirects, refusals, silence.
+//!
+//! The meaning follows Apple's MDM documentation as far as it says: 401, and 403 with the code
+//! `com.apple.unrecognized.device`, end the enrollment; any other 4xx refuses this one message; everything else that
+//! is not a 2xx is tried again. Redirects are followed without asking and never remembered.
+
+use crate::{Action, Body, Ctx, Event, Failure, Method, Peer, Reasons, Request, Sign, Sink, What};
+use bytes::Bytes;
+use droves_facts::{Blame, Operation, Platform};
+use std::sync::Arc;
+
+/// Fixed headers of one kind of message.
+pub(super) type Headers = &'static [(&'static str, &'static str)];
+
+/// A question that is under way.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    operation: Operation,
+    url: Arc<str>,
+    method: Method,
+    headers: Headers,
+    body: Option<Bytes>,
+    as_device: bool,
+    sign: bool,
+    hops: u8,
+}
+
+/// What came of it so far.
+#[derive(Debug)]
+pub(super) enum Heard {
+    /// The server sent the device elsewhere: ask there.
+    Moved(Action),
+    /// The server's answer, or that none came.
+    Said(Verdict),
+}
+
+/// What an answer means.
+#[derive(Debug)]
+pub(super) enum Verdict {
+    /// A 2xx with this body.
+    Taken(Taken),
+    /// The server does not want this device any more.
+    Unenroll(Trouble),
+    /// The server refuses this message: any other 4xx.
+    Refused(Trouble),
+    /// The server has a fault, or there was no answer.
+    Broken(Trouble),
+}
+
+/// A good answer.
+#[derive(Debug)]
+pub(super) struct Taken {
+    /// 200..=299.
+    pub(super) status: u16,
+    /// The body.
+    pub(super) body: Bytes,
+    /// `Content-Type` in lower case; empty if there is none.
+    pub(super) content_type: String,
+}
+
+/// A failure in words.
+#[derive(Clone, Debug)]
+pub(super) struct Trouble {
+    pub(super) blame: Blame,
+    pub(super) kind: &'static str,
+    pub(super) text: String,
+}
+
+impl Trouble {
+    pub(super) fn new(blame: Blame, kind: &'static str, text: impl Into<String>) -> Self {
+        Trouble { blame, kind, text: text.into() }
+    }
+    pub(super) fn outcome(&self) -> droves_facts::Outcome {
+        droves_facts::Outcome::Failed { blame: self.blame, kind: self.kind }
+    }
+}
+
+impl Verdict {
+    /// The good answer, or why there is none, for those to whom all failures are one.
+    pub(super) fn taken(self) -> Result<Taken, Trouble> {
+        match self {
+            Verdict::Taken(taken) => Ok(taken),
+            Verdict::Unenroll(trouble) | Verdict::Refused(trouble) | Verdict::Broken(trouble) => Err(trouble),
+        }
+    }
+}
+
+impl Exchange {
+    /// A PUT by the enrolled device: a check-in message or a result, signed if the profile wants that.
+    pub(super) fn put(operation: Operation, url: &Arc<str>, headers: Headers, body: Bytes, sign: bool) -> Self {
+        Exchange {
+            operation,
+            url: Arc::clone(url),
+            method: Method::Put,
+            headers,
+            body: Some(body),
+            as_device: true,
+            sign,
+            hops: 0,
+        }
+    }
+
+    /// A GET by a device that nobody knows yet.
+    pub(super) fn get(operation: Operation, url: Arc<str>, headers: Headers) -> Self {
+        Exchange { operation, url, method: Method::Get, headers, body: None, as_device: false, sign: false, hops: 0 }
+    }
+
+    /// A POST by a device that nobody knows yet.
+    pub(super) fn post(operation: Operation, url: Arc<str>, headers: Headers, body: Bytes) -> Self {
+        Exchange { method: Method::Post, body: Some(body), ..Self::get(operation, url, headers) }
+    }
+
+    /// Asks.
+    pub(super) fn ask(&self, ctx: &Ctx<'_>) -> Action {
+        // iOS writes the signing time, macOS does not.
+        let time = (ctx.character.platform != Platform::Macos).then_some(ctx.clocks.wall);
+        let limits = ctx.limits;
+        Action {
+            what: What::Request(Box::new(Request {
+                operation: self.operation,
+                peer: Peer::Server,
+                method: self.method,
+                url: Arc::clone(&self.url),
+                headers: self.headers,
+                body: self.body.clone().map_or(Body::Empty, Body::Bytes),
+                identity: ctx.identity.filter(|_| self.as_device).cloned(),
+                sign: (self.sign && self.body.is_some()).then_some(Sign { time }),
+                sink: Sink::Keep(limits.body_bytes_max),
+            })),
+            until: ctx.clocks.now + limits.connect_wait_max + limits.tls_wait_max + limits.request_wait_max,
+            hear: Reasons::NONE,
+        }
+    }
+
+    /// What came of it.
+    pub(super) fn hear(&mut self, event: Event<'_>, ctx: &Ctx<'_>) -> Heard {
+        let response = match event {
+            Event::Response(response) => response,
+            Event::Failed(failure) => return Heard::Said(Verdict::Broken(self.trouble_of(&failure))),
+            other => {
+                let text = format!("{}: the shell brought {other:?} where an answer was due", self.operation);
+                return Heard::Said(Verdict::Broken(Trouble::new(Blame::Generator, "unexpected_event", text)));
+            }
+        };
+        let content_type = header(&response, "content-type").to_ascii_lowercase();
+        match response.status {
+            200..=299 => {
+                Heard::Said(Verdict::Taken(Taken { status: response.status, body: response.body, content_type }))
+            }
+            301 | 302 | 303 | 307 | 308 => match self.follow(response.status, header(&response, "location"), ctx) {
+                Ok(()) => Heard::Moved(self.ask(ctx)),
+                Err(trouble) => Heard::Said(Verdict::Broken(trouble)),
+            },
+            401 => Heard::Said(Verdict::Unenroll(self.refusal(401, &response.body))),
+            403 if names_unrecognized_device(&response.body) && knows_unrecognized_device(ctx) => {
+                Heard::Said(Verdict::Unenroll(self.refusal(403, &response.body)))
+            }
+            status @ 400..=499 => Heard::Said(Verdict::Refused(self.refusal(status, &response.body))),
+            status => Heard::Said(Verdict::Broken(self.refusal(status, &response.body))),
+        }
+    }
+
+    /// Goes where a redirect points. 307 and 308 keep method and body; after the others the device asks with GET, as
+    /// Apple's URL loading does.
+    fn follow(&mut self, status: u16, location: &str, ctx: &Ctx<'_>) -> Result<(), Trouble> {
+        let broken = |kind, text: String| Err(Trouble::new(Blame::Server, kind, text));
+        if self.hops >= ctx.limits.redirects_max {
+            return broken("redirects", format!("{}: more than {} redirects", self.operation, self.hops));
+        }
+        let Some(url) = join(&self.url, location) else {
+            return broken("redirect", format!("{}: a {status} that leads nowhere", self.operation));
+        };
+        if !is_allowed(&url, ctx) {
+            return broken("redirect", format!("{}: a {status} away from https", self.operation));
+        }
+        self.hops += 1;
+        self.url = url.into();
+        if !matches!(status, 307 | 308) && self.method != Method::Get {
+            self.method = Method::Get;
+            self.body = None;
+        }
+        Ok(())
+    }
+
+    fn refusal(&self, status: u16, body: &[u8]) -> Trouble {
+        let said = first_line(body);
+        let text = if said.is_empty() {
+            format!("{}: the server answered {status}", self.operation)
+        } else {
+            format!("{}: the server answered {status}: {said}", self.operation)
+        };
+        Trouble::new(Blame::Server, status_kind(status), text)
+    }
+
+    fn trouble_of(&self, failure: &Failure) -> Trouble {
+        Trouble::new(failure.blame, failure.kind, format!("{}: {}", self.operation, failure.text))
+    }
+}
+
+/// Whether a device goes to this URL.
+pub(super) fn is_allowed(url: &str, ctx: &Ctx<'_>) -> bool {
+    url.starts_with("https://") || (ctx.character.allow_http && url.starts_with("http://"))
+}
+
+fn header<'a>(response: &crate::Response<'a>, name: &str) -> &'a str {
+    response.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+/// The code stands in a plist or in JSON, as the answer's type says: it is the same word in both.
+fn names_unrecognized_device(body: &[u8]) -> bool {
+    const CODE: &[u8] = b"com.apple.unrecognized.device";
+    body.windows(CODE.len()).any(|window| window == CODE)
+}
+
+/// iOS 17 and macOS 14 brought it.
+fn knows_unrecognized_device(ctx: &Ctx<'_>) -> bool {
+    let since = if ctx.character.platform == Platform::Macos { 14 } else { 17 };
+    ctx.character.os_version.split('.').next().and_then(|major| major.parse::<u32>().ok()).is_some_and(|m| m >= since)
+}
+
+/// The first line of what a server said, cut, without what no line can carry.
+pub(super) fn first_line(body: &[u8]) -> String {
+    let head = body.get(..200).unwrap_or(body);
+    let text = String::from_utf8_lossy(head);
+    let line = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
+    line.chars().filter(|c| !c.is_control()).take(100).collect()
+}
+
+/// The URL that a `Location` means. `None` if it means none.
+fn join(base: &str, location: &str) -> Option<String> {
+    let location = location.split('#').next().unwrap_or_default().trim();
+    if location.is_empty() {
+        return None;
+    }
+    if location.starts_with("https://") || location.starts_with("http://") {
+        return Some(location.to_owned());
+    }
+    let (scheme, rest) = base.split_once("://")?;
+    if let Some(network) = location.strip_prefix("//") {
+        return Some(format!("{scheme}://{network}"));
+    }
+    let path_at = rest.find(['/', '?']).unwrap_or(rest.len());
+    let (host, path) = rest.split_at(path_at);
+    if location.starts_with('/') {
+        return Some(format!("{scheme}://{host}{location}"));
+    }
+    if location.split(['/', '?']).next().is_some_and(|first| first.contains(':')) {
+        return None;
+    }
+    let path = path.split('?').next().unwrap_or_default();
+    if location.starts_with('?') {
+        return Some(format!("{scheme}://{host}{path}{location}"));
+    }
+    let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+    Some(format!("{scheme}://{host}{folder}/{location}"))
+}
+
+/// An HTTP status as a kind of failure: one of a small fixed set of words.
+pub(super) fn status_kind(status: u16) -> &'static str {
+    match status {
+        400 => "status_400",
+        401 => "status_401",
+        403 => "status_403",
+        404 => "status_404",
+        405 => "status_405",
+        408 => "status_408",
+        409 => "status_409",
+        410 => "status_410",
+        413 => "status_413",
+        415 => "status_415",
+        429 => "status_429",
+        402..=499 => "status_4xx",
+        500 => "status_500",
+        501 => "status_501",
+        502 => "status_502",
+        503 => "status_503",
+        504 => "status_504",
+        505..=599 => "status_5xx",
+        200..=299 => "status_2xx",
+        300..=399 => "status_3xx",
+        _ => "status",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_location_is_read_against_the_url_that_was_asked() {
+        let check = |location: &str, expected: Option<&str>| {
+            assert_eq!(join("https://a.test:8443/mdm/checkin?x=1", location).as_deref(), expected, "{location}");
+        };
+        check("https://b.test/x", Some("https://b.test/x"));
+        check("http://b.test/x#part", Some("http://b.test/x"));
+        check("//b.test/x", Some("https://b.test/x"));
+        check("/x", Some("https://a.test:8443/x"));
+        check("x?y=2", Some("https://a.test:8443/mdm/x?y=2"));
+        check("?y=2", Some("https://a.test:8443/mdm/checkin?y=2"));
+        check("javascript:alert(1)", None);
+        check("", None);
+        assert_eq!(join("https://a.test", "x").as_deref(), Some("https://a.test/x"));
+    }
+
+    #[test]
+    fn a_quote_is_one_short_line() {
+        let check = |body: &[u8], expected: &str| assert_eq!(first_line(body), expected);
+        check(b"\n  no such device \nmore", "no such device");
+        check(b"\x00\x1b[31mred", "[31mred");
+        check(&[0xFF; 4], "\u{fffd}\u{fffd}\u{fffd}\u{fffd}");
+        assert_eq!(first_line("ü".repeat(500).as_bytes()).chars().count(), 100);
+    }
+}

@@ -1,0 +1,177 @@
+//! A lane between its exchanges: what it keeps, how it rests, what it does when it wakes.
+
+use super::own::Own;
+use super::record::{Record, Stage, Wanted};
+use super::shared::{MdmSettings, Shared};
+use super::{Step, enroll, exchange::Trouble, leave, session};
+use crate::{Action, Ctx, Order, Reasons, Wake, What, Why};
+use droves_facts::{Dur, Mono, Operation, Outcome, Purpose, Wall, What as Fact};
+use std::sync::Arc;
+
+/// What a lane keeps while it sleeps.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Lane {
+    pub(super) record: Record,
+    pub(super) shared: Arc<Shared>,
+    pub(super) own: Own,
+}
+
+impl Lane {
+    /// The server's settings. Without them, which is a fault of ours, the lane can't speak to anyone.
+    pub(super) fn settings(&self) -> Option<Arc<MdmSettings>> {
+        self.shared.mdm.clone()
+    }
+
+    /// Goes to another stage, and says so where it is another state of the device.
+    pub(super) fn go(&mut self, stage: Stage, ctx: &mut Ctx<'_>) {
+        let from = self.record.stage.state(self.record.renewing);
+        let renewing = self.record.renewing && !stage.is_over() && stage != Stage::Enrolled;
+        let to = stage.state(renewing);
+        self.record.stage = stage;
+        self.record.renewing = renewing;
+        if from != to && ctx.channel == 0 {
+            ctx.fact(Fact::Device { from, to });
+        }
+    }
+
+    /// An order is fulfilled, or given up, if it was given.
+    pub(super) fn ended(&mut self, operation: Operation, outcome: Outcome, ctx: &mut Ctx<'_>) {
+        if self.record.wanted.take(operation) {
+            ctx.ended(operation, outcome);
+        }
+    }
+
+    /// Every order that is still open is given up.
+    pub(super) fn give_up_orders(&mut self, outcome: Outcome, ctx: &mut Ctx<'_>) {
+        for operation in Wanted::OPERATIONS {
+            self.ended(operation, outcome, ctx);
+        }
+    }
+
+    /// Something failed that is tried again after a while.
+    pub(super) fn failed(&mut self, ctx: &Ctx<'_>) {
+        let record = &mut self.record;
+        record.tries = record.tries.saturating_add(1);
+        record.retries = record.retries.wrapping_add(1);
+        record.retrying = true;
+        record.next_at = Some(ctx.clocks.wall + ctx.retry_delay(record.tries, u64::from(record.retries)));
+    }
+
+    /// Something went well: the next failure is the first of its row again.
+    pub(super) fn went_well(&mut self) {
+        self.record.tries = 0;
+        self.record.retrying = false;
+        self.record.next_at = None;
+    }
+
+    /// Connects by itself, soon: 0 to 10 s from now, as devices do after TokenUpdate.
+    pub(super) fn connect_soon(&mut self, ctx: &Ctx<'_>) {
+        let mut dice = ctx.lane_dice(Purpose::CheckIn, u64::from(self.record.sessions) << 32);
+        self.record.next_at = Some(ctx.clocks.wall + Dur::ms(10 + dice.below(9_990)));
+    }
+
+    /// Sleeps, or is over.
+    pub(super) fn rest(&mut self, ctx: &Ctx<'_>) -> Step {
+        Step::asleep(resting(&self.record, ctx))
+    }
+
+    /// What a sleeping lane does when it wakes.
+    pub(super) fn wake(&mut self, wake: &Wake<'_>, ctx: &mut Ctx<'_>) -> Step {
+        for note in wake.notes {
+            match note.order {
+                Order::Enroll => self.record.wanted.add(Operation::Enroll),
+                Order::CheckIn => self.record.wanted.add(Operation::CheckIn),
+                Order::Renew => self.record.wanted.add(Operation::Renew),
+                Order::Unenroll => self.record.wanted.add(Operation::Unenroll),
+                // The new enrollment follows in the same wake at times: the end of the old one then means nothing.
+                Order::MainEnded if !wake.notes.iter().any(|note| note.order == Order::Enroll) => {
+                    return leave::end(self, Stage::Removed, ctx);
+                }
+                Order::MainEnded => {}
+                Order::IdentityRenewed if self.record.retrying => self.record.next_at = Some(ctx.clocks.wall),
+                Order::IdentityRenewed => {}
+            }
+        }
+        let pushed = wake.reasons.has(Reasons::PUSH);
+        if pushed {
+            self.record.tries = 0;
+        }
+        self.proceed(pushed, ctx)
+    }
+
+    /// Does what comes next at this stage.
+    pub(super) fn proceed(&mut self, pushed: bool, ctx: &mut Ctx<'_>) -> Step {
+        let record = &mut self.record;
+        if record.offline_until.is_some_and(|until| until > ctx.clocks.wall) {
+            return self.rest(ctx);
+        }
+        record.offline_until = None;
+        let due = |at: Option<Wall>| at.is_some_and(|at| at <= ctx.clocks.wall);
+        if record.wanted.has(Operation::Unenroll) && !record.stage.is_over() {
+            return leave::begin(self, ctx);
+        }
+        if record.wanted.has(Operation::Enroll) && (record.stage.is_over() || record.stage == Stage::Enrolled) {
+            return enroll::begin(self, ctx);
+        }
+        match record.stage {
+            Stage::Wiped if ctx.channel == 0 && due(record.next_at) => enroll::begin(self, ctx),
+            Stage::Unenrolled | Stage::Removed | Stage::Wiped | Stage::Failed => {
+                self.give_up_orders(NOT_ENROLLED, ctx);
+                self.rest(ctx)
+            }
+            // What failed waits for its time, for a push or for an order.
+            Stage::HasIdentity | Stage::Authenticated | Stage::Registered
+                if record.retrying && !pushed && !due(record.next_at) =>
+            {
+                self.rest(ctx)
+            }
+            Stage::Starting => enroll::start(self, ctx),
+            Stage::HasIdentity => enroll::authenticate(self, ctx),
+            Stage::Authenticated => enroll::register(self, ctx),
+            Stage::Registered => enroll::token_update(self, ctx),
+            Stage::Enrolled if record.wanted.has(Operation::Renew) || (ctx.channel == 0 && due(record.renew_at)) => {
+                enroll::renew(self, ctx)
+            }
+            Stage::Enrolled if pushed || record.wanted.has(Operation::CheckIn) || due(record.next_at) => {
+                session::begin(self, ctx)
+            }
+            Stage::Enrolled => self.rest(ctx),
+        }
+    }
+
+    /// Names a failure in words.
+    pub(super) fn complain(&self, trouble: &Trouble, ctx: &mut Ctx<'_>) {
+        ctx.complain(trouble.blame, trouble.kind, trouble.text.as_str());
+    }
+}
+
+/// What a lane with this record waits for while it is asleep; also after a restart.
+pub(super) fn resting(record: &Record, ctx: &Ctx<'_>) -> Action {
+    let wall = ctx.clocks.wall;
+    // Never now: a lane that is woken in vain would spin.
+    let at = |at: Wall| ctx.clocks.now + at.since(wall).max(Dur::ms(1));
+    let sleep = |until: Option<Wall>, hear: Reasons| Action {
+        what: What::Sleep { lag: ctx.wake_lag(u64::from(record.sessions) + 1) },
+        until: until.map_or(Mono::NEVER, at),
+        hear,
+    };
+    let end = |why| Action { what: What::End(why), until: Mono::NEVER, hear: Reasons::ORDER };
+    match record.stage {
+        Stage::Wiped if record.next_at.is_some() => sleep(record.next_at, Reasons::TIME | Reasons::ORDER),
+        Stage::Wiped => end(Why::Wiped),
+        Stage::Failed => end(Why::GaveUp),
+        Stage::Unenrolled | Stage::Removed => end(Why::Removed),
+        _ => match record.offline_until.filter(|until| *until > wall) {
+            Some(until) => sleep(Some(until), Reasons::TIME),
+            None => {
+                let renew_at = record.renew_at.filter(|_| record.stage == Stage::Enrolled && ctx.channel == 0);
+                let until = [record.next_at, renew_at].into_iter().flatten().min();
+                // A lane that was saved in the middle of enrolling goes on by itself.
+                let until = if record.stage == Stage::Enrolled { until } else { until.or(Some(wall)) };
+                sleep(until, Reasons::TIME | Reasons::PUSH | Reasons::ORDER)
+            }
+        },
+    }
+}
+
+const NOT_ENROLLED: Outcome = Outcome::Failed { blame: droves_facts::Blame::Scenario, kind: "not_enrolled" };

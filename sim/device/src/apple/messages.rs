@@ -1,0 +1,205 @@
+//! What a device says of itself in its messages: who it is, its token and magic, and the headers that go with them.
+//!
+//! Keys stand in the order of Apple's own writer, which sorts them.
+
+use super::exchange::Headers;
+use super::hardware::{Hardware, drawn_uuid};
+use super::shared::{MdmSettings, rights};
+use crate::Ctx;
+use bytes::Bytes;
+use droves_facts::{CommandStatus, Platform, Purpose};
+use droves_wire::plist::{self, Writer};
+
+/// Authenticate: the first that a server hears of a device.
+pub(super) fn authenticate(settings: &MdmSettings, ctx: &Ctx<'_>) -> Bytes {
+    let hardware = Hardware::of(ctx);
+    let tells = settings.rights & rights::DEVICE_INFO != 0;
+    message(|w| {
+        if tells {
+            w.key("BuildVersion").string(&hardware.build());
+        }
+        if hardware.is_mac() {
+            w.key("DeviceName").string(&hardware.name());
+        }
+        if let Some(imei) = hardware.imei().filter(|_| tells) {
+            w.key("IMEI").string(&imei);
+        }
+        if let Some(meid) = hardware.meid().filter(|_| tells) {
+            w.key("MEID").string(&meid);
+        }
+        w.key("MessageType").string("Authenticate");
+        if hardware.is_mac() {
+            w.key("Model").string(hardware.model_number());
+            w.key("ModelName").string(hardware.family());
+        }
+        if tells {
+            w.key("OSVersion").string(hardware.os_version());
+            w.key("ProductName").string(hardware.product());
+            w.key("SerialNumber").string(&hardware.serial());
+        }
+        w.key("Topic").string(&settings.topic);
+        w.key("UDID").string(&hardware.udid());
+    })
+}
+
+/// TokenUpdate: where pushes reach the channel.
+pub(super) fn token_update(settings: &MdmSettings, token: u32, generation: u32, ctx: &Ctx<'_>) -> Bytes {
+    let hardware = Hardware::of(ctx);
+    let unlock = !hardware.is_mac() && ctx.channel == 0 && settings.rights & rights::LOCK != 0;
+    message(|w| {
+        w.key("MessageType").string("TokenUpdate");
+        if ctx.channel > 0 {
+            w.key("NotOnConsole").bool(false);
+        }
+        w.key("PushMagic").string(&magic(generation, ctx));
+        w.key("Token").data(&ctx.tokens.token(ctx.lane, token));
+        w.key("Topic").string(&settings.topic);
+        w.key("UDID").string(&hardware.udid());
+        if unlock {
+            w.key("UnlockToken").data(&unlock_token(generation, ctx));
+        }
+        user_keys(w, ctx);
+    })
+}
+
+/// SetBootstrapToken: what lets the server's commands act with a secure token.
+pub(super) fn set_bootstrap_token(generation: u32, ctx: &Ctx<'_>) -> Bytes {
+    let token: [u8; 32] = ctx.device_dice(Purpose::Contents, BOOTSTRAP_TOKEN | u64::from(generation)).bytes();
+    message(|w| {
+        w.key("BootstrapToken").data(&token);
+        w.key("MessageType").string("SetBootstrapToken");
+        w.key("UDID").string(&Hardware::of(ctx).udid());
+    })
+}
+
+/// CheckOut: the device has left.
+pub(super) fn check_out(settings: &MdmSettings, ctx: &Ctx<'_>) -> Bytes {
+    message(|w| {
+        w.key("MessageType").string("CheckOut");
+        w.key("Topic").string(&settings.topic);
+        w.key("UDID").string(&Hardware::of(ctx).udid());
+    })
+}
+
+/// `Idle`: the device asks for a command.
+pub(super) fn idle(ctx: &Ctx<'_>) -> Bytes {
+    message(|w| {
+        w.key("Status").string("Idle");
+        w.key("UDID").string(&Hardware::of(ctx).udid());
+        user_keys(w, ctx);
+    })
+}
+
+/// A command's result, with what `fill` adds. A command that has no name is answered without one.
+pub(super) fn result(uuid: &str, status: CommandStatus, ctx: &Ctx<'_>, fill: impl FnOnce(&mut Writer<'_>)) -> Bytes {
+    let status = match status {
+        CommandStatus::Acknowledged => "Acknowledged",
+        CommandStatus::Error => "Error",
+        CommandStatus::FormatError => "CommandFormatError",
+        CommandStatus::NotNow => "NotNow",
+    };
+    message(|w| {
+        if !uuid.is_empty() {
+            w.key("CommandUUID").string(uuid);
+        }
+        fill(w);
+        w.key("Status").string(status);
+        w.key("UDID").string(&Hardware::of(ctx).udid());
+        user_keys(w, ctx);
+    })
+}
+
+/// The magic of an enrollment: what makes a push this enrollment's.
+pub(super) fn magic(generation: u32, ctx: &Ctx<'_>) -> String {
+    drawn_uuid(&mut ctx.lane_dice(Purpose::Magic, u64::from(generation)))
+}
+
+/// What unlocks the device: 1.1 to 2 KB, as real keybag tokens are.
+pub(super) fn unlock_token(generation: u32, ctx: &Ctx<'_>) -> Vec<u8> {
+    let mut dice = ctx.device_dice(Purpose::Contents, UNLOCK_TOKEN | u64::from(generation));
+    let blocks = 68 + dice.below(56);
+    let mut token = b"DATA".to_vec();
+    for _ in 0..blocks {
+        token.extend_from_slice(&dice.bytes::<16>());
+    }
+    token
+}
+
+/// A user of a Mac: id, short name, long name.
+pub(super) fn user(channel: u8, ctx: &Ctx<'_>) -> (String, String, String) {
+    let mut dice = ctx.device_dice(Purpose::Contents, USER | u64::from(channel));
+    let id = drawn_uuid(&mut dice);
+    let (first, last) = NAMES.get(dice.below(NAMES.len() as u64) as usize).copied().unwrap_or(("Ada", "Berg"));
+    (id, format!("{}{channel}", first.to_lowercase()), format!("{first} {last}"))
+}
+
+fn user_keys(w: &mut Writer<'_>, ctx: &Ctx<'_>) {
+    if ctx.channel > 0 {
+        let (id, short, long) = user(ctx.channel, ctx);
+        w.key("UserID").string(&id);
+        w.key("UserLongName").string(&long);
+        w.key("UserShortName").string(&short);
+    }
+}
+
+fn message(pairs: impl FnOnce(&mut Writer<'_>)) -> Bytes {
+    let mut out = Vec::with_capacity(1_024);
+    plist::write(&mut out, |w| w.dict(pairs));
+    out.into()
+}
+
+/// Headers of a check-in message.
+pub(super) fn check_in_headers(ctx: &Ctx<'_>) -> Headers {
+    if ctx.character.platform == Platform::Macos { &MAC_CHECK_IN } else { &IOS_CHECK_IN }
+}
+
+/// Headers of the command loop.
+pub(super) fn command_headers(ctx: &Ctx<'_>) -> Headers {
+    if ctx.character.platform == Platform::Macos { &MAC_COMMAND } else { &IOS_COMMAND }
+}
+
+/// Headers of everything before the check-in: profile, SCEP.
+pub(super) fn plain_headers(ctx: &Ctx<'_>) -> Headers {
+    if ctx.character.platform == Platform::Macos { &MAC_PLAIN } else { &IOS_PLAIN }
+}
+
+/// Headers of a SCEP request with a body.
+pub(super) fn scep_headers(ctx: &Ctx<'_>) -> Headers {
+    if ctx.character.platform == Platform::Macos { &MAC_SCEP } else { &IOS_SCEP }
+}
+
+// As seen from devices, but for `Accept-Encoding`: what we can't unpack we don't ask for.
+const ACCEPT: (&str, &str) = ("accept", "*/*");
+const LANGUAGE: (&str, &str) = ("accept-language", "en-US,en;q=0.9");
+const NO_CACHE: (&str, &str) = ("cache-control", "no-cache");
+const CHECK_IN: (&str, &str) = ("content-type", "application/x-apple-aspen-mdm-checkin");
+const COMMAND: (&str, &str) = ("content-type", "application/x-apple-aspen-mdm");
+const SCEP: (&str, &str) = ("content-type", "application/x-pki-message");
+const IOS: (&str, &str) = ("user-agent", "MDM/1.0");
+const MAC: (&str, &str) = ("user-agent", "MDM-OSX/1.0 mdmclient/1660");
+const IOS_BEFORE: (&str, &str) = ("user-agent", "profiled/1.0 CFNetwork/1568.100.1 Darwin/24.1.0");
+const MAC_BEFORE: (&str, &str) = ("user-agent", "mdmclient/1660 CFNetwork/1568.100.1 Darwin/24.1.0");
+static IOS_CHECK_IN: [(&str, &str); 5] = [ACCEPT, LANGUAGE, NO_CACHE, CHECK_IN, IOS];
+static MAC_CHECK_IN: [(&str, &str); 4] = [ACCEPT, LANGUAGE, CHECK_IN, MAC];
+static IOS_COMMAND: [(&str, &str); 5] = [ACCEPT, LANGUAGE, NO_CACHE, COMMAND, IOS];
+static MAC_COMMAND: [(&str, &str); 4] = [ACCEPT, LANGUAGE, COMMAND, MAC];
+static IOS_PLAIN: [(&str, &str); 3] = [ACCEPT, LANGUAGE, IOS_BEFORE];
+static MAC_PLAIN: [(&str, &str); 3] = [ACCEPT, LANGUAGE, MAC_BEFORE];
+static IOS_SCEP: [(&str, &str); 4] = [ACCEPT, LANGUAGE, SCEP, IOS_BEFORE];
+static MAC_SCEP: [(&str, &str); 4] = [ACCEPT, LANGUAGE, SCEP, MAC_BEFORE];
+
+/// Places in the numbering of what a device holds; the low 32 bits are the thing's own number.
+pub(super) const UNLOCK_TOKEN: u64 = 1 << 40;
+const BOOTSTRAP_TOKEN: u64 = 2 << 40;
+const USER: u64 = 3 << 40;
+
+const NAMES: [(&str, &str); 8] = [
+    ("Ada", "Berg"),
+    ("Carlos", "Diaz"),
+    ("Emil", "Fischer"),
+    ("Hana", "Ito"),
+    ("Kofi", "Mensah"),
+    ("Lena", "Novak"),
+    ("Omar", "Haddad"),
+    ("Priya", "Rao"),
+];

@@ -1,0 +1,93 @@
+//! What is a lane's own beyond its record: a result that the server has not taken yet, apps on their way in. Usually
+//! nothing.
+
+use super::record::{OWN_VERSION, from_bytes, to_bytes};
+use super::shared::{App, MdmSettings, Profile};
+use crate::KeyIx;
+use bytes::Bytes;
+use droves_facts::{CommandKey, CommandStatus, Wall};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// The own part of an Apple lane.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Own {
+    /// A result without a 2xx. It is sent again as it is, whatever becomes of the device meanwhile.
+    pub(super) owed: Option<Owed>,
+    /// Apps that are on their way in.
+    pub(super) installing: Vec<Installing>,
+    /// A system update that was ordered.
+    pub(super) update: Option<Update>,
+    /// A new identity that the server does not know yet.
+    pub(super) renewal: Option<Renewal>,
+}
+
+/// A result that the server has not taken yet.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(super) struct Owed {
+    /// The command that it answers.
+    pub(super) command: CommandKey,
+    /// What it answers.
+    pub(super) status: CommandStatus,
+    /// The bytes.
+    #[serde(with = "whole")]
+    pub(super) body: Bytes,
+}
+
+/// An app on its way in.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(super) struct Installing {
+    /// Which, as it will be managed.
+    pub(super) app: App,
+    /// When it is no longer queued, but being installed.
+    pub(super) begins: Wall,
+    /// When it is there.
+    pub(super) ends: Wall,
+}
+
+/// A system update that was ordered.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(super) struct Update {
+    /// Its key.
+    pub(super) key: Box<str>,
+    /// When it was ordered.
+    pub(super) since: Wall,
+}
+
+/// A renewal under way: what becomes of it, and what is back in force if it fails.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Renewal {
+    /// The `InstallProfile` command that it answers, if one asked for it.
+    pub(super) answers: Option<Box<str>>,
+    /// The identity before, once there is a new one.
+    pub(super) old: Option<(KeyIx, Box<[u8]>)>,
+    /// The settings of the new profile.
+    pub(super) settings: Option<Arc<MdmSettings>>,
+    /// The new profile, as it is listed.
+    pub(super) profile: Option<Arc<Profile>>,
+}
+
+impl Own {
+    /// As the arena and the store keep it: nothing, mostly.
+    pub(super) fn encode(&self) -> Option<Box<[u8]>> {
+        (*self != Own::default()).then(|| to_bytes(OWN_VERSION, self).into_boxed_slice())
+    }
+
+    /// Out of those bytes. What can't be read is dropped: the lane then owes nothing.
+    pub(super) fn decode(bytes: Option<&[u8]>) -> Self {
+        bytes.and_then(|bytes| from_bytes("own part", OWN_VERSION, bytes).ok()).unwrap_or_default()
+    }
+}
+
+/// [`Bytes`] as a byte string.
+mod whole {
+    use bytes::Bytes;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &Bytes, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_bytes(bytes)
+    }
+    pub(super) fn deserialize<'a, D: Deserializer<'a>>(from: D) -> Result<Bytes, D::Error> {
+        Vec::<u8>::deserialize(from).map(Bytes::from)
+    }
+}

@@ -1,0 +1,71 @@
+//! A world for tests: everything that a context borrows.
+
+use crate::{Character, Clocks, Ctx, Identity, Out, ProfileSource, Retry};
+use droves_facts::{DeviceIx, Dice, Dur, LaneIx, Limits, Mono, Platform, Wall};
+use std::sync::Arc;
+
+pub(crate) struct World {
+    pub(crate) character: Character,
+    pub(crate) clocks: Clocks,
+    pub(crate) limits: Limits,
+    pub(crate) device: DeviceIx,
+    pub(crate) lane: LaneIx,
+    pub(crate) channel: u8,
+    pub(crate) identity: Option<Arc<Identity>>,
+    pub(crate) tokens: droves_wire::apple::push::Tokens,
+    pub(crate) out: Out,
+}
+
+impl World {
+    pub(crate) fn new(character: Character) -> Self {
+        World {
+            character,
+            clocks: Clocks { now: Mono(1_000_000), wall: Wall::VIRTUAL_START },
+            limits: Limits::default(),
+            device: DeviceIx(7),
+            lane: LaneIx(9),
+            channel: 0,
+            identity: None,
+            tokens: droves_wire::apple::push::Tokens::new([7; 32]),
+            out: Out::default(),
+        }
+    }
+
+    pub(crate) fn ctx(&mut self) -> Ctx<'_> {
+        Ctx {
+            clocks: self.clocks,
+            dice: Dice::new(42),
+            limits: &self.limits,
+            lane: self.lane,
+            device: self.device,
+            channel: self.channel,
+            character: &self.character,
+            identity: self.identity.as_ref(),
+            cause: self.clocks.now,
+            tokens: &self.tokens,
+            out: &mut self.out,
+        }
+    }
+}
+
+/// An iPhone that does everything at once and is never locked.
+pub(crate) fn ios() -> Character {
+    Character {
+        platform: Platform::Ios,
+        model: "iPhone16,1".into(),
+        os_version: "18.1".into(),
+        profile: ProfileSource::Bytes(Arc::from(&b""[..])),
+        allow_http: false,
+        retry: Retry::AsPlatform,
+        wake: (Dur::ZERO, 0.0),
+        pace: 0.0,
+        locked: (0.0, Dur::ZERO),
+        users: 0,
+        reenrolls_after_wipe: None,
+    }
+}
+
+/// A Mac that does everything at once and is never locked.
+pub(crate) fn mac() -> Character {
+    Character { platform: Platform::Macos, model: "Mac15,3".into(), os_version: "15.1".into(), ..ios() }
+}

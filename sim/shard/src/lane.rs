@@ -1,0 +1,131 @@
+//! A lane as the shard keeps it: asleep in the arena, or live while it talks.
+
+use crate::shell::Ticket;
+use droves_device::{Identity, Machine, Note, Reasons, Slept};
+use droves_facts::{Dur, LaneIx, Mono, Operation, PhaseIx, Wall};
+use std::sync::Arc;
+
+/// A lane in the arena.
+#[derive(Debug)]
+pub(crate) struct Lane<M: Machine> {
+    pub(crate) slept: Slept<M>,
+    pub(crate) mode: Mode,
+    /// What the last action hears.
+    pub(crate) hear: Reasons,
+    /// What came and was not heard yet.
+    pub(crate) latched: Reasons,
+    /// Counted up whenever the timer is set anew: what fires with an older one is void.
+    pub(crate) timer: u32,
+    /// When waiting ends by itself.
+    pub(crate) until: Mono,
+    /// How long after a push the lane wakes.
+    pub(crate) lag: Dur,
+    /// Since when the lane sleeps.
+    pub(crate) slept_at: Mono,
+    /// The first cause among what is latched.
+    pub(crate) cause: Mono,
+    /// Until when a latched push is worth anything; 0 for ever.
+    pub(crate) push_keep_until: Wall,
+    /// Orders, and the arrivals that they stand for; most lanes have none.
+    pub(crate) inbox: Option<Box<Inbox>>,
+}
+
+/// Where a lane is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Mode {
+    /// In the arena, waiting.
+    Asleep,
+    /// Awake by right, waiting for room.
+    Queued,
+    /// Live, at this place of the slab.
+    Live(u32),
+    /// Over; hears only an order to enroll.
+    Ended,
+}
+
+/// What waits for a lane.
+#[derive(Debug, Default)]
+pub(crate) struct Inbox {
+    pub(crate) notes: Vec<Note>,
+    pub(crate) arrivals: Vec<OpenArrival>,
+}
+
+/// An arrival of the plan that has not met its end.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OpenArrival {
+    pub(crate) operation: Operation,
+    pub(crate) phase: PhaseIx,
+    pub(crate) due: Mono,
+    /// When it was begun.
+    pub(crate) started: Option<Mono>,
+}
+
+impl<M: Machine> Default for Lane<M> {
+    fn default() -> Self {
+        Lane {
+            slept: Slept::default(),
+            mode: Mode::Asleep,
+            hear: Reasons::ORDER,
+            latched: Reasons::NONE,
+            timer: 0,
+            until: Mono::NEVER,
+            lag: Dur::ZERO,
+            slept_at: Mono::ZERO,
+            cause: Mono::ZERO,
+            push_keep_until: Wall(0),
+            inbox: None,
+        }
+    }
+}
+
+/// A lane that talks.
+#[derive(Debug)]
+pub(crate) struct Live<M> {
+    pub(crate) machine: M,
+    /// When the session was meant to begin.
+    pub(crate) due: Mono,
+    /// When its first request was made; none yet if there was none.
+    pub(crate) started: Option<Mono>,
+    /// The phase that everything in it belongs to.
+    pub(crate) phase: PhaseIx,
+    /// Whether a push woke it.
+    pub(crate) by_push: bool,
+    /// What it waits for.
+    pub(crate) waiting: Waiting,
+    /// Deadlines, twice running, that were not later than now.
+    pub(crate) overdue: u8,
+    /// The cause that orders to sister lanes inherit.
+    pub(crate) cause: Mono,
+}
+
+/// What a live lane waits for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Waiting {
+    /// To be given its first event.
+    Nothing,
+    /// An answer.
+    Response { ticket: Ticket, operation: Operation, due: Mono },
+    /// Time, or something heard.
+    Heard,
+    /// The store.
+    Saved { ticket: Ticket, since: Mono },
+    /// Work with a key.
+    Made { ticket: Ticket, since: Mono },
+}
+
+/// A lane as the store keeps it.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// Whose.
+    pub lane: LaneIx,
+    /// The record, encoded.
+    pub record: Vec<u8>,
+    /// What the lane has in common with others, encoded. One value for many lanes: the store keeps it once.
+    pub shared: Vec<u8>,
+    /// What is its own, encoded.
+    pub own: Option<Box<[u8]>>,
+    /// The device's identity, with the snapshot of its main lane.
+    pub identity: Option<Arc<Identity>>,
+    /// Whether the lane is over.
+    pub ended: bool,
+}

@@ -1,0 +1,336 @@
+//! The shard: time, latches, admission and accounts for the lanes of its cells.
+
+mod ending;
+mod returning;
+mod waking;
+
+use crate::arrivals::Running;
+use crate::cells::Cells;
+use crate::lane::{Inbox, Lane, Live, Mode, OpenArrival, Snapshot, Waiting};
+use crate::shell::{Answer, Effect, Exchange, Input, Ticket};
+use crate::status::status_kind;
+use crate::wheel::{Entry, Wheel};
+use droves_device::{
+    Action, Character, Clocks, Ctx, Event, Failure, Identity, Machine, Made, Note, Order, Out, Reasons, Request,
+    Response, Slept, Wake, What,
+};
+use droves_facts::{
+    ArrivalFate, Blame, DeviceIx, Dice, Dur, Fact, LaneIx, Limits, Mono, Operation, Outcome, PhaseIx, PushFate,
+    RequestTiming, Wall, What as Said,
+};
+use droves_scenario::plan::{Overload, Plan, Roster};
+use droves_wire::apple::push::Tokens;
+use slab::Slab;
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+
+/// What a shard is made from.
+#[derive(Clone)]
+pub struct Config {
+    /// What happens.
+    pub plan: Arc<Plan>,
+    /// Who is who.
+    pub roster: Arc<Roster>,
+    /// Who owns what.
+    pub cells: Arc<Cells>,
+    /// Which of the shards this is.
+    pub shard: usize,
+    /// Kinds of devices.
+    pub characters: Arc<[Character]>,
+    /// Bounds.
+    pub limits: Arc<Limits>,
+    /// Secret of the push tokens.
+    pub tokens: Arc<Tokens>,
+    /// Sessions open at a time.
+    pub sessions_max: usize,
+    /// Whether lanes are told to the store whenever they fall asleep changed.
+    pub keeps: bool,
+}
+
+/// A device of this shard.
+#[derive(Debug)]
+struct Device {
+    identity: Option<Arc<Identity>>,
+    character: u16,
+}
+
+/// The lanes of some cells, and what wakes them.
+pub struct Shard<M: Machine> {
+    config: Config,
+    dice: Dice,
+    lanes: Vec<Lane<M>>,
+    devices: Vec<Device>,
+    live: Slab<Live<M>>,
+    shared: HashSet<Arc<M::Shared>>,
+    shared_swept_at: usize,
+    wheel: Wheel,
+    fired: Vec<Entry>,
+    /// Lanes awake by right, waiting for room.
+    queue: VecDeque<LaneIx>,
+    /// Orders to lanes of the same device, not yet delivered.
+    orders: VecDeque<(LaneIx, Note, Option<Arc<M::Shared>>)>,
+    running: Vec<Running>,
+    ticket: Ticket,
+    effects: Vec<Effect>,
+    facts: Vec<Fact>,
+}
+
+impl<M: Machine> Shard<M> {
+    /// A shard whose lanes have never enrolled. `character_of` says which of the characters a device is.
+    pub fn new(config: Config, character_of: impl Fn(DeviceIx) -> u16) -> Self {
+        let mut lanes = Vec::new();
+        let mut devices = Vec::new();
+        for (_, of_cell, lanes_of_cell) in config.cells.of_shard(config.shard) {
+            devices.extend(of_cell.map(|d| Device { identity: None, character: character_of(DeviceIx(d)) }));
+            lanes.extend(lanes_of_cell.map(|_| Lane::default()));
+        }
+        Shard {
+            dice: config.plan.dice(),
+            config,
+            lanes,
+            devices,
+            live: Slab::new(),
+            shared: HashSet::new(),
+            shared_swept_at: 1_024,
+            wheel: Wheel::new(),
+            fired: Vec::new(),
+            queue: VecDeque::new(),
+            orders: VecDeque::new(),
+            running: Vec::new(),
+            ticket: 0,
+            effects: Vec::new(),
+            facts: Vec::new(),
+        }
+    }
+
+    /// Puts a lane back as the store had it. The error says what is wrong with its bytes.
+    pub fn restore(&mut self, snapshot: &Snapshot, clocks: Clocks) -> Result<(), String> {
+        let lane = snapshot.lane;
+        let record = M::record_from_bytes(&snapshot.record)?;
+        let shared = Arc::new(M::shared_from_bytes(&snapshot.shared)?);
+        let (device, channel) = self.locate(lane);
+        if channel == 0 {
+            self.device_mut(lane, device).identity = snapshot.identity.clone();
+            let to = M::state(&record);
+            self.say(clocks, PhaseIx(0), lane, Said::Device { from: droves_facts::DeviceState::Unenrolled, to });
+        }
+        let shared = self.intern(shared);
+        let place = self.place(lane);
+        self.lanes[place].slept = Slept { record, shared, own: snapshot.own.clone() };
+        if snapshot.ended {
+            self.lanes[place].mode = Mode::Ended;
+            return Ok(());
+        }
+        let mut out = Out::default();
+        let action = M::resume(&record, &self.ctx(lane, clocks, clocks.now, &mut out));
+        self.asleep(lane, clocks, action);
+        Ok(())
+    }
+
+    /// When [`Shard::tick`] is to be called next, if nothing else happens.
+    pub fn next(&self) -> Option<Mono> {
+        self.running.iter().filter_map(Running::next).chain(self.wheel.next()).min()
+    }
+
+    /// Lets time pass.
+    pub fn tick(&mut self, clocks: Clocks) {
+        let mut fired = std::mem::take(&mut self.fired);
+        self.wheel.fire(clocks.now, &mut fired);
+        for entry in fired.drain(..) {
+            self.timer(entry, clocks);
+        }
+        self.fired = fired;
+        self.arrive(clocks);
+        self.settle(clocks);
+    }
+
+    /// Takes in what happened.
+    pub fn step(&mut self, clocks: Clocks, input: Input<'_>) {
+        match input {
+            Input::Push { lane, magic, keep_until, pushed } => self.push(clocks, lane, magic, keep_until, pushed),
+            Input::Answered { lane, ticket, exchange, answer } => self.answered(clocks, lane, ticket, exchange, answer),
+            Input::Failed { lane, ticket, exchange, failure } => self.failed(clocks, lane, ticket, exchange, failure),
+            Input::Made { lane, ticket, made } => self.made(clocks, lane, ticket, made),
+            Input::Saved { lane, ticket } => self.saved(clocks, lane, ticket),
+            Input::PhaseBegins(phase) => self.running.push(Running::new(&self.config.plan, phase, clocks.now)),
+            Input::PhaseEnds(phase) => self.running.retain(|running| running.phase != phase),
+        }
+        self.settle(clocks);
+    }
+
+    /// Gives over what is to be done and what can be said, in order.
+    pub fn drain(&mut self, effects: &mut Vec<Effect>, facts: &mut Vec<Fact>) {
+        effects.append(&mut self.effects);
+        facts.append(&mut self.facts);
+    }
+
+    /// States a fact that the shell knows about a lane: it gets the time and the phase of the lane's session.
+    pub fn state(&mut self, clocks: Clocks, lane: LaneIx, what: Said) {
+        let phase = self.live_of(lane).map_or_else(|| self.phase_now(), |live| live.phase);
+        self.say(clocks, phase, lane, what);
+    }
+
+    /// States that the connection stands on which a lane talks to the server.
+    pub fn connected(&mut self, clocks: Clocks, lane: LaneIx, opening: droves_facts::Opening) {
+        self.state(clocks, lane, Said::ConnectionOpened(opening));
+        if self.live_of(lane).is_some_and(|live| live.by_push) {
+            self.state(clocks, lane, Said::Connected);
+        }
+    }
+
+    /// The identity of the lane's device.
+    pub fn identity(&self, lane: LaneIx) -> Option<&Arc<Identity>> {
+        let (device, _) = self.config.roster.locate(lane)?;
+        self.devices[self.config.cells.device_place(self.config.cells.cell_of(lane), device)].identity.as_ref()
+    }
+
+    /// Sessions that are live now.
+    pub fn live(&self) -> usize {
+        self.live.len()
+    }
+
+    /// Every lane as the store would keep it; live ones as they are at this moment.
+    pub fn snapshots(&mut self) -> Vec<Snapshot> {
+        let lanes: Vec<LaneIx> =
+            self.config.cells.of_shard(self.config.shard).flat_map(|(_, _, lanes)| lanes.map(LaneIx)).collect();
+        lanes.into_iter().map(|lane| self.snapshot(lane)).collect()
+    }
+
+    /// Delivers orders between lanes, and lets queued lanes in while there is room.
+    fn settle(&mut self, clocks: Clocks) {
+        loop {
+            if let Some((lane, note, shared)) = self.orders.pop_front() {
+                let place = self.place(lane);
+                if let Some(shared) = shared.filter(|_| !matches!(self.lanes[place].mode, Mode::Live(_))) {
+                    self.lanes[place].slept.shared = self.intern(shared);
+                }
+                if self.lanes[place].mode == Mode::Ended && note.order != Order::Enroll {
+                    continue;
+                }
+                let inbox = self.lanes[place].inbox.get_or_insert_default();
+                if inbox.notes.len() >= self.config.limits.notes_max {
+                    self.state(
+                        clocks,
+                        lane,
+                        Said::Complaint {
+                            blame: Blame::Generator,
+                            kind: "notes_overflow",
+                            text: "a lane has more orders waiting than fit; one was lost".into(),
+                        },
+                    );
+                    continue;
+                }
+                inbox.notes.push(note);
+                self.latch(lane, clocks, Reasons::ORDER, note.cause);
+            } else if self.live.len() < self.config.sessions_max
+                && let Some(lane) = self.queue.pop_front()
+            {
+                let due = self.due(lane);
+                self.begin(lane, clocks, due);
+            } else {
+                return;
+            }
+        }
+    }
+
+    // Small words.
+
+    fn place(&self, lane: LaneIx) -> usize {
+        self.config.cells.place(lane)
+    }
+
+    fn locate(&self, lane: LaneIx) -> (DeviceIx, u8) {
+        let (device, channel) = self.config.roster.locate(lane).unwrap_or((DeviceIx(0), 0));
+        (device, u8::try_from(channel).unwrap_or(u8::MAX))
+    }
+
+    fn device_mut(&mut self, lane: LaneIx, device: DeviceIx) -> &mut Device {
+        let place = self.config.cells.device_place(self.config.cells.cell_of(lane), device);
+        &mut self.devices[place]
+    }
+
+    fn live_of(&self, lane: LaneIx) -> Option<&Live<M>> {
+        match self.lanes.get(self.place(lane))?.mode {
+            Mode::Live(at) => self.live.get(at as usize),
+            _ => None,
+        }
+    }
+
+    fn set_timer(&mut self, lane: LaneIx, at: Mono) {
+        let place = self.place(lane);
+        let l = &mut self.lanes[place];
+        l.timer = l.timer.wrapping_add(1);
+        self.wheel.set(at, lane.0, l.timer);
+    }
+
+    /// The phase that what happens now belongs to, if nothing else says it: the one that began last.
+    fn phase_now(&self) -> PhaseIx {
+        self.running.last().map_or(PhaseIx(0), |running| running.phase)
+    }
+
+    /// The phase that a push belongs to: of those that ask for pushes the one that began last.
+    fn phase_of_push(&self) -> PhaseIx {
+        let asking = self.running.iter().rfind(|running| running.pushes);
+        asking.map_or_else(|| self.phase_now(), |running| running.phase)
+    }
+
+    fn say(&mut self, clocks: Clocks, phase: PhaseIx, lane: LaneIx, what: Said) {
+        self.facts.push(Fact { at: clocks.now, phase, lane, what });
+    }
+
+    fn ctx<'a>(&'a self, lane: LaneIx, clocks: Clocks, cause: Mono, out: &'a mut Out) -> Ctx<'a> {
+        let (device, channel) = self.locate(lane);
+        let slot = &self.devices[self.config.cells.device_place(self.config.cells.cell_of(lane), device)];
+        Ctx {
+            clocks,
+            dice: self.dice,
+            limits: &self.config.limits,
+            lane,
+            device,
+            channel,
+            character: &self.config.characters[usize::from(slot.character)],
+            identity: slot.identity.as_ref(),
+            cause,
+            tokens: &self.config.tokens,
+            out,
+        }
+    }
+
+    /// A live lane as it would sleep.
+    fn folded(&mut self, lane: LaneIx) -> Slept<M> {
+        let place = self.place(lane);
+        let Mode::Live(at) = self.lanes[place].mode else { return self.lanes[place].slept.clone() };
+        let live = &mut self.live[at as usize];
+        let machine = std::mem::replace(&mut live.machine, M::open(Slept::default()));
+        let slept = machine.fold();
+        live.machine = M::open(slept.clone());
+        slept
+    }
+
+    fn snapshot(&mut self, lane: LaneIx) -> Snapshot {
+        let slept = self.folded(lane);
+        let (_, channel) = self.locate(lane);
+        Snapshot {
+            lane,
+            record: M::record_to_bytes(&slept.record),
+            shared: M::shared_to_bytes(&slept.shared),
+            own: slept.own,
+            identity: if channel == 0 { self.identity(lane).cloned() } else { None },
+            ended: self.lanes[self.place(lane)].mode == Mode::Ended,
+        }
+    }
+
+    /// One value for all lanes that have the same.
+    fn intern(&mut self, shared: Arc<M::Shared>) -> Arc<M::Shared> {
+        if let Some(known) = self.shared.get(&shared) {
+            return Arc::clone(known);
+        }
+        // What no lane has any more is let go of whenever the set has doubled.
+        if self.shared.len() >= self.shared_swept_at {
+            self.shared.retain(|known| Arc::strong_count(known) > 1);
+            self.shared_swept_at = (self.shared.len() * 2).max(1_024);
+        }
+        self.shared.insert(Arc::clone(&shared));
+        shared
+    }
+}

@@ -1,0 +1,197 @@
+//! What comes back from the shell, and the machine's turn.
+
+use super::*;
+
+impl<M: Machine> Shard<M> {
+    pub(super) fn answered(
+        &mut self,
+        clocks: Clocks,
+        lane: LaneIx,
+        ticket: Ticket,
+        exchange: Exchange,
+        answer: Answer,
+    ) {
+        let Answer { status, headers, body } = answer;
+        let outcome = match status {
+            200..400 => Outcome::Succeeded,
+            _ => Outcome::Failed { blame: Blame::Server, kind: status_kind(status) },
+        };
+        if self.take_response(lane, ticket, clocks, exchange, outcome) {
+            self.run(lane, clocks, Event::Response(Response { status, headers: &headers, body }));
+        }
+    }
+
+    pub(super) fn failed(
+        &mut self,
+        clocks: Clocks,
+        lane: LaneIx,
+        ticket: Ticket,
+        exchange: Exchange,
+        failure: Failure,
+    ) {
+        let outcome = Outcome::Failed { blame: failure.blame, kind: failure.kind };
+        if self.take_response(lane, ticket, clocks, exchange, outcome) {
+            self.run(lane, clocks, Event::Failed(failure));
+        }
+    }
+
+    /// Whether the lane waits for this answer; if so, states how the request ended.
+    pub(super) fn take_response(
+        &mut self,
+        lane: LaneIx,
+        ticket: Ticket,
+        clocks: Clocks,
+        exchange: Exchange,
+        outcome: Outcome,
+    ) -> bool {
+        let Some(live) = self.live_of(lane) else { return false };
+        let Waiting::Response { ticket: waited, operation, due } = live.waiting else { return false };
+        if waited != ticket {
+            return false;
+        }
+        let phase = live.phase;
+        let Exchange { started, sent, first_byte, ended, bytes_out, bytes_in } = exchange;
+        let timing = RequestTiming { due, started, sent, first_byte, ended };
+        self.say(clocks, phase, lane, Said::RequestEnded { operation, timing, outcome, bytes_out, bytes_in });
+        true
+    }
+
+    pub(super) fn made(&mut self, clocks: Clocks, lane: LaneIx, ticket: Ticket, made: Result<Made, Failure>) {
+        let Some(live) = self.live_of(lane) else { return };
+        let Waiting::Made { ticket: waited, since } = live.waiting else { return };
+        if waited != ticket {
+            return;
+        }
+        let phase = live.phase;
+        self.say(clocks, phase, lane, Said::Made { took: clocks.now.since(since) });
+        match made {
+            Ok(made) => self.run(lane, clocks, Event::Made(made)),
+            Err(failure) => self.run(lane, clocks, Event::Failed(failure)),
+        }
+    }
+
+    pub(super) fn saved(&mut self, clocks: Clocks, lane: LaneIx, ticket: Ticket) {
+        let Some(live) = self.live_of(lane) else { return };
+        let Waiting::Saved { ticket: waited, since } = live.waiting else { return };
+        if waited != ticket {
+            return;
+        }
+        let phase = live.phase;
+        self.say(clocks, phase, lane, Said::Saved { took: clocks.now.since(since) });
+        self.run(lane, clocks, Event::Saved);
+    }
+
+    pub(super) fn run(&mut self, lane: LaneIx, clocks: Clocks, event: Event<'_>) {
+        let place = self.place(lane);
+        let Mode::Live(at) = self.lanes[place].mode else { return };
+        let (phase, cause) = (self.live[at as usize].phase, self.live[at as usize].cause);
+        let mut out = Out::default();
+        let (device, channel) = self.locate(lane);
+        let cell = self.config.cells.cell_of(lane);
+        let device_slot = &self.devices[self.config.cells.device_place(cell, device)];
+        let mut ctx = Ctx {
+            clocks,
+            dice: self.dice,
+            limits: &self.config.limits,
+            lane,
+            device,
+            channel,
+            character: &self.config.characters[usize::from(device_slot.character)],
+            identity: device_slot.identity.as_ref(),
+            cause,
+            tokens: &self.config.tokens,
+            out: &mut out,
+        };
+        let action = self.live[at as usize].machine.on(event, &mut ctx);
+        let Out { facts, orders, ended, identity } = out;
+        for what in facts {
+            self.say(clocks, phase, lane, what);
+        }
+        for (operation, outcome) in ended {
+            self.close_arrivals(lane, clocks, operation, outcome);
+        }
+        if let Some(identity) = identity {
+            self.device_mut(lane, device).identity = identity;
+        }
+        for (channel, note) in orders {
+            if let Some(sister) = self.config.roster.lane(device, u32::from(channel)) {
+                let shared = (note.order == Order::Enroll).then(|| self.live[at as usize].machine.sister());
+                self.orders.push_back((sister, note, shared));
+            }
+        }
+        self.act(lane, at, clocks, action);
+    }
+
+    pub(super) fn act(&mut self, lane: LaneIx, at: u32, clocks: Clocks, action: Action) {
+        let place = self.place(lane);
+        match action.what {
+            What::Sleep { .. } => {
+                self.end_session(lane, at, clocks);
+                self.asleep(lane, clocks, action);
+                return;
+            }
+            What::End(_) => {
+                self.end_session(lane, at, clocks);
+                self.end(lane, clocks);
+                return;
+            }
+            _ => {}
+        }
+        let until = self.checked_deadline(lane, at, clocks, action.until);
+        self.lanes[place].hear = action.hear;
+        self.lanes[place].until = until;
+        self.set_timer(lane, until);
+        self.ticket = self.ticket.wrapping_add(1);
+        let ticket = self.ticket;
+        match action.what {
+            What::Request(request) => self.request(lane, at, clocks, ticket, request),
+            What::Make(work) => {
+                self.live[at as usize].waiting = Waiting::Made { ticket, since: clocks.now };
+                self.effects.push(Effect::Make { lane, ticket, work });
+            }
+            What::Save => {
+                self.live[at as usize].waiting = Waiting::Saved { ticket, since: clocks.now };
+                let snapshot = Box::new(self.snapshot(lane));
+                self.effects.push(Effect::Save { ticket: Some(ticket), snapshot });
+            }
+            What::Wait => {
+                self.live[at as usize].waiting = Waiting::Heard;
+                if !self.lanes[place].latched.and(action.hear).is_empty() {
+                    self.hear(lane, clocks);
+                }
+            }
+            What::Sleep { .. } | What::End(_) => {}
+        }
+    }
+
+    pub(super) fn request(&mut self, lane: LaneIx, at: u32, clocks: Clocks, ticket: Ticket, request: Box<Request>) {
+        let live = &mut self.live[at as usize];
+        let operation = request.operation;
+        let due = if live.started.is_none() { live.due } else { clocks.now };
+        live.waiting = Waiting::Response { ticket, operation, due };
+        let phase = live.phase;
+        if live.started.is_none() {
+            live.started = Some(clocks.now);
+            self.say(clocks, phase, lane, Said::SessionStarted { due });
+        }
+        self.say(clocks, phase, lane, Said::RequestStarted { operation });
+        self.effects.push(Effect::Request { lane, ticket, request });
+    }
+
+    /// A deadline that is not later than now, twice running, is the machine's fault: it would spin.
+    pub(super) fn checked_deadline(&mut self, lane: LaneIx, at: u32, clocks: Clocks, until: Mono) -> Mono {
+        let live = &mut self.live[at as usize];
+        if until > clocks.now {
+            live.overdue = 0;
+            return until;
+        }
+        live.overdue += 1;
+        if live.overdue < 2 {
+            return until;
+        }
+        let phase = live.phase;
+        let text = "a machine asked twice running to be woken in the past; held back for a second".into();
+        self.say(clocks, phase, lane, Said::Complaint { blame: Blame::Generator, kind: "machine_deadline", text });
+        clocks.now + Dur::secs(1)
+    }
+}

@@ -1,0 +1,27 @@
+//! Kinds of failure for HTTP statuses: a small fixed set of words, because they become labels.
+
+/// The word for a status that is no success: `status_401`, or the class where the status is a rare one.
+pub fn status_kind(status: u16) -> &'static str {
+    match status {
+        400 => "status_400",
+        401 => "status_401",
+        403 => "status_403",
+        404 => "status_404",
+        405 => "status_405",
+        408 => "status_408",
+        409 => "status_409",
+        410 => "status_410",
+        413 => "status_413",
+        415 => "status_415",
+        429 => "status_429",
+        400..500 => "status_4xx",
+        500 => "status_500",
+        501 => "status_501",
+        502 => "status_502",
+        503 => "status_503",
+        504 => "status_504",
+        500..600 => "status_5xx",
+        300..400 => "status_3xx",
+        _ => "status_odd",
+    }
+}

@@ -1,0 +1,222 @@
+//! A shard with a toy machine in virtual time: latches, lag, admission, accounts, restarts.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+#[path = "shard/toy.rs"]
+mod toy;
+
+use droves_device::{Failure, Reached};
+use droves_facts::{ArrivalFate, Blame, Dur, Fact, LaneIx, Mono, PhaseIx, PushFate, What};
+use droves_shard::Input;
+use droves_shard::forecast::Forecast;
+use proptest::prelude::*;
+use toy::{Script, World, forecast, plan};
+
+const TEN: &str = "phones: { platform: ios, count: 10 }";
+
+fn count(facts: &[Fact], what: impl Fn(&What) -> bool) -> usize {
+    facts.iter().filter(|fact| what(&fact.what)).count()
+}
+
+fn fates(facts: &[Fact], wanted: ArrivalFate) -> usize {
+    count(facts, |what| matches!(what, What::Arrival { fate, .. } if *fate == wanted))
+}
+
+fn pushes(facts: &[Fact], wanted: PushFate) -> usize {
+    count(facts, |what| matches!(what, What::Push(fate) if *fate == wanted))
+}
+
+fn enrolled(world: World) -> Forecast<toy::Toy, World> {
+    let mut run = forecast(plan(TEN, "enroll: { who: all, arrivals: at_once }"), 100, world);
+    run.begin(PhaseIx(0));
+    assert!(run.run_until(Mono::ZERO + Dur::secs(30), 10_000));
+    run
+}
+
+#[test]
+fn arrivals_start_on_time_and_end_with_their_operation() {
+    let mut run = forecast(plan(TEN, "enroll: { who: all, arrivals: { rate: 2/s } }"), 100, World::default());
+    run.begin(PhaseIx(0));
+    assert!(run.run_until(Mono::ZERO + Dur::secs(30), 10_000));
+    assert_eq!(fates(&run.facts, ArrivalFate::OnTime), 10);
+    assert_eq!(count(&run.facts, |what| matches!(what, What::OperationEnded { .. })), 10);
+    assert_eq!(count(&run.facts, |what| matches!(what, What::SessionStarted { .. })), 10);
+    assert_eq!(count(&run.facts, |what| matches!(what, What::SessionEnded { .. })), 10);
+    let starts: Vec<u64> = run
+        .facts
+        .iter()
+        .filter_map(|fact| match fact.what {
+            What::SessionStarted { due } => Some(due.0 / 500_000),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(starts, (0..10).collect::<Vec<_>>());
+}
+
+#[test]
+fn without_room_an_arrival_is_late_or_dropped_as_the_plan_says() {
+    let slow = World { takes: Dur::secs(1), ..World::default() };
+    for (policy, late, dropped) in [("catch_up", 9, 0), ("drop", 0, 9)] {
+        let phase = "enroll: { who: all, arrivals: at_once }";
+        let text = format!("{TEN}\nbounds: {{ on_overload: {policy} }}");
+        let mut run = forecast(plan(&text, phase), 1, slow.clone());
+        run.begin(PhaseIx(0));
+        assert!(run.run_until(Mono::ZERO + Dur::secs(30), 10_000));
+        let fates = [ArrivalFate::OnTime, ArrivalFate::Late, ArrivalFate::Dropped].map(|f| fates(&run.facts, f));
+        assert_eq!(fates, [1, late, dropped], "{policy}");
+    }
+}
+
+#[test]
+fn a_push_wakes_after_its_lag_and_a_second_one_is_folded_into_it() {
+    let mut run = enrolled(World::default());
+    run.facts.clear();
+    let pushed = run.clocks().now;
+    for _ in 0..3 {
+        run.input(Input::Push { lane: LaneIx(4), magic: "magic", keep_until: None, pushed });
+    }
+    run.input(Input::Push { lane: LaneIx(5), magic: "stale", keep_until: None, pushed });
+    assert!(run.run_until(pushed + Dur::secs(5), 1_000));
+    assert_eq!(pushes(&run.facts, PushFate::Coalesced), 2);
+    assert_eq!(pushes(&run.facts, PushFate::Stale), 1);
+    let woken: Vec<_> =
+        run.facts.iter().filter(|f| matches!(f.what, What::Woken { pushed: p } if p == pushed)).collect();
+    assert_eq!(woken.len(), 1);
+    let lag = woken[0].at.since(pushed);
+    assert!(lag >= toy::LAG && lag < toy::LAG + Dur::ms(3), "{lag:?}");
+}
+
+#[test]
+fn a_push_into_an_open_session_is_heard_after_it() {
+    let mut run = enrolled(World { takes: Dur::secs(2), ..World::default() });
+    run.facts.clear();
+    let first = run.clocks().now;
+    run.input(Input::Push { lane: LaneIx(1), magic: "magic", keep_until: None, pushed: first });
+    assert!(run.run_until(first + Dur::secs(1), 1_000));
+    assert_eq!(run.shard.live(), 1);
+    let second = run.clocks().now;
+    run.input(Input::Push { lane: LaneIx(1), magic: "magic", keep_until: None, pushed: second });
+    assert!(run.run_until(first + Dur::secs(20), 1_000));
+    assert_eq!(count(&run.facts, |what| matches!(what, What::Woken { .. })), 2);
+    assert_eq!(pushes(&run.facts, PushFate::Coalesced), 0);
+}
+
+#[test]
+fn an_answer_that_does_not_come_is_a_timeout() {
+    let mut run = forecast(
+        plan(TEN, "enroll: { who: { phones: 1 devices }, arrivals: at_once }"),
+        10,
+        World { script: Script::Silent, ..World::default() },
+    );
+    run.begin(PhaseIx(0));
+    assert!(run.run_until(Mono::ZERO + Dur::secs(300), 10_000));
+    assert_eq!(
+        count(&run.facts, |what| matches!(
+            what,
+            What::RequestEnded { outcome: droves_facts::Outcome::Failed { kind: "timeout", .. }, .. }
+        )),
+        1
+    );
+}
+
+#[test]
+fn ending_the_device_channel_ends_its_user_channels() {
+    let mut run = forecast(
+        plan("macs: { platform: macos, count: 2, users: 2 }", "enroll: { who: all, arrivals: at_once }"),
+        100,
+        World { script: Script::EndAfterEnroll, ..World::default() },
+    );
+    run.begin(PhaseIx(0));
+    assert!(run.run_until(Mono::ZERO + Dur::secs(30), 10_000));
+    let now = run.clocks().now;
+    run.facts.clear();
+    run.input(Input::Push { lane: LaneIx(1), magic: "magic", keep_until: None, pushed: now });
+    assert_eq!(pushes(&run.facts, PushFate::Stale), 1);
+    assert_eq!(run.shard.live(), 0);
+    assert!(run.shard.snapshots().iter().all(|snapshot| snapshot.ended));
+}
+
+#[test]
+fn a_restored_shard_goes_on_where_it_was() {
+    let mut run = enrolled(World::default());
+    let snapshots = run.shard.snapshots();
+    let mut next = forecast(plan(TEN, "enroll: { who: all, arrivals: at_once }"), 100, World::default());
+    for snapshot in &snapshots {
+        next.shard.restore(snapshot, next.clocks()).unwrap();
+    }
+    let now = next.clocks().now;
+    next.input(Input::Push { lane: LaneIx(3), magic: "magic", keep_until: None, pushed: now });
+    assert!(next.run_until(now + Dur::secs(5), 1_000));
+    assert_eq!(count(&next.facts, |what| matches!(what, What::Woken { .. })), 1);
+    let before: Vec<_> = snapshots.iter().map(|s| s.record.clone()).collect();
+    let after: Vec<_> = next.shard.snapshots().iter().map(|s| s.record.clone()).collect();
+    assert_ne!(before[3], after[3], "the session after the restart is counted");
+    assert_eq!(before[4], after[4]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    /// Whatever the world does, every cause and every request is accounted for, and a lane has one request at a time.
+    #[test]
+    fn everything_is_accounted_for(
+        seed in any::<u64>(), takes_ms in 0_u64..3_000, fails in 0_u8..4, sessions_max in 1_usize..12,
+        pushed in prop::collection::vec((0_u32..10, 0_u64..20_000), 0..40),
+    ) {
+        let world = World { takes: Dur::ms(takes_ms), script: Script::Random { seed, fails }, ..World::default() };
+        let mut run = forecast(
+            plan(TEN, "check_in: { who: all, arrivals: { each: { every: 2s, jitter: 500ms } } }\n    for: 15s"),
+            sessions_max,
+            world,
+        );
+        run.begin(PhaseIx(0));
+        let mut pushed = pushed;
+        pushed.sort_by_key(|&(_, at)| at);
+        for (lane, at) in pushed {
+            prop_assert!(run.run_until(Mono::ZERO + Dur::ms(at), 100_000));
+            let now = run.clocks().now;
+            run.input(Input::Push { lane: LaneIx(lane), magic: "magic", keep_until: None, pushed: now });
+        }
+        prop_assert!(run.run_until(Mono::ZERO + Dur::secs(600), 1_000_000));
+        let all = [ArrivalFate::OnTime, ArrivalFate::Late, ArrivalFate::Merged, ArrivalFate::Dropped];
+        let planned = 10 * 15 / 2;
+        let met: usize = all.iter().map(|&fate| fates(&run.facts, fate)).sum();
+        prop_assert!(met.abs_diff(planned) <= 10, "{met}");
+        let started = fates(&run.facts, ArrivalFate::OnTime) + fates(&run.facts, ArrivalFate::Late);
+        prop_assert_eq!(started, count(&run.facts, |what| matches!(what, What::OperationEnded { .. })));
+        let mut open = std::collections::BTreeSet::new();
+        for fact in &run.facts {
+            match fact.what {
+                What::RequestStarted { .. } => prop_assert!(open.insert(fact.lane), "two at a time"),
+                What::RequestEnded { .. } => prop_assert!(open.remove(&fact.lane)),
+                _ => {}
+            }
+        }
+        prop_assert!(open.is_empty());
+        prop_assert_eq!(run.shard.live(), 0);
+    }
+}
+
+/// The same plan and world say the same, to the byte.
+#[test]
+fn the_same_seed_says_the_same() {
+    let once = || {
+        let world = World { takes: Dur::ms(300), script: Script::Random { seed: 9, fails: 2 }, ..World::default() };
+        let mut run = forecast(plan(TEN, "enroll: { who: all, arrivals: { poisson: 3/s } }"), 3, world);
+        run.begin(PhaseIx(0));
+        assert!(run.run_until(Mono::ZERO + Dur::secs(60), 100_000));
+        format!("{:?}", run.facts)
+    };
+    assert_eq!(once(), once());
+}
+
+#[test]
+fn an_answer_to_nobody_is_ignored() {
+    let mut run = enrolled(World::default());
+    run.facts.clear();
+    let failure = Failure { blame: Blame::Network, kind: "reset", reached: Reached::Sent, text: "late".into() };
+    let now = run.clocks().now;
+    let exchange =
+        droves_shard::Exchange { started: now, sent: now, first_byte: None, ended: now, bytes_out: 0, bytes_in: 0 };
+    run.input(Input::Failed { lane: LaneIx(2), ticket: 77, exchange, failure });
+    run.input(Input::Saved { lane: LaneIx(2), ticket: 78 });
+    assert!(run.facts.is_empty(), "{:?}", run.facts);
+}

@@ -16,6 +16,7 @@ mod behaviour;
 pub mod contract;
 mod ctx;
 mod machine;
+mod status;
 #[cfg(test)]
 mod tests_support;
 
@@ -25,3 +26,4 @@ pub use contract::{
 };
 pub use ctx::{Character, Clocks, Ctx, Identity, KeyIx, Out, ProfileSource, Retry};
 pub use machine::{Machine, RECORD_BYTES_MAX, Slept};
+pub use status::status_kind;

@@ -13,7 +13,6 @@ pub mod forecast;
 mod lane;
 mod shard;
 mod shell;
-mod status;
 mod wheel;
 
 pub use arrivals::Due;
@@ -21,4 +20,3 @@ pub use cells::{CELLS, Cells};
 pub use lane::Snapshot;
 pub use shard::{Config, Shard};
 pub use shell::{Answer, Effect, Exchange, Input, Ticket};
-pub use status::status_kind;

@@ -8,11 +8,10 @@ use crate::arrivals::Running;
 use crate::cells::Cells;
 use crate::lane::{Inbox, Lane, Live, Mode, OpenArrival, Snapshot, Waiting};
 use crate::shell::{Answer, Effect, Exchange, Input, Ticket};
-use crate::status::status_kind;
 use crate::wheel::{Entry, Wheel};
 use droves_device::{
     Action, Character, Clocks, Ctx, Event, Failure, Identity, Machine, Made, Note, Order, Out, Reasons, Request,
-    Response, Slept, Wake, What,
+    Response, Slept, Wake, What, status_kind,
 };
 use droves_facts::{
     ArrivalFate, Blame, DeviceIx, Dice, Dur, Fact, LaneIx, Limits, Mono, Operation, Outcome, PhaseIx, PushFate,
@@ -47,6 +46,9 @@ pub struct Config {
     pub keeps: bool,
 }
 
+/// An order on its way to a lane, and what the lane is opened with if it is to enroll.
+type Ordered<S> = (LaneIx, Note, Option<Arc<S>>);
+
 /// A device of this shard.
 #[derive(Debug)]
 struct Device {
@@ -68,7 +70,7 @@ pub struct Shard<M: Machine> {
     /// Lanes awake by right, waiting for room.
     queue: VecDeque<LaneIx>,
     /// Orders to lanes of the same device, not yet delivered.
-    orders: VecDeque<(LaneIx, Note, Option<Arc<M::Shared>>)>,
+    orders: VecDeque<Ordered<M::Shared>>,
     running: Vec<Running>,
     ticket: Ticket,
     effects: Vec<Effect>,

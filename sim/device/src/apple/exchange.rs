@@ -4,6 +4,7 @@
 //! `com.apple.unrecognized.device`, end the enrollment; any other 4xx refuses this one message; everything else that
 //! is not a 2xx is tried again. Redirects are followed without asking and never remembered.
 
+use crate::status::status_kind;
 use crate::{Action, Body, Ctx, Event, Failure, Method, Peer, Reasons, Request, Sign, Sink, What};
 use bytes::Bytes;
 use droves_facts::{Blame, Operation, Platform};
@@ -253,33 +254,6 @@ fn join(base: &str, location: &str) -> Option<String> {
     }
     let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
     Some(format!("{scheme}://{host}{folder}/{location}"))
-}
-
-/// An HTTP status as a kind of failure: one of a small fixed set of words.
-pub(super) fn status_kind(status: u16) -> &'static str {
-    match status {
-        400 => "status_400",
-        401 => "status_401",
-        403 => "status_403",
-        404 => "status_404",
-        405 => "status_405",
-        408 => "status_408",
-        409 => "status_409",
-        410 => "status_410",
-        413 => "status_413",
-        415 => "status_415",
-        429 => "status_429",
-        402..=499 => "status_4xx",
-        500 => "status_500",
-        501 => "status_501",
-        502 => "status_502",
-        503 => "status_503",
-        504 => "status_504",
-        505..=599 => "status_5xx",
-        200..=299 => "status_2xx",
-        300..=399 => "status_3xx",
-        _ => "status",
-    }
 }
 
 #[cfg(test)]

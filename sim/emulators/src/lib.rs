@@ -1,1 +1,9 @@
-//! (being built)
+//! Whoever must be played so that a server under test finds its world complete. Each of them is cut in two: a pure
+//! brain that is handed a time and a request and gives an answer, and a shell of sockets around it.
+//!
+//! [`apns`] is Apple's push service as an MDM server sees it.
+
+pub mod apns;
+mod delay;
+
+pub use delay::Delay;

@@ -1,1 +1,42 @@
-//! (being built)
+//! Folds over facts: what is counted, how long things took, how pushes fanned out, what became of each command.
+//!
+//! A shard folds its own facts, hot; folds merge, in any order. Nothing here knows how a run is driven, and nothing is
+//! shown anywhere that is not such a fold.
+
+mod complaints;
+mod counts;
+mod export;
+mod fanout;
+mod folds;
+mod histogram;
+mod ledger;
+mod phases;
+mod progress;
+mod series;
+mod summary;
+mod thresholds;
+
+pub use complaints::{Complaint, Complaints, EXAMPLES_MAX, Example};
+pub use counts::{Arrivals, Connections, Counts, Failure, OTHER, PUSH_FATES, Pushes, Tries, Truths};
+pub use export::{ExportError, Second, latency_log, ledger_lines, series_csv};
+pub use fanout::{Fanout, HOPS, Hop};
+pub use folds::Folds;
+pub use histogram::{Latency, TIME_US_MAX, Times};
+pub use ledger::{Anomaly, ENTRY_BYTES_MAX, Kind as AnomalyKind, Ledger, Verdicts};
+pub use progress::{ErrorRow, Funnel, OperationRow, Progress, Recent};
+pub use series::{Kind, Own, Series};
+pub use summary::{
+    Devices, Generator, Identity, PhaseSpan, PhaseSummary, SCHEMA_VERSION, Summary, Surroundings, Verdict, exit_code,
+    schema,
+};
+pub use thresholds::{Judgement, ThresholdError, Thresholds};
+
+use droves_facts::Fact;
+
+/// Something that facts add up to.
+pub trait Fold {
+    /// Takes a fact in.
+    fn apply(&mut self, fact: &Fact);
+    /// Takes another fold of the same run in.
+    fn merge(&mut self, other: Self);
+}

@@ -1,0 +1,99 @@
+//! The hops of a push: asked → queued → pushed → woken → connected → delivered → answered → accepted.
+//!
+//! A command's hops belong to the phase in which it was queued. A hop that is missing, or that came before the one
+//! before it (a device delivered its command before the slow call that queued it was answered), is no sample, and is
+//! counted as such.
+
+use crate::histogram::Times;
+use crate::phases::PerPhase;
+use droves_facts::{Mono, PhaseIx};
+
+/// From which moment to which.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Hop {
+    /// From the administrator's call begun to the server's answer.
+    Queued,
+    /// From queued to the push service having the push.
+    Pushed,
+    /// From there to the lane woken.
+    Woken,
+    /// From there to the connection standing.
+    Connected,
+    /// From there to the command's bytes on the device.
+    Delivered,
+    /// From there to the device having done it.
+    Answered,
+    /// From there to the server having taken the answer.
+    Accepted,
+    /// From the administrator's call begun to the server having taken the answer.
+    Total,
+}
+
+/// Every hop with its name in thresholds and results, in order.
+pub const HOPS: [(Hop, &str); 8] = [
+    (Hop::Queued, "queued"),
+    (Hop::Pushed, "pushed"),
+    (Hop::Woken, "woken"),
+    (Hop::Connected, "connected"),
+    (Hop::Delivered, "delivered"),
+    (Hop::Answered, "answered"),
+    (Hop::Accepted, "accepted"),
+    (Hop::Total, "total"),
+];
+
+/// The fold.
+#[derive(Clone, Debug, Default)]
+pub struct Fanout {
+    phases: PerPhase<Phase>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Phase {
+    hops: [Times; HOPS.len()],
+    /// Commands that came to the end of this hop, with or without a sample.
+    reached: [u64; HOPS.len()],
+    missing: [u64; HOPS.len()],
+}
+
+impl Fanout {
+    /// A command has come to the end of a hop that began at `from`, if that is known.
+    pub(crate) fn reached(&mut self, phase: PhaseIx, hop: Hop, from: Option<Mono>, to: Mono) {
+        let at = self.phases.at(phase);
+        at.reached[hop as usize] += 1;
+        match from.filter(|&from| from <= to) {
+            Some(from) => at.hops[hop as usize].record(to.since(from)),
+            None => at.missing[hop as usize] += 1,
+        }
+    }
+
+    /// How long a hop took, in one phase or in all.
+    pub fn times(&self, phase: Option<PhaseIx>, hop: Hop) -> Times {
+        let mut all = Times::default();
+        self.phases.chosen(phase).for_each(|phase| all.merge(phase.hops[hop as usize].clone()));
+        all
+    }
+
+    /// How many commands have come to the end of a hop.
+    pub fn count(&self, phase: Option<PhaseIx>, hop: Hop) -> u64 {
+        self.phases.chosen(phase).map(|phase| phase.reached[hop as usize]).sum()
+    }
+
+    /// How many of them are no samples: the moment before it is not known, or came after it.
+    pub fn missing(&self, phase: Option<PhaseIx>, hop: Hop) -> u64 {
+        self.phases.chosen(phase).map(|phase| phase.missing[hop as usize]).sum()
+    }
+
+    pub(crate) fn merge(&mut self, other: Fanout) {
+        self.phases.merge(other.phases, |mine, theirs| {
+            for (mine, theirs) in mine.hops.iter_mut().zip(theirs.hops) {
+                mine.merge(theirs);
+            }
+            for (mine, theirs) in mine.reached.iter_mut().zip(theirs.reached) {
+                *mine += theirs;
+            }
+            for (mine, theirs) in mine.missing.iter_mut().zip(theirs.missing) {
+                *mine += theirs;
+            }
+        });
+    }
+}

@@ -1,0 +1,558 @@
+//! `summary.json`: a run in figures, versioned, with a JSON Schema.
+
+use crate::counts::Counts;
+use crate::fanout::{HOPS, Hop};
+use crate::folds::Folds;
+use crate::histogram::Latency;
+use crate::ledger::Verdicts;
+use crate::progress::states;
+use crate::series::{Kind, Own};
+use droves_facts::{Blame, DeviceState, OPERATIONS, PhaseIx, PushFate, Unit};
+use schemars::JsonSchema;
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// Counted up whenever a field changes its meaning or goes.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// What folds can't know.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Surroundings {
+    /// The run's name.
+    pub run_id: String,
+    /// The scenario's name.
+    pub scenario: String,
+    /// The seed.
+    pub seed: u64,
+    /// SHA-256 of the plan.
+    pub plan_hash: String,
+    /// Devices of each platform.
+    pub devices_by_platform: BTreeMap<String, u64>,
+    /// Lanes in all.
+    pub lanes: u64,
+    /// Arrivals that the phases that began had planned.
+    pub arrivals_planned: u64,
+    /// Requests that had no end when the run ended.
+    pub requests_unfinished: u64,
+    /// Connections that stood when the run ended.
+    pub connections_held: u64,
+    /// Sessions that were open when the run ended.
+    pub sessions_open: u64,
+    /// Phases that began.
+    pub phases: Vec<PhaseSpan>,
+    /// Processor time of the generator, without the practice server's.
+    pub cpu_s: f64,
+    /// Time that the machine's processors gave to others while they were wanted.
+    pub steal_s: f64,
+    /// Most files open at a time.
+    pub fds_max: u64,
+    /// Most memory resident.
+    pub rss_bytes_max: u64,
+    /// Processor time of the practice server, if there was one.
+    pub practice_cpu_s: Option<f64>,
+    /// What the ledger decided.
+    pub verdicts: Verdicts,
+    /// How the run ends for whoever called it.
+    pub verdict: Verdict,
+}
+
+/// When a phase was.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PhaseSpan {
+    /// Its index.
+    pub phase: PhaseIx,
+    /// Its name.
+    pub name: String,
+    /// From when, in microseconds of the run.
+    pub start_us: u64,
+    /// Until when.
+    pub end_us: u64,
+    /// Whether what it waited for did not come in time.
+    pub in_vain: bool,
+}
+
+/// How a run ends for whoever called it.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, JsonSchema)]
+pub struct Verdict {
+    /// The program's exit code.
+    pub exit_code: u8,
+    /// Why, in sentences. Empty if all is well.
+    pub reasons: Vec<String>,
+}
+
+/// The exit code for everything that happened: the first in this order. (k6's where the meaning is the same.)
+pub fn exit_code(happened: &[u8]) -> u8 {
+    const ORDER: [u8; 10] = [2, 104, 113, 105, 114, 111, 110, 99, 112, 1];
+    ORDER.into_iter().find(|code| happened.contains(code)).unwrap_or(0)
+}
+
+/// A run in figures. Times are in microseconds; a percentile over nothing is null.
+#[derive(Clone, PartialEq, Debug, Serialize, JsonSchema)]
+pub struct Summary {
+    /// Version of this document.
+    pub schema_version: u32,
+    /// The run's name.
+    pub run_id: String,
+    /// The scenario's name.
+    pub scenario: String,
+    /// The seed of every draw.
+    pub seed: u64,
+    /// SHA-256 of the resolved plan.
+    pub plan_hash: String,
+    /// The fleet.
+    pub devices: Devices,
+    /// Lanes in all: device channels and user channels.
+    pub lanes: u64,
+    /// What the plan wanted to begin.
+    pub arrivals: ArrivalsSummary,
+    /// Requests of devices to the server.
+    pub requests: Requests,
+    /// What must add up.
+    pub identities: Vec<Identity>,
+    /// Connections to the server.
+    pub connections: ConnectionsSummary,
+    /// Operations that happened, by name.
+    pub operations: BTreeMap<String, OperationSummary>,
+    /// The phases, in the order in which they began.
+    pub phases: Vec<PhaseSummary>,
+    /// What became of pushes.
+    pub push: PushSummary,
+    /// The hops of commands.
+    pub fanout: FanoutSummary,
+    /// What became of commands.
+    pub ledger: Verdicts,
+    /// What the server believes against what the devices hold.
+    pub truth: TruthSummary,
+    /// How the generator was.
+    pub generator: Generator,
+    /// The practice server, if it ran in the same process.
+    pub practice: PracticeSummary,
+    /// Failures in words, most frequent first.
+    pub failures: Vec<FailureSummary>,
+    /// How the run ends.
+    pub verdict: Verdict,
+}
+
+/// The fleet.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
+pub struct Devices {
+    /// Devices of the plan.
+    pub planned: u64,
+    /// Enrolled at the end.
+    pub enrolled: u64,
+    /// Of the plan, by platform.
+    pub by_platform: BTreeMap<String, u64>,
+    /// At the end, by state.
+    pub by_state: BTreeMap<String, u64>,
+}
+
+/// What the plan wanted to begin.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
+pub struct ArrivalsSummary {
+    /// Causes.
+    pub planned: u64,
+    /// Begun within the lag bound.
+    pub on_time: u64,
+    /// Begun later.
+    pub late: u64,
+    /// Served by a session that was open.
+    pub merged: u64,
+    /// Not begun.
+    pub dropped: u64,
+    /// Not due when the run, or their phase, ended.
+    pub pending: u64,
+}
+
+/// Requests of devices to the server.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
+pub struct Requests {
+    /// Handed to the network.
+    pub started: u64,
+    /// Answered well.
+    pub succeeded: u64,
+    /// Not answered well.
+    pub failed: u64,
+    /// Under way when the run ended.
+    pub unfinished: u64,
+    /// The failed ones, by culprit.
+    pub failed_by: BTreeMap<String, u64>,
+}
+
+/// Two figures that must be the same.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
+pub struct Identity {
+    /// What.
+    pub name: String,
+    /// One.
+    pub left: u64,
+    /// The other.
+    pub right: u64,
+    /// Whether they are.
+    pub holds: bool,
+}
+
+/// Connections to the server.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
+pub struct ConnectionsSummary {
+    /// Stood.
+    pub opened: u64,
+    /// Of these, with a resumed handshake.
+    pub resumed: u64,
+    /// Of these, with TLS.
+    pub tls: u64,
+    /// Of these, with HTTP/2.
+    pub http2: u64,
+    /// Could not be opened.
+    pub failed: u64,
+    /// Ended by us.
+    pub closed_by_us: u64,
+    /// Ended by the peer or the network.
+    pub closed_by_peer: u64,
+}
+
+/// One operation.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
+pub struct OperationSummary {
+    /// Samples, or ends where there are no samples.
+    pub count: u64,
+    /// Of these, failed.
+    pub failed: u64,
+    /// From the intended start.
+    pub response_us: Latency,
+    /// From the real start.
+    pub service_us: Latency,
+}
+
+/// One phase.
+#[derive(Clone, PartialEq, Debug, Serialize, JsonSchema)]
+pub struct PhaseSummary {
+    /// Its name.
+    pub name: String,
+    /// From when, in microseconds of the run.
+    pub start_us: u64,
+    /// Until when.
+    pub end_us: u64,
+    /// Whether what it waited for did not come in time.
+    pub in_vain: bool,
+    /// Operations that happened in it.
+    pub operations: BTreeMap<String, OperationSummary>,
+    /// The hops of the commands that were queued in it.
+    pub fanout: FanoutSummary,
+}
+
+/// What became of pushes.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
+pub struct PushSummary {
+    /// Lanes that the server was asked to push.
+    pub asked: u64,
+    /// Taken by the push service.
+    pub received: u64,
+    /// Folded into a wake that was pending.
+    pub coalesced: u64,
+    /// With a magic of an earlier enrollment: dropped by the lane.
+    pub stale: u64,
+    /// Not heard before they expired.
+    pub expired: u64,
+    /// With a token of an earlier enrollment: refused with 410.
+    pub unregistered: u64,
+    /// Lost by us.
+    pub dropped_ours: u64,
+    /// Lanes woken.
+    pub woken: u64,
+}
+
+/// The hops of commands: how many came to the end of each, and how long the whole took.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
+pub struct FanoutSummary {
+    /// Queued at the server.
+    pub queued: u64,
+    /// The push service had the push.
+    pub pushed: u64,
+    /// The lane was woken.
+    pub woken: u64,
+    /// Its connection stood.
+    pub connected: u64,
+    /// The command was on the device.
+    pub delivered: u64,
+    /// The device had done it.
+    pub answered: u64,
+    /// The server had taken the answer.
+    pub accepted: u64,
+    /// From asked to accepted.
+    pub total_us: Latency,
+    /// Each hop.
+    pub hops_us: BTreeMap<String, Latency>,
+    /// Ends of hops that are no samples: the moment before is not known, or came after.
+    pub without_sample: u64,
+}
+
+/// What the server believes against what the devices hold.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
+pub struct TruthSummary {
+    /// The same.
+    pub agrees: u64,
+    /// Not the same.
+    pub differs: u64,
+    /// It can't be asked.
+    pub unavailable: u64,
+}
+
+/// How the generator was.
+#[derive(Clone, PartialEq, Debug, Serialize, JsonSchema)]
+pub struct Generator {
+    /// How late it began what was due.
+    pub lag_us: Latency,
+    /// How long a shard did one thing.
+    pub slice_us: Latency,
+    /// Signing for devices.
+    pub sign_us: Latency,
+    /// Keys, certificate requests and opened replies for devices, with the time in the queue.
+    pub make_us: Latency,
+    /// The store, from asked to done.
+    pub save_us: Latency,
+    /// Processor time.
+    pub cpu_s: f64,
+    /// Time that the machine's processors gave to others while they were wanted.
+    pub steal_s: f64,
+    /// Most files open at a time.
+    pub fds_max: u64,
+    /// Most memory resident.
+    pub rss_bytes_max: u64,
+}
+
+/// The practice server.
+#[derive(Clone, PartialEq, Debug, Serialize, JsonSchema)]
+pub struct PracticeSummary {
+    /// Processor time of its thread; null if there was none.
+    pub cpu_s: Option<f64>,
+}
+
+/// One kind of failure.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
+pub struct FailureSummary {
+    /// Whose fault.
+    pub blame: String,
+    /// What, in one word.
+    pub kind: String,
+    /// How often.
+    pub count: u64,
+    /// The earliest, in words.
+    pub examples: Vec<String>,
+}
+
+impl Summary {
+    /// The summary of a run that is over.
+    pub fn of(folds: &Folds, around: &Surroundings) -> Self {
+        let counts = &folds.counts;
+        let planned: u64 = around.devices_by_platform.values().sum();
+        let states = states(counts, planned);
+        let enrolled = states.iter().find(|(state, _)| *state == DeviceState::Enrolled).map_or(0, |(_, n)| *n);
+        Summary {
+            schema_version: SCHEMA_VERSION,
+            run_id: around.run_id.clone(),
+            scenario: around.scenario.clone(),
+            seed: around.seed,
+            plan_hash: around.plan_hash.clone(),
+            devices: Devices {
+                planned,
+                enrolled,
+                by_platform: around.devices_by_platform.clone(),
+                by_state: states.into_iter().map(|(state, n)| (state.name().to_owned(), n)).collect(),
+            },
+            lanes: around.lanes,
+            arrivals: arrivals(counts, around),
+            requests: requests(counts, around),
+            identities: identities(counts, around),
+            connections: connections(counts),
+            operations: operations(folds, None),
+            phases: around.phases.iter().map(|span| phase(folds, span)).collect(),
+            push: push(counts),
+            fanout: fanout(folds, None),
+            ledger: around.verdicts,
+            truth: TruthSummary {
+                agrees: counts.truths.agrees,
+                differs: counts.truths.differs,
+                unavailable: counts.truths.unavailable,
+            },
+            generator: generator(folds, around),
+            practice: PracticeSummary { cpu_s: around.practice_cpu_s },
+            failures: failures(counts),
+            verdict: around.verdict.clone(),
+        }
+    }
+}
+
+/// The JSON Schema of [`Summary`].
+pub fn schema() -> schemars::Schema {
+    schemars::schema_for!(Summary)
+}
+
+fn arrivals(counts: &Counts, around: &Surroundings) -> ArrivalsSummary {
+    let met = counts.arrivals(None);
+    ArrivalsSummary {
+        planned: around.arrivals_planned,
+        on_time: met.on_time,
+        late: met.late,
+        merged: met.merged,
+        dropped: met.dropped,
+        pending: around.arrivals_planned.saturating_sub(met.met()),
+    }
+}
+
+fn requests(counts: &Counts, around: &Surroundings) -> Requests {
+    let tries = counts.tries_of(None, Unit::Request);
+    Requests {
+        started: tries.started,
+        succeeded: tries.succeeded,
+        failed: tries.failed_in_all(),
+        unfinished: around.requests_unfinished,
+        failed_by: Blame::ALL.into_iter().map(|b| (b.name().to_owned(), tries.failed_by(Some(b)))).collect(),
+    }
+}
+
+fn identities(counts: &Counts, around: &Surroundings) -> Vec<Identity> {
+    let identity =
+        |name: &str, left: u64, right: u64| Identity { name: name.to_owned(), left, right, holds: left == right };
+    let all = arrivals(counts, around);
+    let tries = counts.tries_of(None, Unit::Request);
+    let connections = &counts.connections;
+    let closed = connections.closed_by_us + connections.closed_by_peer + around.connections_held;
+    vec![
+        identity(
+            "arrivals: planned = on time + late + merged + dropped + pending",
+            all.planned,
+            all.on_time + all.late + all.merged + all.dropped + all.pending,
+        ),
+        identity(
+            "requests: started = succeeded + failed + unfinished",
+            tries.started,
+            tries.ended() + around.requests_unfinished,
+        ),
+        identity("connections: opened = ended by us + by the peer + held", connections.opened, closed),
+        identity(
+            "sessions: started = ended + open",
+            counts.sessions_started,
+            counts.sessions_ended + around.sessions_open,
+        ),
+    ]
+}
+
+fn connections(counts: &Counts) -> ConnectionsSummary {
+    let c = &counts.connections;
+    ConnectionsSummary {
+        opened: c.opened,
+        resumed: c.resumed,
+        tls: c.tls,
+        http2: c.http2,
+        failed: c.failed,
+        closed_by_us: c.closed_by_us,
+        closed_by_peer: c.closed_by_peer,
+    }
+}
+
+fn operations(folds: &Folds, phase: Option<PhaseIx>) -> BTreeMap<String, OperationSummary> {
+    OPERATIONS
+        .iter()
+        .filter_map(|row| {
+            let response = folds.series.times(phase, row.operation, Kind::Response);
+            let service = folds.series.times(phase, row.operation, Kind::Service);
+            let tries = folds.counts.tries(phase, row.operation);
+            let count = service.count().max(response.count()).max(tries.ended());
+            let summary = OperationSummary {
+                count,
+                failed: tries.failed_in_all(),
+                response_us: response.latency(),
+                service_us: service.latency(),
+            };
+            (count > 0).then(|| (row.name.to_owned(), summary))
+        })
+        .collect()
+}
+
+fn phase(folds: &Folds, span: &PhaseSpan) -> PhaseSummary {
+    PhaseSummary {
+        name: span.name.clone(),
+        start_us: span.start_us,
+        end_us: span.end_us,
+        in_vain: span.in_vain,
+        operations: operations(folds, Some(span.phase)),
+        fanout: fanout(folds, Some(span.phase)),
+    }
+}
+
+fn push(counts: &Counts) -> PushSummary {
+    let fate = |fate| counts.pushes.fate(fate);
+    PushSummary {
+        asked: counts.pushes.asked,
+        received: fate(PushFate::Received),
+        coalesced: fate(PushFate::Coalesced),
+        stale: fate(PushFate::Stale),
+        expired: fate(PushFate::Expired),
+        unregistered: fate(PushFate::Unregistered),
+        dropped_ours: fate(PushFate::DroppedOurs),
+        woken: counts.pushes.woken,
+    }
+}
+
+fn fanout(folds: &Folds, phase: Option<PhaseIx>) -> FanoutSummary {
+    let count = |hop| folds.fanout.count(phase, hop);
+    FanoutSummary {
+        queued: count(Hop::Queued),
+        pushed: count(Hop::Pushed),
+        woken: count(Hop::Woken),
+        connected: count(Hop::Connected),
+        delivered: count(Hop::Delivered),
+        answered: count(Hop::Answered),
+        accepted: count(Hop::Accepted),
+        total_us: folds.fanout.times(phase, Hop::Total).latency(),
+        hops_us: HOPS
+            .into_iter()
+            .map(|(hop, name)| (name.to_owned(), folds.fanout.times(phase, hop).latency()))
+            .collect(),
+        without_sample: HOPS.into_iter().map(|(hop, _)| folds.fanout.missing(phase, hop)).sum(),
+    }
+}
+
+fn generator(folds: &Folds, around: &Surroundings) -> Generator {
+    let own = |which| folds.series.own(None, which).latency();
+    Generator {
+        lag_us: own(Own::Lag),
+        slice_us: folds.slices.latency(),
+        sign_us: own(Own::Signed),
+        make_us: own(Own::Made),
+        save_us: own(Own::Saved),
+        cpu_s: around.cpu_s,
+        steal_s: around.steal_s,
+        fds_max: around.fds_max,
+        rss_bytes_max: around.rss_bytes_max,
+    }
+}
+
+fn failures(counts: &Counts) -> Vec<FailureSummary> {
+    let words = counts.complaints.sorted();
+    counts
+        .requests_failed()
+        .into_iter()
+        .map(|failure| FailureSummary {
+            blame: failure.blame.name().to_owned(),
+            kind: failure.kind.to_owned(),
+            count: failure.count,
+            examples: words
+                .iter()
+                .filter(|complaint| complaint.blame == failure.blame && complaint.kind == failure.kind)
+                .flat_map(|complaint| complaint.examples.iter().map(|example| example.text.to_string()))
+                .collect(),
+        })
+        .chain(
+            words
+                .iter()
+                .filter(|c| !counts.requests_failed().iter().any(|f| f.blame == c.blame && f.kind == c.kind))
+                .map(|complaint| FailureSummary {
+                    blame: complaint.blame.name().to_owned(),
+                    kind: complaint.kind.to_owned(),
+                    count: complaint.count,
+                    examples: complaint.examples.iter().map(|example| example.text.to_string()).collect(),
+                }),
+        )
+        .collect()
+}

@@ -1,0 +1,156 @@
+//! The ledger's trial: for each fault that a server can commit it names that fault and no other, in whatever order the
+//! administrator's facts come between the lane's.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use droves_facts::{CommandKey, CommandStatus, Dur, Fact, LaneIx, Mono, PhaseIx, What};
+use droves_measure::{AnomalyKind, Fold, Folds, Hop, Verdicts};
+use proptest::prelude::*;
+
+const A: CommandKey = CommandKey(11);
+const B: CommandKey = CommandKey(22);
+
+fn at(second: u64, lane: u32, what: What) -> Fact {
+    Fact { at: Mono(second * 1_000_000), phase: PhaseIx(1), lane: LaneIx(lane), what }
+}
+
+fn queued(lane: u32, command: CommandKey) -> Fact {
+    let (asked, queued) = (Mono(1_000_000), Mono(2_000_000));
+    at(2, lane, What::CommandQueued { command, asked, queued, deadline: queued + Dur::secs(30) })
+}
+
+fn delivered(second: u64, lane: u32, command: CommandKey) -> Fact {
+    at(second, lane, What::Delivered { command, named: true })
+}
+
+fn answered(second: u64, lane: u32, command: CommandKey, status: CommandStatus) -> [Fact; 2] {
+    [at(second, lane, What::Answered { command, status }), at(second, lane, What::Accepted { command, status })]
+}
+
+fn served(lane: u32, command: CommandKey) -> Vec<Fact> {
+    let mut facts = vec![queued(lane, command), delivered(4, lane, command)];
+    facts.extend(answered(5, lane, command, CommandStatus::Acknowledged));
+    facts
+}
+
+fn verdicts(facts: &[Fact]) -> (Verdicts, Vec<AnomalyKind>) {
+    let mut folds = Folds::default();
+    facts.iter().for_each(|fact| folds.apply(fact));
+    let (verdicts, anomalies) = folds.ledger.settle(Mono(100_000_000));
+    (verdicts, anomalies.into_iter().map(|anomaly| anomaly.kind).collect())
+}
+
+fn check(facts: &[Fact], wanted: Verdicts) {
+    assert_eq!(verdicts(facts).0, wanted);
+}
+
+#[test]
+fn a_command_that_is_served_is_no_news() {
+    check(&served(1, A), Verdicts::default());
+}
+
+#[test]
+fn each_fault_has_its_name_and_no_other() {
+    let clean = Verdicts::default();
+    check(&[queued(1, A)], Verdicts { lost: 1, ..clean });
+    let mut facts = served(1, A);
+    facts.push(delivered(9, 1, A));
+    check(&facts, Verdicts { duplicated: 1, ..clean });
+    // Queued for lane 1, delivered to lane 2: one fault, not two.
+    let mut facts = vec![queued(1, A), delivered(4, 2, A)];
+    facts.extend(answered(5, 2, A, CommandStatus::Acknowledged));
+    check(&facts, Verdicts { misdelivered: 1, ..clean });
+    let mut facts = vec![queued(1, A), delivered(60, 1, A)];
+    facts.extend(answered(61, 1, A, CommandStatus::Acknowledged));
+    check(&facts, Verdicts { late: 1, ..clean });
+    check(&[delivered(4, 1, B)], Verdicts { foreign: 1, ..clean });
+    check(&[at(3, 1, What::CommandUnknown { command: A, asked: Mono(0) })], Verdicts { unknown: 1, ..clean });
+    check(&[at(3, 1, What::CommandRefused { command: A })], clean);
+    check(&[queued(1, A), at(5, 1, What::Unreachable)], clean);
+    let open = What::CommandQueued { command: A, asked: Mono(1), queued: Mono(2), deadline: Mono::NEVER };
+    check(&[at(2, 1, open)], Verdicts { undecided: 1, ..clean });
+}
+
+#[test]
+fn a_repetition_after_not_now_or_a_lost_answer_is_lawful() {
+    let wanted = Verdicts { repeated_lawfully: 1, ..Verdicts::default() };
+    let mut facts = vec![queued(1, A), delivered(4, 1, A)];
+    facts.extend(answered(5, 1, A, CommandStatus::NotNow));
+    facts.push(delivered(8, 1, A));
+    facts.extend(answered(9, 1, A, CommandStatus::Acknowledged));
+    check(&facts, wanted);
+    let lost_answer = at(5, 1, What::Answered { command: A, status: CommandStatus::Acknowledged });
+    let mut facts = vec![queued(1, A), delivered(4, 1, A), lost_answer, delivered(8, 1, A)];
+    facts.extend(answered(9, 1, A, CommandStatus::Acknowledged));
+    check(&facts, wanted);
+}
+
+#[test]
+fn hops_are_between_the_moments_that_were() {
+    let mut folds = Folds::default();
+    let mut facts = vec![
+        queued(1, A),
+        at(6, 1, What::Woken { pushed: Mono(3_000_000) }),
+        at(7, 1, What::Connected),
+        delivered(8, 1, A),
+    ];
+    facts.extend(answered(10, 1, A, CommandStatus::Acknowledged));
+    facts.iter().for_each(|fact| folds.apply(fact));
+    let seconds = |hop| folds.fanout.times(Some(PhaseIx(1)), hop).max_us().unwrap() / 1_000_000;
+    let hops = [Hop::Queued, Hop::Pushed, Hop::Woken, Hop::Connected, Hop::Delivered, Hop::Answered, Hop::Total];
+    assert_eq!(hops.map(seconds), [1, 1, 3, 1, 1, 2, 9]);
+}
+
+proptest! {
+    /// The administrator's facts may come anywhere between the lane's, and lanes may be folded by different shards.
+    #[test]
+    fn the_fold_commutes(
+        story in prop::collection::vec((0_u8..5, 0_u32..3), 1..12),
+        places in prop::collection::vec(any::<prop::sample::Index>(), 40),
+    ) {
+        let mut lanes: Vec<Vec<Fact>> = vec![Vec::new(); 3];
+        let mut admin = Vec::new();
+        for (n, (kind, lane)) in story.into_iter().enumerate() {
+            let (command, second) = (CommandKey(100 + n as u64), 10 + 5 * n as u64);
+            let mine = &mut lanes[lane as usize];
+            match kind {
+                0 => admin.push(queued(lane, command)),
+                1 => {
+                    admin.push(queued(lane, command));
+                    mine.push(delivered(second, lane, command));
+                    mine.extend(answered(second + 1, lane, command, CommandStatus::Acknowledged));
+                }
+                2 => {
+                    admin.push(queued(lane, command));
+                    mine.push(delivered(second, lane, command));
+                    mine.extend(answered(second + 1, lane, command, CommandStatus::Acknowledged));
+                    mine.push(delivered(second + 2, lane, command));
+                }
+                3 => {
+                    admin.push(queued(lane, command));
+                    mine.push(delivered(second, lane, command));
+                    mine.extend(answered(second + 1, lane, command, CommandStatus::NotNow));
+                }
+                _ => {
+                    admin.push(queued((lane + 1) % 3, command));
+                    mine.push(delivered(second, lane, command));
+                }
+            }
+        }
+        let in_order: Vec<Fact> = admin.iter().cloned().chain(lanes.iter().flatten().cloned()).collect();
+        let late = |v: Verdicts| Verdicts { late: 0, ..v };
+        let wanted = late(verdicts(&in_order).0);
+        // Scattered between, and folded by three shards.
+        let mut folds: Vec<Folds> = vec![Folds::default(); 3];
+        let mut scattered = lanes.clone();
+        for (fact, place) in admin.into_iter().zip(&places) {
+            let mine = &mut scattered[fact.lane.0 as usize];
+            mine.insert(place.index(mine.len() + 1), fact);
+        }
+        for (fold, facts) in folds.iter_mut().zip(&scattered) {
+            facts.iter().for_each(|fact| fold.apply(fact));
+        }
+        let mut whole = folds.pop().unwrap();
+        folds.into_iter().for_each(|fold| whole.merge(fold));
+        prop_assert_eq!(late(whole.ledger.settle(Mono(100_000_000)).0), wanted);
+    }
+}

@@ -1,0 +1,89 @@
+//! RSA keys on disk: made once a machine, one PKCS#8 file each, mode 0600, named by size and number.
+
+use crate::private;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+/// The largest file that is read as a key: RSA-8192 has under 5 KB.
+const KEY_BYTES_MAX: u64 = 16 << 10;
+
+/// Why a key can't be read or kept.
+#[derive(Debug, thiserror::Error)]
+#[error("key pool: {path}: {why}", path = .path.display())]
+pub struct KeyPoolError {
+    /// Which file or folder.
+    pub path: PathBuf,
+    /// Why.
+    pub why: io::Error,
+}
+
+/// A folder of keys. Two processes may fill it at the same time: the last one to make a number wins, before anybody
+/// else has seen it or after both have their own.
+#[derive(Clone, Debug)]
+pub struct KeyPool {
+    folder: PathBuf,
+}
+
+impl KeyPool {
+    /// The pool in a folder, which is made if need be.
+    pub fn open(folder: &Path) -> Result<Self, KeyPoolError> {
+        fs::create_dir_all(folder).map_err(|why| KeyPoolError { path: folder.to_owned(), why })?;
+        Ok(KeyPool { folder: folder.to_owned() })
+    }
+
+    /// Keys of this size with numbers below `below`, as far as they are there: number and PKCS#8.
+    pub fn load(&self, bits: u32, below: u32) -> Result<Vec<(u32, Vec<u8>)>, KeyPoolError> {
+        let failed = |path: &Path| {
+            let path = path.to_owned();
+            move |why| KeyPoolError { path, why }
+        };
+        let prefix = format!("rsa{bits}-");
+        let mut keys = Vec::new();
+        for entry in fs::read_dir(&self.folder).map_err(failed(&self.folder))? {
+            let path = entry.map_err(failed(&self.folder))?.path();
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            let number = name.strip_prefix(&prefix).and_then(|rest| rest.strip_suffix(".pk8"));
+            let Some(number) = number.and_then(|number| number.parse::<u32>().ok()).filter(|&n| n < below) else {
+                continue;
+            };
+            let length = fs::metadata(&path).map_err(failed(&path))?.len();
+            if length > KEY_BYTES_MAX {
+                return Err(KeyPoolError { path, why: io::Error::other("larger than any key: delete it") });
+            }
+            let bytes = fs::read(&path).map_err(failed(&path))?;
+            keys.push((number, bytes));
+        }
+        keys.sort_unstable_by_key(|(number, _)| *number);
+        Ok(keys)
+    }
+
+    /// Keeps a key.
+    pub fn add(&self, bits: u32, number: u32, pkcs8: &[u8]) -> Result<(), KeyPoolError> {
+        let path = self.folder.join(format!("rsa{bits}-{number}.pk8"));
+        private::write(&path, pkcs8).map_err(|why| KeyPoolError { path, why })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn keys_are_kept_and_are_their_owners() {
+        let dir = tempfile::tempdir().unwrap();
+        let pool = KeyPool::open(&dir.path().join("keys")).unwrap();
+        pool.add(2_048, 3, b"three").unwrap();
+        pool.add(2_048, 30, b"thirty").unwrap();
+        pool.add(4_096, 1, b"large").unwrap();
+        fs::write(dir.path().join("keys/readme.txt"), "not a key").unwrap();
+        assert_eq!(pool.load(2_048, 10).unwrap(), [(3, b"three".to_vec())]);
+        assert_eq!(pool.load(2_048, 31).unwrap().len(), 2);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            let mode = fs::metadata(dir.path().join("keys/rsa2048-3.pk8")).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600);
+        }
+    }
+}

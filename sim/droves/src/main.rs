@@ -1,2 +1,43 @@
-//! (being built)
-fn main() {}
+//! The program: commands, flags, and the composition of everything else.
+
+mod check;
+mod cli;
+mod practice;
+mod run;
+mod stop;
+
+use clap::Parser;
+use cli::{Cli, What};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    logs();
+    let result = match cli.what {
+        What::Run(args) => run::run(&args),
+        What::Check(args) => check::check(&args),
+        What::Schema(args) => check::schema(&args),
+        What::Practice(args) => practice::practice(&args),
+    };
+    match result {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            say(&format!("error: {error:#}"));
+            ExitCode::from(1)
+        }
+    }
+}
+
+/// Logs go to stderr, as `RUST_LOG` says; warnings and worse without it.
+fn logs() {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    let colours = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).init();
+}
+
+/// A sentence for whoever called.
+#[expect(clippy::print_stderr, reason = "the program's voice")]
+fn say(text: &str) {
+    eprintln!("{text}");
+}

@@ -5,5 +5,6 @@
 
 pub mod apns;
 mod delay;
+pub mod practice;
 
 pub use delay::Delay;

@@ -1,1 +1,26 @@
-//! (being built)
+//! The real shell around shards: runtimes, connections, signing, the store's writer, and the administrator.
+//!
+//! A run is threads that share nothing but queues: one a shard (with its devices, its connections and its folds), a few
+//! that work with private keys, one that writes to the disk, one for the push service, one for the practice server if
+//! there is one, and the coordinator, which goes through the plan's steps and merges what the shards report.
+
+pub mod admin;
+mod cast;
+mod enrollment;
+mod health;
+mod inbox;
+mod keys;
+mod makers;
+mod run;
+mod session;
+mod steps;
+mod store;
+mod track;
+mod worker;
+
+pub use admin::AdminError;
+pub use enrollment::EnrollmentError;
+pub use health::Health;
+pub use keys::RingError;
+pub use run::{Finished, Look, PhaseLook, Ready, RunError, Setup, by_platform, default_keys_folder, run};
+pub use steps::Span;

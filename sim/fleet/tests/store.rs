@@ -20,14 +20,14 @@ fn lane(ix: u32, sessions: u8) -> Stored {
         lane: LaneIx(ix),
         record: vec![sessions; 40],
         shared: b"twenty profiles".as_slice().into(),
-        own: (ix % 3 == 0).then(|| vec![1, 2, 3]),
+        own: ix.is_multiple_of(3).then(|| vec![1, 2, 3]),
         identity: Some(StoredIdentity { key: ix, certificate: vec![sessions; 900] }),
         ended: false,
     }
 }
 
 fn save(dir: &Path, lanes: &[Stored]) {
-    let (acknowledged, heard) = mpsc::channel();
+    let (acknowledged, heard) = mpsc::sync_channel(1_000);
     let fleet = Fleet::open(dir, whose()).unwrap();
     let writer =
         fleet.writer(Box::new(move |lane, ticket, result| acknowledged.send((lane, ticket, result)).unwrap())).unwrap();

@@ -15,7 +15,7 @@ use droves_device::{
 };
 use droves_facts::{
     ArrivalFate, Blame, DeviceIx, Dice, Dur, Fact, LaneIx, Limits, Mono, Operation, Outcome, PhaseIx, PushFate,
-    RequestTiming, Wall, What as Said,
+    RequestTiming, Unit, Wall, What as Said,
 };
 use droves_scenario::plan::{Overload, Plan, Roster};
 use droves_wire::apple::push::Tokens;
@@ -189,6 +189,16 @@ impl<M: Machine> Shard<M> {
     /// Sessions that are live now.
     pub fn live(&self) -> usize {
         self.live.len()
+    }
+
+    /// Requests that have no end yet.
+    pub fn unfinished(&self) -> u64 {
+        self.live.iter().filter(|(_, live)| matches!(live.waiting, Waiting::Response { operation, .. } if operation.info().unit == Unit::Request)).count() as u64
+    }
+
+    /// Sessions that have begun and are not over.
+    pub fn sessions_open(&self) -> u64 {
+        self.live.iter().filter(|(_, live)| live.started.is_some()).count() as u64
     }
 
     /// Every lane as the store would keep it; live ones as they are at this moment.

@@ -124,6 +124,18 @@ impl Authority {
         self.sign(&params, spki)
     }
 
+    /// A registration authority (RFC 8894, 2.1.2): it opens SCEP's requests and signs the replies with a key of its own,
+    /// and certifies nothing. Makes an RSA key.
+    pub fn registration(&self, name: &str, now: Wall) -> Result<Authority, AuthorityError> {
+        let key = Key::generate_rsa(2_048)?;
+        let mut params = named(name);
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyEncipherment];
+        lasting(&mut params, now, AUTHORITY_LASTS);
+        params.serial_number = Some(serial(key.spki(), now));
+        let certificate = self.sign(&params, key.spki())?;
+        Ok(Authority { key, certificate })
+    }
+
     /// A certificate and a key for a server or a provider of pushes.
     pub fn issue(&self, subject: &Subject<'_>, now: Wall) -> Result<Issued, AuthorityError> {
         let key = Key::generate_p256()?;
@@ -178,7 +190,7 @@ pub(crate) fn lasting(params: &mut CertificateParams, now: Wall, lasts: Dur) {
 }
 
 /// A number that no other certificate of this authority has.
-fn serial(seed: &[u8], now: Wall) -> SerialNumber {
+pub(crate) fn serial(seed: &[u8], now: Wall) -> SerialNumber {
     let digest = digest::sha256(&[seed, &now.0.to_be_bytes()].concat());
     let mut number = digest[..16].to_vec();
     // Positive, and of full length.

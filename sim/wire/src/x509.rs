@@ -4,7 +4,7 @@ use crate::digest::Digest;
 use crate::keys::{self, KeyError};
 use const_oid::ObjectIdentifier;
 use const_oid::db::rfc4519;
-use der::{Decode, Encode};
+use der::{Decode, Encode, Reader, SliceReader};
 use droves_facts::Wall;
 use x509_cert::Certificate;
 use x509_cert::ext::pkix::{BasicConstraints, KeyUsage};
@@ -65,9 +65,18 @@ pub fn verify(der: &[u8], issuer: &[u8]) -> Result<(), CertificateError> {
     let (certificate, issuer) = (parse(der)?, parse(issuer)?);
     let digest =
         Digest::from_signature_oid(certificate.signature_algorithm().oid).ok_or(CertificateError::AlgorithmUnknown)?;
-    let message = certificate.tbs_certificate().to_der().map_err(malformed)?;
     let key = issuer.tbs_certificate().subject_public_key_info();
-    Ok(keys::verify(key, digest, &message, certificate.signature().raw_bytes())?)
+    Ok(keys::verify(key, digest, signed_part(der).map_err(malformed)?, certificate.signature().raw_bytes())?)
+}
+
+/// The first element of a signed thing (certificate, request), as the bytes that were signed: encoded anew they might be
+/// others, where the issuer has spelt out a default.
+pub(crate) fn signed_part(der: &[u8]) -> Result<&[u8], der::Error> {
+    SliceReader::new(der)?.sequence(|fields| {
+        let signed = fields.tlv_bytes()?;
+        fields.drain(fields.remaining_len())?;
+        Ok(signed)
+    })
 }
 
 fn name_part(certificate: &Certificate, wanted: ObjectIdentifier) -> Option<String> {

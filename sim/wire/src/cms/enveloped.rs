@@ -22,6 +22,8 @@ use spki::AlgorithmIdentifierOwned;
 
 /// `des-EDE3-CBC` (RFC 8018, B.2.2).
 const DES_EDE3_CBC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.3.7");
+/// `desCBC` (RFC 8018, B.2.1).
+const DES_CBC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.14.3.2.7");
 
 /// How content is encrypted.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -32,6 +34,8 @@ pub enum Cipher {
     Aes256,
     /// 3DES-CBC, for SCEP servers that know nothing better.
     Des3,
+    /// DES-CBC: the default of Go's PKCS#7, in which scepserver replies and scepclient asks. Devices never ask in it.
+    Des,
 }
 
 /// Envelopes content for the RSA key of `recipient` (a certificate, DER). The result is a `ContentInfo`, DER.
@@ -93,7 +97,7 @@ pub(super) fn parse(bytes: &[u8], limits: &Limits) -> Result<EnvelopedData, CmsE
 
 impl Cipher {
     fn of(oid: ObjectIdentifier) -> Option<Self> {
-        [Cipher::Aes128, Cipher::Aes256, Cipher::Des3].into_iter().find(|cipher| cipher.oid() == oid)
+        [Cipher::Aes128, Cipher::Aes256, Cipher::Des3, Cipher::Des].into_iter().find(|cipher| cipher.oid() == oid)
     }
 
     fn oid(self) -> ObjectIdentifier {
@@ -101,6 +105,7 @@ impl Cipher {
             Cipher::Aes128 => rfc5911::ID_AES_128_CBC,
             Cipher::Aes256 => rfc5911::ID_AES_256_CBC,
             Cipher::Des3 => DES_EDE3_CBC,
+            Cipher::Des => DES_CBC,
         }
     }
 
@@ -109,15 +114,17 @@ impl Cipher {
             Cipher::Aes128 => 16,
             Cipher::Aes256 => 32,
             Cipher::Des3 => 24,
+            Cipher::Des => 8,
         }
     }
 
-    #[expect(deprecated, reason = "SCEP servers of the field still list 3DES only")]
+    #[expect(deprecated, reason = "SCEP servers of the field still list 3DES only, or reply in DES")]
     fn unbound(self, key: &[u8]) -> Result<UnboundCipherKey, CmsError> {
         let algorithm = match self {
             Cipher::Aes128 => &cipher::AES_128,
             Cipher::Aes256 => &cipher::AES_256,
             Cipher::Des3 => &cipher::DES_EDE3_FOR_LEGACY_USE_ONLY,
+            Cipher::Des => &cipher::DES_FOR_LEGACY_USE_ONLY,
         };
         UnboundCipherKey::new(algorithm, key).map_err(|_| CmsError::DecryptionFailed)
     }
@@ -139,8 +146,12 @@ impl Cipher {
         let key = PaddedBlockDecryptingKey::cbc_pkcs7(self.unbound(key)?).map_err(|_| CmsError::DecryptionFailed)?;
         let context = match self {
             Cipher::Aes128 | Cipher::Aes256 => FixedLength::<16>::try_from(iv).map(DecryptionContext::Iv128),
-            Cipher::Des3 => FixedLength::<8>::try_from(iv).map(DecryptionContext::Iv64),
+            Cipher::Des3 | Cipher::Des => FixedLength::<8>::try_from(iv).map(DecryptionContext::Iv64),
         };
+        // aws-lc-rs looks for the padding's length in the last byte, and panics if there is none.
+        if encrypted.is_empty() {
+            return Err(CmsError::DecryptionFailed);
+        }
         let mut in_out = encrypted.to_vec();
         let plain = key.decrypt(&mut in_out, context.map_err(|_| CmsError::DecryptionFailed)?);
         Ok(plain.map_err(|_| CmsError::DecryptionFailed)?.to_vec())

@@ -11,7 +11,7 @@ use cms::signed_data::{
 };
 use const_oid::db::{rfc5911, rfc5912};
 use der::asn1::{Any, AnyRef, Null, ObjectIdentifier, OctetString, SetOfVec, UtcTime};
-use der::{Decode, Encode, Tag, Tagged};
+use der::{Decode, Encode, Reader, SliceReader, Tag, TagNumber, Tagged};
 use droves_facts::{Limits, Wall};
 use spki::AlgorithmIdentifierOwned;
 use x509_cert::Certificate;
@@ -146,28 +146,21 @@ pub fn degenerate(certificates: &[&[u8]]) -> Result<Vec<u8>, CmsError> {
 /// Reads a signed message, DER or BER, and checks every signature in it. `detached` is what was signed, if the message
 /// does not hold it.
 pub fn verify(bytes: &[u8], detached: Option<&[u8]>, limits: &Limits) -> Result<Signed, CmsError> {
-    let data = parse(bytes, limits)?;
-    let content = content_of(&data)?;
-    let signed = content.as_deref().or(detached).ok_or(CmsError::NoContent)?;
-    let certificates = typed_certificates(&data, limits)?;
-    let infos = data.signer_infos.0.as_slice();
-    if infos.is_empty() {
+    let der = super::content(bytes, rfc5911::ID_SIGNED_DATA, limits)?;
+    let parts = Parts::read(&der, limits)?;
+    let content = parts.content()?;
+    let signed = content.or(detached).ok_or(CmsError::NoContent)?;
+    if parts.signers.is_empty() {
         return Err(CmsError::NotSigned);
     }
-    if infos.len() > limits.certificates_max {
-        return Err(CmsError::TooMany);
-    }
-    let content_type = data.encap_content_info.econtent_type;
-    let signers =
-        infos.iter().map(|info| signer(info, signed, content_type, &certificates)).collect::<Result<_, _>>()?;
-    let certificates = certificates.iter().map(Encode::to_der).collect::<Result<_, _>>()?;
-    Ok(Signed { content, certificates, signers })
+    let signers = parts.signers.iter().map(|info| parts.signer(info, signed)).collect::<Result<_, _>>()?;
+    Ok(Signed { content: content.map(<[u8]>::to_vec), certificates: parts.owned_certificates(), signers })
 }
 
 /// The certificates of a message, signed or not, DER.
 pub fn certificates(bytes: &[u8], limits: &Limits) -> Result<Vec<Vec<u8>>, CmsError> {
-    let certificates = typed_certificates(&parse(bytes, limits)?, limits)?;
-    Ok(certificates.iter().map(Encode::to_der).collect::<Result<_, _>>()?)
+    let der = super::content(bytes, rfc5911::ID_SIGNED_DATA, limits)?;
+    Ok(Parts::read(&der, limits)?.owned_certificates())
 }
 
 pub(super) fn issuer_and_serial(certificate: &Certificate) -> IssuerAndSerialNumber {
@@ -192,62 +185,108 @@ fn time_of(wall: Wall) -> Result<Any, CmsError> {
     Ok(Any::encode_from(&time)?)
 }
 
-fn parse(bytes: &[u8], limits: &Limits) -> Result<SignedData, CmsError> {
-    Ok(SignedData::from_der(&super::content(bytes, rfc5911::ID_SIGNED_DATA, limits)?)?)
+/// `SignedData` (RFC 5652, 5.1) as it stands in the message. Certificates and signed attributes are kept as the bytes that
+/// they came as: what was signed is these bytes, not what an encoder would make of them (a default that is spelt out, a
+/// set that is not sorted).
+struct Parts<'a> {
+    info: EncapsulatedContentInfo,
+    certificates: Vec<&'a [u8]>,
+    signers: Vec<&'a [u8]>,
 }
 
-fn content_of(data: &SignedData) -> Result<Option<Vec<u8>>, CmsError> {
-    let Some(content) = &data.encap_content_info.econtent else { return Ok(None) };
-    if content.tag() != Tag::OctetString {
-        return Err(CmsError::Malformed(format!("content is no string but {}", content.tag())));
-    }
-    Ok(Some(content.value().to_vec()))
-}
-
-fn typed_certificates(data: &SignedData, limits: &Limits) -> Result<Vec<Certificate>, CmsError> {
-    let Some(set) = &data.certificates else { return Ok(Vec::new()) };
-    if set.0.len() > limits.certificates_max {
-        return Err(CmsError::TooMany);
-    }
-    let certificate = |choice: &CertificateChoices| match choice {
-        CertificateChoices::Certificate(certificate) => Some(certificate.clone()),
-        CertificateChoices::Other(_) => None,
-    };
-    Ok(set.0.iter().filter_map(certificate).collect())
-}
-
-fn signer(
-    info: &SignerInfo,
-    content: &[u8],
-    content_type: ObjectIdentifier,
-    certificates: &[Certificate],
-) -> Result<Signer, CmsError> {
-    let certificate = certificates.iter().find(|c| is_of(&info.sid, c)).ok_or(CmsError::NoSignerCertificate)?;
-    let digest = Digest::from_oid(info.digest_alg.oid)
-        .ok_or_else(|| CmsError::AlgorithmUnknown(info.digest_alg.oid.to_string()))?;
-    let attributes: Vec<(ObjectIdentifier, Vec<Any>)> = info
-        .signed_attrs
-        .iter()
-        .flat_map(SetOfVec::iter)
-        .map(|attribute| (attribute.oid, attribute.values.iter().cloned().collect()))
-        .collect();
-    let signer = Signer { certificate: certificate.to_der()?, attributes };
-    let message = match &info.signed_attrs {
-        None => content.to_vec(),
-        Some(attributes) => {
-            if signer.attribute_bytes(rfc5911::ID_MESSAGE_DIGEST)? != digest.of(content) {
-                return Err(CmsError::DigestMismatch);
+impl<'a> Parts<'a> {
+    fn read(der: &'a [u8], limits: &Limits) -> Result<Self, CmsError> {
+        SliceReader::new(der)?.sequence(|data| {
+            CmsVersion::decode(data)?;
+            data.tlv_bytes()?; // digestAlgorithms: each signer says its own
+            let mut parts =
+                Parts { info: EncapsulatedContentInfo::decode(data)?, certificates: Vec::new(), signers: Vec::new() };
+            while !data.is_finished() {
+                let field = data.tlv_bytes()?;
+                match AnyRef::from_der(field)?.tag() {
+                    tag if tag == context(0) => parts.certificates = elements(field, limits)?,
+                    Tag::Set => parts.signers = elements(field, limits)?,
+                    _ => {} // revocation lists
+                }
             }
-            let said = AnyRef::from(signer.attribute(rfc5911::ID_CONTENT_TYPE)?).decode_as::<ObjectIdentifier>()?;
-            if said != content_type {
-                return Err(CmsError::ContentType(said.to_string()));
-            }
-            attributes.to_der()?
+            // Not X.509 but a relic (RFC 5652, 10.2.2): tagged otherwise.
+            parts.certificates.retain(|der| AnyRef::from_der(der).is_ok_and(|any| any.tag() == Tag::Sequence));
+            Ok(parts)
+        })
+    }
+
+    fn content(&self) -> Result<Option<&[u8]>, CmsError> {
+        let Some(content) = &self.info.econtent else { return Ok(None) };
+        if content.tag() != Tag::OctetString {
+            return Err(CmsError::Malformed(format!("content is no string but {}", content.tag())));
         }
-    };
-    let key = certificate.tbs_certificate().subject_public_key_info();
-    keys::verify(key, digest, &message, info.signature.as_bytes())?;
-    Ok(signer)
+        Ok(Some(content.value()))
+    }
+
+    fn owned_certificates(&self) -> Vec<Vec<u8>> {
+        self.certificates.iter().map(|der| der.to_vec()).collect()
+    }
+
+    /// A signer whose signature over `content` holds.
+    fn signer(&self, info: &[u8], content: &[u8]) -> Result<Signer, CmsError> {
+        let typed = SignerInfo::from_der(info)?;
+        let found = self.certificates.iter().find_map(|der| {
+            let certificate = x509::parse(der).ok()?;
+            is_of(&typed.sid, &certificate).then_some((der.to_vec(), certificate))
+        });
+        let (certificate, parsed) = found.ok_or(CmsError::NoSignerCertificate)?;
+        let digest = Digest::from_oid(typed.digest_alg.oid)
+            .ok_or_else(|| CmsError::AlgorithmUnknown(typed.digest_alg.oid.to_string()))?;
+        let attributes = typed.signed_attrs.iter().flat_map(SetOfVec::iter);
+        let attributes = attributes.map(|attribute| (attribute.oid, attribute.values.iter().cloned().collect()));
+        let signer = Signer { certificate, attributes: attributes.collect() };
+        let key = parsed.tbs_certificate().subject_public_key_info();
+        let Some(message) = signed_attributes(info)? else {
+            keys::verify(key, digest, content, typed.signature.as_bytes())?;
+            return Ok(signer);
+        };
+        if signer.attribute_bytes(rfc5911::ID_MESSAGE_DIGEST)? != digest.of(content) {
+            return Err(CmsError::DigestMismatch);
+        }
+        let said = AnyRef::from(signer.attribute(rfc5911::ID_CONTENT_TYPE)?).decode_as::<ObjectIdentifier>()?;
+        if said != self.info.econtent_type {
+            return Err(CmsError::ContentType(said.to_string()));
+        }
+        keys::verify(key, digest, &message, typed.signature.as_bytes())?;
+        Ok(signer)
+    }
+}
+
+/// The signed attributes of a `SignerInfo` as what is signed: the same bytes, tagged as the SET that they are
+/// (RFC 5652, 5.4).
+fn signed_attributes(info: &[u8]) -> Result<Option<Vec<u8>>, CmsError> {
+    SliceReader::new(info)?.sequence(|info| {
+        let mut found = None;
+        while !info.is_finished() {
+            let field = AnyRef::decode(info)?;
+            if field.tag() == context(0) && found.is_none() {
+                found = Some(AnyRef::new(Tag::Set, field.value())?.to_der()?);
+            }
+        }
+        Ok(found)
+    })
+}
+
+/// The elements of a set, undecoded.
+fn elements<'a>(set: &'a [u8], limits: &Limits) -> Result<Vec<&'a [u8]>, CmsError> {
+    let mut reader = SliceReader::new(AnyRef::from_der(set)?.value())?;
+    let mut elements = Vec::new();
+    while !reader.is_finished() {
+        if elements.len() == limits.certificates_max {
+            return Err(CmsError::TooMany);
+        }
+        elements.push(reader.tlv_bytes()?);
+    }
+    Ok(elements)
+}
+
+const fn context(number: u32) -> Tag {
+    Tag::ContextSpecific { constructed: true, number: TagNumber(number) }
 }
 
 fn is_of(sid: &SignerIdentifier, certificate: &Certificate) -> bool {

@@ -1,7 +1,7 @@
 //! What a CA says of itself: GetCACaps and GetCACert.
 
 use super::ScepError;
-use crate::cms::{self, Cipher};
+use crate::cms::{self, Cipher, CmsError};
 use crate::digest::{self, Digest};
 use crate::x509;
 use der::Encode;
@@ -78,8 +78,10 @@ impl Capabilities {
 pub struct CaCertificates {
     /// The CA itself, or its registration authority, DER.
     pub(super) recipient: Vec<u8>,
+    /// The name of the CA that issues, DER.
+    pub(super) issuer: Vec<u8>,
     /// All certificates, DER.
-    pub(super) all: Vec<Vec<u8>>,
+    all: Vec<Vec<u8>>,
 }
 
 impl CaCertificates {
@@ -103,15 +105,17 @@ impl CaCertificates {
         let parsed = all.iter().map(|der| x509::parse(der)).collect::<Result<Vec<_>, _>>()?;
         // A registration authority that may encipher keys comes first, then the CA.
         let ra = parsed.iter().position(|c| !x509::is_authority(c) && is_rsa(c) && may_encipher(c));
-        let ca = parsed.iter().position(|c| x509::is_authority(c) && is_rsa(c) && is_issuing(c, &parsed));
-        let at = ra.or(ca).or_else(|| parsed.iter().position(is_rsa)).ok_or(ScepError::NoRecipient)?;
-        Ok(CaCertificates { recipient: all[at].clone(), all })
+        let ca = parsed.iter().position(|c| x509::is_authority(c) && is_issuing(c, &parsed));
+        let at = ra.or(ca.filter(|&at| is_rsa(&parsed[at]))).or_else(|| parsed.iter().position(is_rsa));
+        let at = at.ok_or(ScepError::NoRecipient)?;
+        let issuer = parsed[ca.unwrap_or(at)].tbs_certificate().subject().to_der().map_err(CmsError::from)?;
+        Ok(CaCertificates { recipient: all[at].clone(), issuer, all })
     }
 
-    /// Whether a certificate is one of these, or has been issued by one of them.
-    pub(super) fn vouch_for(&self, certificate: &[u8]) -> bool {
+    /// Whether replies may be signed by this certificate: it is one of these. Having been issued by the CA is not
+    /// enough, since every device's has.
+    pub(super) fn hold(&self, certificate: &[u8]) -> bool {
         self.all.iter().any(|known| known == certificate)
-            || self.all.iter().any(|known| x509::verify(certificate, known).is_ok())
     }
 }
 

@@ -25,7 +25,7 @@ use x509_cert::name::{Name, RdnSequence, RelativeDistinguishedName};
 use x509_cert::request::{CertReq, CertReqInfo, ExtensionReq, Version};
 
 /// A name that Microsoft's directory gives a person (`ntPrincipalName`).
-const NT_PRINCIPAL_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.311.20.2.3");
+pub(super) const NT_PRINCIPAL_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.311.20.2.3");
 
 /// What is asked of a CA.
 #[derive(Clone, Debug)]
@@ -146,7 +146,7 @@ pub fn open(
     if message.kind != message::CERT_REP {
         return Err(ScepError::MessageType(message.kind, "3 (CertRep)"));
     }
-    if !pending.ca.vouch_for(&message.signer.certificate) {
+    if !pending.ca.hold(&message.signer.certificate) {
         return Err(ScepError::StrangeSigner);
     }
     if message.transaction != pending.transaction {
@@ -202,10 +202,9 @@ impl Pending {
 
     /// `IssuerAndSubject` (RFC 8894, 3.3.3): who is to issue, and for whom.
     fn issuer_and_subject(&self) -> Result<Vec<u8>, ScepError> {
-        let ca = x509::parse(&self.ca.recipient)?;
-        let issuer = ca.tbs_certificate().subject().to_der().map_err(CmsError::from)?;
-        let sequence = Any::new(Tag::Sequence, [issuer, self.subject.clone()].concat()).map_err(CmsError::from)?;
-        Ok(sequence.to_der().map_err(CmsError::from)?)
+        let both = [self.ca.issuer.as_slice(), &self.subject].concat();
+        let sequence = Any::new(Tag::Sequence, both).and_then(|sequence| sequence.to_der());
+        Ok(sequence.map_err(CmsError::from)?)
     }
 }
 
@@ -312,7 +311,7 @@ fn temporary(name: &str, key: &Key, now: Wall) -> Result<Vec<u8>, ScepError> {
     params.distinguished_name.push(rcgen::DnType::CommonName, name);
     params.key_usages = vec![rcgen::KeyUsagePurpose::DigitalSignature, rcgen::KeyUsagePurpose::KeyEncipherment];
     crate::ca::lasting(&mut params, now, Dur::secs(24 * 3_600));
-    params.serial_number = Some(rcgen::SerialNumber::from(digest::sha1(name.as_bytes()).to_vec()));
+    params.serial_number = Some(crate::ca::serial(name.as_bytes(), now));
     let certificate = params.self_signed(key).map_err(|error| ScepError::Temporary(error.to_string()))?;
     Ok(certificate.der().to_vec())
 }

@@ -50,7 +50,7 @@ pub enum ScepError {
     /// Not the message that was waited for.
     #[error("message type {0} where {1} was expected")]
     MessageType(String, &'static str),
-    /// Signed by somebody who is not the CA.
+    /// Signed by somebody who is neither the CA nor its registration authority.
     #[error("the reply is not signed by the CA")]
     StrangeSigner,
     /// It answers another request.

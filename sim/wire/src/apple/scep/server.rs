@@ -1,18 +1,25 @@
 //! A CA's side, for the practice server: requests opened, replies made.
 
 use super::ScepError;
+use super::client::NT_PRINCIPAL_NAME;
 use super::message::{self, FailInfo, Message};
+use crate::apple::profile::AltNames;
 use crate::ca::Authority;
 use crate::cms::{self, Cipher, CmsError, Signing};
 use crate::digest::Digest;
-use crate::keys;
-use const_oid::db::{rfc2985, rfc4519};
+use crate::{keys, x509};
+use const_oid::db::{rfc2985, rfc4519, rfc5280};
 use der::{Decode, Encode};
 use droves_facts::Limits;
-use x509_cert::request::CertReq;
+use x509_cert::ext::pkix::SubjectAltName;
+use x509_cert::ext::pkix::name::GeneralName;
+use x509_cert::request::{CertReq, CertReqInfo, ExtensionReq};
 
 /// What the practice CA can, as GetCACaps says it.
 pub const CAPABILITIES: &str = "Renewal\nSHA-1\nSHA-256\nSHA-512\nAES\nDES3\nSCEPStandard\nPOSTPKIOperation\n";
+
+/// `Content-Type` of a message in either direction.
+pub const MESSAGE_TYPE: &str = "application/x-pki-message";
 
 /// A PKCS#10 request is never longer.
 const CSR_BYTES_MAX: usize = 16 << 10;
@@ -44,6 +51,10 @@ pub enum Wanted {
 pub struct Csr {
     /// The subject's common name; empty if it has none.
     pub common_name: String,
+    /// The whole subject as RFC 4514 spells it, the last name first.
+    pub subject: String,
+    /// Further names.
+    pub alt_names: AltNames,
     /// The challenge password.
     pub challenge: Option<String>,
     /// The key to be certified: `SubjectPublicKeyInfo`, DER.
@@ -61,7 +72,21 @@ pub enum Verdict<'a> {
     Failed(&'a FailInfo),
 }
 
-/// Opens a request of a device.
+/// GetCACert's answer and its `Content-Type`: one certificate, or with a registration authority both in CMS.
+pub fn certificates(
+    authority: &Authority,
+    registration: Option<&Authority>,
+) -> Result<(&'static str, Vec<u8>), ScepError> {
+    Ok(match registration {
+        None => ("application/x-x509-ca-cert", authority.certificate().to_vec()),
+        Some(ra) => {
+            let both = [authority.certificate(), ra.certificate()];
+            ("application/x-x509-ca-ra-cert", cms::degenerate(&both)?)
+        }
+    })
+}
+
+/// Opens a request of a device. `authority` is whom it was encrypted for: the CA, or its registration authority.
 pub fn open(bytes: &[u8], authority: &Authority, limits: &Limits) -> Result<Received, ScepError> {
     let Message { kind, transaction, sender_nonce, signer, content } = message::read(bytes, limits)?;
     let nonce = sender_nonce.ok_or_else(|| CmsError::Attribute(message::SENDER_NONCE.to_string()))?;
@@ -74,7 +99,7 @@ pub fn open(bytes: &[u8], authority: &Authority, limits: &Limits) -> Result<Rece
     Ok(Received { what, transaction, nonce, signer: signer.certificate })
 }
 
-/// The reply to a request. `nonce` is the CA's own.
+/// The reply to a request, signed by whoever has opened it. `nonce` is the CA's own.
 pub fn reply(
     received: &Received,
     verdict: Verdict<'_>,
@@ -123,14 +148,39 @@ pub fn csr(bytes: &[u8]) -> Result<Csr, ScepError> {
     let digest = Digest::from_signature_oid(request.algorithm.oid)
         .ok_or_else(|| CmsError::AlgorithmUnknown(request.algorithm.oid.to_string()))?;
     let info = &request.info;
-    let signed = info.to_der().map_err(CmsError::from)?;
-    keys::verify(&info.public_key, digest, &signed, request.signature.raw_bytes())?;
+    let signed = x509::signed_part(bytes).map_err(CmsError::from)?;
+    keys::verify(&info.public_key, digest, signed, request.signature.raw_bytes())?;
     let text = |bytes: &[u8]| std::str::from_utf8(bytes).ok().map(str::to_owned);
     let common_name = info.subject.iter().find(|pair| pair.oid == rfc4519::CN);
     let challenge = info.attributes.iter().find(|a| a.oid == rfc2985::PKCS_9_AT_CHALLENGE_PASSWORD);
     Ok(Csr {
+        subject: info.subject.to_string(),
+        alt_names: alt_names(info)?,
         common_name: common_name.and_then(|pair| text(pair.value.value())).unwrap_or_default(),
         challenge: challenge.and_then(|a| a.values.iter().next()).and_then(|value| text(value.value())),
         spki: info.public_key.to_der().map_err(CmsError::from)?,
     })
+}
+
+/// The further names that the request wants certified. Kinds that the profile can't ask for are passed over.
+fn alt_names(info: &CertReqInfo) -> Result<AltNames, CmsError> {
+    let mut names = AltNames::default();
+    let wanted = info.attributes.iter().filter(|a| a.oid == rfc2985::PKCS_9_AT_EXTENSION_REQUEST);
+    for value in wanted.flat_map(|a| a.values.iter()) {
+        let ExtensionReq(extensions) = value.decode_as()?;
+        for extension in extensions.iter().filter(|e| e.extn_id == rfc5280::ID_CE_SUBJECT_ALT_NAME) {
+            for name in SubjectAltName::from_der(extension.extn_value.as_bytes())?.0 {
+                match name {
+                    GeneralName::Rfc822Name(name) => names.rfc822_names.push(name.to_string()),
+                    GeneralName::DnsName(name) => names.dns_names.push(name.to_string()),
+                    GeneralName::UniformResourceIdentifier(uri) => names.uris.push(uri.to_string()),
+                    GeneralName::OtherName(other) if other.type_id == NT_PRINCIPAL_NAME => {
+                        names.nt_principal_names.push(String::from_utf8_lossy(other.value.value()).into_owned());
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+    Ok(names)
 }

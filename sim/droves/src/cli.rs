@@ -1,0 +1,137 @@
+//! Commands and flags. Every flag has a variable of the environment.
+
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A load tester for mobile device management servers: one machine plays a fleet of Apple devices that enroll, are
+/// pushed, take commands and report, and measures the server.
+#[derive(Debug, Parser)]
+#[command(name = "droves", version, after_help = AFTER)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) what: What,
+}
+
+const AFTER: &str = "\
+Try:
+  droves run scenarios/quickstart.yaml             2,000 devices against the server that is built in
+  droves check scenarios/nanomdm.yaml              what a scenario would do, or what is wrong with it
+  droves run scenarios/nanomdm.yaml -e phones=50   a variable of the scenario changed
+
+Exit codes: 0 passed, 99 a threshold failed, 104 the scenario is invalid, 105 interrupted (results are written),
+110 the ledger found violations, 111 the generator was the limit, 113 the target is unreachable.";
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum What {
+    /// Run a scenario and write its results.
+    Run(RunArgs),
+    /// Say what a scenario would do, or everything that is wrong with it. Sends nothing.
+    Check(CheckArgs),
+    /// Print a JSON Schema.
+    Schema(SchemaArgs),
+    /// Run the practice server alone.
+    Practice(PracticeArgs),
+}
+
+/// The scenario and its variables.
+#[derive(Debug, Args)]
+pub(crate) struct Scenario {
+    /// The scenario file.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Set a variable of the scenario; may be given several times.
+    #[arg(short = 'e', long = "env", value_name = "NAME=VALUE", value_parser = pair)]
+    pub(crate) vars: Vec<(String, String)>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    pub(crate) scenario: Scenario,
+    /// Where results go, a folder for each run.
+    #[arg(long, env = "DROVES_OUT", value_name = "DIR", default_value = "results")]
+    pub(crate) out: PathBuf,
+    /// Keep the fleet here: a later run begins with the devices enrolled and as they were.
+    #[arg(long, env = "DROVES_FLEET", value_name = "DIR")]
+    pub(crate) fleet: Option<PathBuf>,
+    /// Keep devices' private keys here (readable by you only). RSA keys are made once and used again.
+    /// [default: $XDG_CACHE_HOME/droves/keys]
+    #[arg(long, env = "DROVES_KEYS", value_name = "DIR")]
+    pub(crate) keys: Option<PathBuf>,
+    /// Keep the emulated push service's authority here; a server under test must trust `DIR/push-ca.pem`.
+    #[arg(long, env = "DROVES_CERTS", value_name = "DIR", default_value = "certs")]
+    pub(crate) certs: PathBuf,
+    /// Port of the emulated push service; 0 picks one.
+    #[arg(long, env = "DROVES_PUSH_PORT", value_name = "PORT", default_value_t = 0)]
+    pub(crate) push_port: u16,
+    /// Port of the proxy that leads to it (`HTTPS_PROXY=http://127.0.0.1:PORT`); 0 picks one.
+    #[arg(long, env = "DROVES_DOOR_PORT", value_name = "PORT", default_value_t = 0)]
+    pub(crate) door_port: u16,
+    /// Wait so long for the target to be there.
+    #[arg(long, env = "DROVES_WAIT", value_name = "TIME", default_value = "0s", value_parser = humantime::parse_duration)]
+    pub(crate) wait: Duration,
+    /// Threads with devices. [default: one a processor]
+    #[arg(long, env = "DROVES_SHARDS", value_name = "N")]
+    pub(crate) shards: Option<usize>,
+    /// Plain progress lines in place of the dashboard, also on a terminal.
+    #[arg(long, env = "DROVES_HEADLESS")]
+    pub(crate) headless: bool,
+    /// Write ports, process id and the push authority's file here (JSON) once everything listens.
+    #[arg(long, env = "DROVES_READY_FILE", value_name = "FILE")]
+    pub(crate) ready_file: Option<PathBuf>,
+    /// Mark the results; may be given several times.
+    #[arg(long = "tag", value_name = "NAME=VALUE", value_parser = pair)]
+    pub(crate) tags: Vec<(String, String)>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    #[command(flatten)]
+    pub(crate) scenario: Scenario,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SchemaArgs {
+    /// Of what.
+    #[arg(value_enum, default_value = "scenario")]
+    pub(crate) of: SchemaOf,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(crate) enum SchemaOf {
+    /// A scenario file.
+    Scenario,
+    /// A server profile.
+    Server,
+    /// The `summary.json` of a run.
+    Summary,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PracticeArgs {
+    /// Port to listen on; 0 picks one.
+    #[arg(long, env = "DROVES_PORT", value_name = "PORT", default_value_t = 9_000)]
+    pub(crate) port: u16,
+    /// Address to listen on. Anything but loopback lets others in.
+    #[arg(long, env = "DROVES_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1")]
+    pub(crate) listen: std::net::IpAddr,
+    /// The push service to send pushes to.
+    #[arg(long, env = "DROVES_PUSH", value_name = "HOST:PORT", requires = "push_ca")]
+    pub(crate) push: Option<std::net::SocketAddr>,
+    /// The authority of that push service, PEM.
+    #[arg(long, env = "DROVES_PUSH_CA", value_name = "FILE")]
+    pub(crate) push_ca: Option<PathBuf>,
+    /// The administrator's token; one is drawn and printed without it.
+    #[arg(long, env = "DROVES_PRACTICE_TOKEN", value_name = "TOKEN", hide_env_values = true)]
+    pub(crate) token: Option<String>,
+    /// Take faults from this scenario.
+    #[arg(long, env = "DROVES_FAULTS", value_name = "FILE")]
+    pub(crate) faults: Option<PathBuf>,
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("it must be NAME=VALUE")?;
+    if name.is_empty() { Err("it has no name".into()) } else { Ok((name.to_owned(), value.to_owned())) }
+}

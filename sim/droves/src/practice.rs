@@ -1,0 +1,41 @@
+//! `droves practice`: the practice server alone.
+
+use crate::cli::{PracticeArgs, Scenario};
+use crate::{check, say, stop};
+use droves_emulators::practice::{Config, Faults, Practice};
+use droves_facts::{Dice, Limits};
+use droves_net::clock::RunClock;
+use std::net::SocketAddr;
+
+pub(crate) fn practice(args: &PracticeArgs) -> anyhow::Result<u8> {
+    let faults = match &args.faults {
+        Some(file) => match check::load(&Scenario { file: file.clone(), vars: Vec::new() }) {
+            Ok((loaded, _)) => Faults::new(&loaded.plan.faults, loaded.plan.dice()),
+            Err(code) => return Ok(code),
+        },
+        None => Faults::new(&[], Dice::new(0)),
+    };
+    let (_stop, mut stopped) = stop::on_signal()?;
+    let server = Practice::start(Config {
+        listen: SocketAddr::new(args.listen, args.port),
+        push: args.push.zip(args.push_ca.clone()),
+        faults,
+        token: args.token.clone(),
+        clock: RunClock::start(),
+        limits: Limits::default(),
+    })?;
+    say(&format!(
+        "practice server at {}; enroll at {}/enroll; its truth at {}/_truth",
+        server.url(),
+        server.url(),
+        server.url()
+    ));
+    if args.token.is_none() {
+        say(&format!("the administrator's token: {}", server.token()));
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    // An error would say that the signals' thread is gone, and then there is nothing to wait for.
+    let _stopped = runtime.block_on(stopped.wait_for(|stop| *stop)).is_ok();
+    server.stop();
+    Ok(0)
+}

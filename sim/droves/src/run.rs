@@ -1,0 +1,224 @@
+//! `droves run`.
+
+use crate::check;
+use crate::cli::RunArgs;
+use crate::{say, stop};
+use anyhow::Context;
+use droves_engine::{Finished, Look, Ready, RunError, Setup};
+use droves_facts::{Dur, Limits};
+use droves_measure::{Judgement, PhaseSpan, Summary, Surroundings, Verdict, exit_code};
+use droves_net::files::OpenFiles;
+use droves_scenario::plan::Plan;
+use droves_views::{About, Plain, Results};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+
+const UNREACHABLE: u8 = 113;
+const INTERRUPTED: u8 = 105;
+const GENERATOR: u8 = 111;
+const LEDGER: u8 = 110;
+const THRESHOLD: u8 = 99;
+
+pub(crate) fn run(args: &RunArgs) -> anyhow::Result<u8> {
+    let (loaded, thresholds) = match check::load(&args.scenario) {
+        Ok(loaded) => loaded,
+        Err(code) => return Ok(code),
+    };
+    let plan = Arc::new(loaded.plan);
+    let results = Results::create(&args.out, &plan.name)?;
+    results.scenario(&loaded.resolved_yaml)?;
+    let cpus = thread::available_parallelism().map_or(1, usize::from);
+    let shards = args.shards.unwrap_or(cpus).clamp(1, 64);
+    let env = |name: &str| std::env::var(name).ok();
+    let setup = Setup {
+        plan: Arc::clone(&plan),
+        limits: Limits::default(),
+        fleet: args.fleet.clone(),
+        keys: args.keys.clone().unwrap_or_else(|| droves_engine::default_keys_folder(env)),
+        certificates: args.certs.clone(),
+        shards,
+        push_port: args.push_port,
+        door_port: args.door_port,
+        target_wait: Dur::us(u64::try_from(args.wait.as_micros()).unwrap_or(u64::MAX)),
+        thresholds,
+    };
+    let (_stop, stopped) = stop::on_signal()?;
+    let mut target = String::new();
+    let mut view = Plain::new(std::io::stderr());
+    let mut broken = None;
+    let finished = droves_engine::run(
+        setup,
+        stopped,
+        |ready| {
+            ready.url.clone_into(&mut target);
+            if let Some(path) = &args.ready_file
+                && let Err(error) = write_ready(path, ready)
+            {
+                broken = Some(error);
+            }
+        },
+        |look: Look| {
+            // A reader that is gone misses nothing: the results are on the disk.
+            drop(view.show(&look));
+        },
+    );
+    if let Some(error) = broken {
+        return Err(error);
+    }
+    let finished = match finished {
+        Ok(finished) => finished,
+        Err(error @ RunError::Unreachable { .. }) => {
+            say(&format!("error: {error}"));
+            return Ok(UNREACHABLE);
+        }
+        Err(error @ RunError::NotAuthorised(_)) => {
+            say(&format!("error: {error}"));
+            return Ok(check::INVALID);
+        }
+        Err(error) => return Err(error.into()),
+    };
+    leave(args, &plan, &results, finished, shards, cpus, target)
+}
+
+/// Writes what the run leaves, says how it went, and gives the exit code.
+fn leave(
+    args: &RunArgs,
+    plan: &Plan,
+    results: &Results,
+    mut finished: Finished,
+    shards: usize,
+    cpus: usize,
+    target: String,
+) -> anyhow::Result<u8> {
+    let now = droves_facts::Mono(finished.length.0);
+    let ledger = std::mem::take(&mut finished.folds.ledger);
+    let (verdicts, anomalies) = ledger.settle(now);
+    let judgements = finished.thresholds.judge(&finished.folds, &verdicts, now, true);
+    let names: Vec<String> = plan.phases.iter().map(|phase| phase.name.clone()).collect();
+    let practice_cpu_s = finished.practice_cpu_s;
+    let mut around = Surroundings {
+        run_id: results.run_id().to_owned(),
+        scenario: plan.name.clone(),
+        seed: plan.seed,
+        plan_hash: plan.hash.clone(),
+        devices_by_platform: droves_engine::by_platform(plan),
+        lanes: u64::from(plan.roster().lanes()),
+        arrivals_planned: planned(plan, &finished),
+        requests_unfinished: finished.unfinished,
+        connections_held: finished.held,
+        sessions_open: finished.sessions_open,
+        phases: spans(&finished, &names),
+        cpu_s: finished.health.cpu_s - practice_cpu_s.unwrap_or(0.0),
+        steal_s: finished.steal_s,
+        fds_max: finished.fds_max,
+        rss_bytes_max: finished.health.rss_bytes_max,
+        practice_cpu_s,
+        verdicts,
+        verdict: Verdict::default(),
+    };
+    around.verdict = verdict(plan, &finished, &around, &judgements, &names);
+    let summary = Summary::of(&finished.folds, &around);
+    let about = About {
+        run_id: results.run_id().to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        seed: plan.seed,
+        plan_hash: plan.hash.clone(),
+        began: droves_views::utc(finished.began_us),
+        length_s: finished.length.as_secs_f64(),
+        tags: args.tags.iter().cloned().collect::<BTreeMap<_, _>>(),
+        cpus,
+        shards,
+        system: std::env::consts::OS.to_owned(),
+        machine: std::env::consts::ARCH.to_owned(),
+        files_max: OpenFiles::read().ok().map(|files| files.soft),
+        target,
+    };
+    results.finish(&about, &summary, &finished, &names, &anomalies, &judgements)?;
+    for dropped in &finished.dropped {
+        say(&format!("warning: {dropped}"));
+    }
+    say(&format!("\n{}\nresults in {}", Results::text(&summary, &judgements), results.folder().display()));
+    Ok(around.verdict.exit_code)
+}
+
+/// Arrivals of the phases that began.
+fn planned(plan: &Plan, finished: &Finished) -> u64 {
+    let phases = finished.spans.iter().filter_map(|span| plan.phases.get(span.phase.ix()));
+    phases.filter_map(|phase| phase.schedule()).map(|schedule| schedule.planned()).sum()
+}
+
+fn spans(finished: &Finished, names: &[String]) -> Vec<PhaseSpan> {
+    let end = droves_facts::Mono(finished.length.0);
+    finished
+        .spans
+        .iter()
+        .map(|span| PhaseSpan {
+            phase: span.phase,
+            name: names.get(span.phase.ix()).cloned().unwrap_or_default(),
+            start_us: span.start.0,
+            end_us: span.end.unwrap_or(end).0,
+            in_vain: span.in_vain,
+        })
+        .collect()
+}
+
+fn verdict(
+    plan: &Plan,
+    finished: &Finished,
+    around: &Surroundings,
+    judgements: &[Judgement],
+    names: &[String],
+) -> Verdict {
+    let (mut codes, mut reasons) = (Vec::new(), Vec::new());
+    let mut fails = |code: u8, reason: String| {
+        codes.push(code);
+        reasons.push(reason);
+    };
+    if finished.interrupted {
+        fails(INTERRUPTED, "interrupted before the plan's end".to_owned());
+    }
+    let lag = finished.folds.series.own(None, droves_measure::Own::Lag).quantile_us(0.99);
+    if let Some(lag) = lag.filter(|&lag| lag > plan.bounds.lag_max.0) {
+        let text = format!(
+            "invalid: the generator was the limit (lag p99 {}, bound {}); use more processors or a lower rate",
+            Dur(lag),
+            plan.bounds.lag_max
+        );
+        fails(GENERATOR, text);
+    }
+    let violations = around.verdicts.violations() + finished.folds.counts.truths.differs;
+    if violations > 0 {
+        fails(LEDGER, format!("the ledger found {violations} violations: see ledger.ndjson"));
+    }
+    for judgement in judgements.iter().filter(|judgement| !judgement.holds) {
+        let Judgement { metric, expression, said, .. } = judgement;
+        fails(THRESHOLD, format!("threshold failed: {metric}: {expression}, measured {said}"));
+    }
+    if let Some(by) = &finished.aborted_by {
+        fails(THRESHOLD, format!("ended early by a threshold: {by}"));
+    }
+    for span in finished.spans.iter().filter(|span| span.in_vain) {
+        let name = names.get(span.phase.ix()).map(String::as_str).unwrap_or_default();
+        fails(THRESHOLD, format!("phase `{name}` did not reach its end in time"));
+    }
+    Verdict { exit_code: exit_code(&codes), reasons }
+}
+
+/// Ports, process and files, for whoever waits for them.
+fn write_ready(path: &Path, ready: &Ready) -> anyhow::Result<()> {
+    let json = serde_json::json!({
+        "pid": std::process::id(),
+        "target": ready.url,
+        "push": ready.push.to_string(),
+        "door": ready.door.map(|door| door.to_string()),
+        "push_ca": ready.push_ca,
+        "practice": ready.is_practice,
+    });
+    // Whole or not at all: somebody waits for it to appear.
+    let new = path.with_extension("new");
+    std::fs::write(&new, json.to_string())
+        .and_then(|()| std::fs::rename(&new, path))
+        .with_context(|| format!("ready file {}", path.display()))
+}

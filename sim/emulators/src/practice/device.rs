@@ -1,0 +1,63 @@
+//! What the practice server knows of one enrollment, and its queue of commands.
+
+use droves_facts::CommandStatus;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// A command as it was queued.
+#[derive(Debug)]
+pub(super) struct Queued {
+    pub(super) uuid: String,
+    pub(super) request: String,
+    pub(super) plist: Vec<u8>,
+}
+
+/// One enrollment: a device channel, or a user channel.
+#[derive(Debug, Default)]
+pub(super) struct Enrollment {
+    pub(super) enrolled: bool,
+    pub(super) token: Vec<u8>,
+    pub(super) magic: String,
+    /// SHA-256 of the identity that the device enrolled with; none for a user channel, which has the device's.
+    pub(super) certificate: Option<[u8; 32]>,
+    queue: VecDeque<Arc<Queued>>,
+    /// Refused with NotNow since the device connected.
+    put_off: VecDeque<Arc<Queued>>,
+}
+
+impl Enrollment {
+    pub(super) fn pending(&self) -> usize {
+        self.queue.len() + self.put_off.len()
+    }
+
+    pub(super) fn push(&mut self, command: Arc<Queued>) {
+        self.queue.push_back(command);
+    }
+
+    /// Begins anew: what was queued for the old enrollment is void.
+    pub(super) fn clear(&mut self) {
+        self.queue.clear();
+        self.put_off.clear();
+    }
+
+    /// The device has connected: what it put off is offered again, after the rest.
+    pub(super) fn connected(&mut self) {
+        let mut again = std::mem::take(&mut self.put_off);
+        self.queue.append(&mut again);
+    }
+
+    /// Takes an answer; gives the command that it was for, if that was queued.
+    pub(super) fn answered(&mut self, uuid: &str, status: CommandStatus) -> Option<Arc<Queued>> {
+        let at = self.queue.iter().position(|queued| queued.uuid == uuid)?;
+        let command = self.queue.remove(at)?;
+        if status == CommandStatus::NotNow {
+            self.put_off.push_back(Arc::clone(&command));
+        }
+        Some(command)
+    }
+
+    /// The command that comes next.
+    pub(super) fn next(&self) -> Option<&Arc<Queued>> {
+        self.queue.front()
+    }
+}

@@ -1,0 +1,20 @@
+//! The practice server: a small, strict MDM server for Apple's protocol that can fail on order.
+//!
+//! It is for first contact and for calibration. It shares the parsers with the devices, so that a device gets on with
+//! it proves nothing.
+//!
+//! [`Brain`] is pure: a request and a time in, an answer and what it wants pushed out. [`Practice`] is the brain behind
+//! a listener on a thread of its own, with a provider that pushes for it.
+
+mod brain;
+mod device;
+mod faults;
+mod profile;
+mod provider;
+mod server;
+mod truth;
+
+pub use brain::{Brain, Incoming, Outgoing, Wake};
+pub use faults::Faults;
+pub use server::{Config, Practice, StartError};
+pub use truth::Truth;

@@ -1,0 +1,318 @@
+//! The practice server with its sockets: a thread of its own, so that its processor time is shown apart.
+
+use super::brain::{Brain, Incoming, Outgoing, Wake};
+use super::faults::Faults;
+use super::provider::Provider;
+use bytes::Bytes;
+use droves_facts::{Limits, Mono, PhaseIx, Wall};
+use droves_net::clock::{Clock, RunClock};
+use droves_net::listen::{BindError, Listener, Settings, read_body};
+use droves_net::tls::TlsError;
+use droves_wire::ca::{Authority, AuthorityError, Subject};
+use http::{Request, Response, StatusCode, header};
+use http_body_util::Full;
+use hyper::body::Incoming as Body;
+use hyper::service::service_fn;
+use nix::sys::resource::{UsageWho, getrusage};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, SystemTime};
+use std::{fs, io};
+use tokio::sync::mpsc::{Sender, channel};
+use tokio::sync::watch;
+use tokio::task::LocalSet;
+
+/// Pushes that wait to be sent; the administrator's call waits when they are more.
+const WAKES_MAX: usize = 10_000;
+/// Connections of the provider.
+const LINES: usize = 4;
+
+/// What a practice server needs to be told.
+#[derive(Debug)]
+pub struct Config {
+    /// Where it listens; port 0 picks one.
+    pub listen: SocketAddr,
+    /// The push service and its authority's certificate; without one it pushes nobody.
+    pub push: Option<(SocketAddr, PathBuf)>,
+    /// What it does wrong, on order.
+    pub faults: Faults,
+    /// The administrator's token; one is drawn without it.
+    pub token: Option<String>,
+    /// The run's clock.
+    pub clock: RunClock,
+    /// Bounds.
+    pub limits: Limits,
+}
+
+/// Why there is no practice server.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Its CA.
+    #[error("practice server: {0}")]
+    Authority(#[from] AuthorityError),
+    /// Its address.
+    #[error("practice server: {0}")]
+    Bind(#[from] BindError),
+    /// Its provider.
+    #[error("practice server: provider: {0}")]
+    Tls(#[from] TlsError),
+    /// The push service's certificate.
+    #[error("practice server: {path}: {why}", path = .path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        why: io::Error,
+    },
+    /// No randomness for its token.
+    #[error("practice server: no randomness")]
+    NoRandomness,
+    /// Its thread.
+    #[error("practice server: thread: {0}")]
+    Thread(io::Error),
+}
+
+/// A running practice server. Dropping it ends it.
+#[derive(Debug)]
+pub struct Practice {
+    url: String,
+    token: String,
+    ca_pem: String,
+    brain: Arc<Mutex<Brain>>,
+    cpu_us: Arc<AtomicU64>,
+    clock: RunClock,
+    stop: watch::Sender<bool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Practice {
+    /// Takes its address and begins.
+    pub fn start(config: Config) -> Result<Self, StartError> {
+        let Config { listen, push, faults, token, clock, limits } = config;
+        let now = wall();
+        let authority = Arc::new(Authority::create("Droves practice CA", now)?);
+        let topic = "com.apple.mgmt.External.7c6a9f7e-3d0b-4c39-9e57-0a0b4c3d2e10".to_owned();
+        let token = token.map_or_else(drawn_token, Ok)?;
+        let listener = Listener::bind(listen, None, Settings::default())?;
+        let url = format!("http://{}", listener.address());
+        let brain =
+            Brain::new(Arc::clone(&authority), url.clone(), topic.clone(), token.clone(), limits.clone(), faults);
+        let brain = Arc::new(Mutex::new(brain));
+        let provider = match push {
+            None => None,
+            Some((to, path)) => {
+                let ca = fs::read(&path).map_err(|why| StartError::File { path, why })?;
+                let issued = authority.issue(&Subject::Push(&topic), now)?;
+                Some((to, ca, issued))
+            }
+        };
+        let (stop, stopped) = watch::channel(false);
+        let cpu_us = Arc::new(AtomicU64::new(0));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;
+        let body = {
+            let (brain, cpu_us) = (Arc::clone(&brain), Arc::clone(&cpu_us));
+            move || {
+                let provider =
+                    provider.map(|(to, ca, issued)| Provider::new(to, &ca, &issued, &topic, clock, limits.clone()));
+                let provider = match provider.transpose() {
+                    Ok(provider) => provider.map(Rc::new),
+                    Err(error) => return tracing::error!(%error, "practice server's provider"),
+                };
+                runtime.block_on(run(listener, provider, brain, cpu_us, clock, limits, stopped));
+            }
+        };
+        let thread = thread::Builder::new().name("practice".to_owned()).spawn(body).map_err(StartError::Thread)?;
+        let ca_pem = authority.certificate_pem();
+        Ok(Practice { url, token, ca_pem, brain, cpu_us, clock, stop, thread: Some(thread) })
+    }
+
+    /// Where it is.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The administrator's token.
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// Its CA's certificate, PEM.
+    pub fn ca_pem(&self) -> &str {
+        &self.ca_pem
+    }
+
+    /// Processor time of its thread so far, in seconds.
+    pub fn cpu_s(&self) -> f64 {
+        self.cpu_us.load(Relaxed) as f64 / 1e6
+    }
+
+    /// What it knows of the run.
+    pub fn truth(&self) -> serde_json::Value {
+        self.brain().truth()
+    }
+
+    /// A phase of the plan begins: faults that go with it are on.
+    pub fn phase_begins(&self, phase: PhaseIx) {
+        let now = self.clock.now();
+        self.brain().faults().phase_begins(phase, now);
+    }
+
+    /// A phase of the plan is over.
+    pub fn phase_ends(&self, phase: PhaseIx) {
+        self.brain().faults().phase_ends(phase);
+    }
+
+    /// Ends it.
+    pub fn stop(mut self) {
+        self.end();
+    }
+
+    fn brain(&self) -> std::sync::MutexGuard<'_, Brain> {
+        self.brain.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn end(&mut self) {
+        self.stop.send_replace(true);
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the practice server's thread panicked");
+        }
+    }
+}
+
+impl Drop for Practice {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+async fn run(
+    listener: Listener,
+    provider: Option<Rc<Provider>>,
+    brain: Arc<Mutex<Brain>>,
+    cpu_us: Arc<AtomicU64>,
+    clock: RunClock,
+    limits: Limits,
+    stopped: watch::Receiver<bool>,
+) {
+    let (wakes, queue) = channel(WAKES_MAX);
+    let house = Rc::new(House { brain: Arc::clone(&brain), wakes, clock, limits });
+    let is_stopped = |mut stopped: watch::Receiver<bool>| async move {
+        // An error says that the handle is gone, which is the same.
+        let _stopped = stopped.wait_for(|stop| *stop).await.is_ok();
+    };
+    let pushing = LocalSet::new();
+    let meter = async {
+        loop {
+            cpu_us.store(thread_cpu_us(), Relaxed);
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    };
+    let sending = pushing.run_until(async move {
+        match provider {
+            Some(provider) => provider.run(queue, brain, LINES).await,
+            // Without a push service nobody reads the queue, and nobody waits for it.
+            None => drop(queue),
+        }
+        std::future::pending::<()>().await;
+    });
+    let serving = listener.serve(is_stopped(stopped), move |_peer| {
+        let house = Rc::clone(&house);
+        service_fn(move |request| Rc::clone(&house).answer(request))
+    });
+    tokio::select! {
+        () = serving => {}
+        () = sending => {}
+        () = meter => {}
+    }
+    cpu_us.store(thread_cpu_us(), Relaxed);
+}
+
+/// What the connections share.
+struct House {
+    brain: Arc<Mutex<Brain>>,
+    wakes: Sender<Wake>,
+    clock: RunClock,
+    limits: Limits,
+}
+
+/// The connection is closed in place of an answer.
+#[derive(Debug, thiserror::Error)]
+#[error("hung up on order")]
+struct HungUp;
+
+impl House {
+    async fn answer(self: Rc<Self>, request: Request<Body>) -> Result<Response<Full<Bytes>>, HungUp> {
+        let (parts, body) = request.into_parts();
+        let body = match read_body(body, self.limits.body_bytes_max, self.limits.request_wait_max).await {
+            Ok(body) => body,
+            Err(error) => return Ok(plain(StatusCode::BAD_REQUEST, error.to_string())),
+        };
+        let header = |name: &str| parts.headers.get(name).map(|value| value.as_bytes());
+        let incoming = Incoming {
+            method: parts.method.as_str(),
+            path: parts.uri.path(),
+            query: parts.uri.query().unwrap_or_default(),
+            authorization: header("authorization"),
+            signature: header("mdm-signature"),
+            body: &body,
+        };
+        let mut wakes = Vec::new();
+        let now: Mono = self.clock.now();
+        let outgoing = {
+            let mut brain = self.brain.lock().unwrap_or_else(PoisonError::into_inner);
+            brain.answer(now, wall(), &incoming, &mut wakes)
+        };
+        for wake in wakes {
+            // Nobody takes it where there is no push service.
+            if self.wakes.send(wake).await.is_err() {
+                break;
+            }
+        }
+        let Outgoing { status, content_type, body, after, hangs_up } = outgoing;
+        if !after.std().is_zero() {
+            tokio::time::sleep(after.std()).await;
+        }
+        if hangs_up {
+            return Err(HungUp);
+        }
+        let mut response = Response::new(Full::new(body));
+        *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        response.headers_mut().insert(header::CONTENT_TYPE, http::HeaderValue::from_static(content_type));
+        Ok(response)
+    }
+}
+
+fn plain(status: StatusCode, text: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(text)));
+    *response.status_mut() = status;
+    response
+}
+
+fn drawn_token() -> Result<String, StartError> {
+    let mut bytes = [0; 16];
+    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| StartError::NoRandomness)?;
+    Ok(hex::encode(bytes))
+}
+
+fn wall() -> Wall {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Wall(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+}
+
+/// Processor time of the calling thread; 0 where the system has none for threads.
+fn thread_cpu_us() -> u64 {
+    #[cfg(target_os = "linux")]
+    let usage = getrusage(UsageWho::RUSAGE_THREAD);
+    #[cfg(not(target_os = "linux"))]
+    let usage = getrusage(UsageWho::RUSAGE_SELF);
+    usage.map_or(0, |usage| {
+        let us = |t: nix::sys::time::TimeVal| t.tv_sec().unsigned_abs() * 1_000_000 + t.tv_usec().unsigned_abs();
+        us(usage.user_time()) + us(usage.system_time())
+    })
+}

@@ -1,0 +1,314 @@
+//! The administrator: calls the server's own API as its profile says. No server is known by name here.
+//!
+//! Calls go out in batches as the API allows, with so many open at a time as it allows, over kept connections. Each has
+//! a time-out and a bounded answer. A call whose outcome is not known leaves its commands *unknown*: they may be queued
+//! or not. Nothing is called twice.
+
+mod call;
+mod command;
+
+pub use command::Command;
+
+use crate::inbox::Shards;
+use call::{Api, Failed};
+use droves_facts::{Blame, CommandKey, Dur, Fact, LaneIx, Limits, Mono, Operation, PhaseIx, Truth, What};
+use droves_net::clock::{Clock, RunClock};
+use droves_net::tls::ClientTls;
+use droves_scenario::plan::Target;
+use droves_scenario::server::{self, Believes, CommandName, Secret};
+use minijinja::context;
+use std::rc::Rc;
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+
+/// Why there is no administrator.
+#[derive(Debug, thiserror::Error)]
+pub enum AdminError {
+    /// The address can't be read.
+    #[error("administrator's API: `{url}`: {why}")]
+    Url {
+        /// The address.
+        url: String,
+        /// Why.
+        why: String,
+    },
+    /// A template can't be filled in.
+    #[error("administrator's API: {0}")]
+    Template(String),
+    /// The profile has no such call.
+    #[error("server profile `{server}` has no call `{call}`, which the scenario needs")]
+    NoCall {
+        /// Which server profile.
+        server: String,
+        /// Which call.
+        call: &'static str,
+    },
+}
+
+/// A lane, and the id under which the server knows its enrollment.
+pub(crate) type Named = (LaneIx, String);
+
+/// The administrator of one target.
+pub(crate) struct Admin {
+    profile: server::Admin,
+    server: String,
+    api: Api,
+    vars: minijinja::Value,
+    shards: Shards,
+    clock: RunClock,
+    limits: Arc<Limits>,
+    queueing: Rc<Semaphore>,
+    pushing: Rc<Semaphore>,
+}
+
+impl Admin {
+    /// The administrator that the target's profile describes; `token` is a bearer token where the profile leaves it
+    /// open, which only an embedded server does.
+    pub(crate) fn new(
+        target: &Target,
+        url: &str,
+        token: Option<&str>,
+        tls: ClientTls,
+        shards: Shards,
+        clock: RunClock,
+        limits: Arc<Limits>,
+    ) -> Result<Option<Self>, AdminError> {
+        let Some(mut profile) = target.profile.admin.clone() else { return Ok(None) };
+        if let (server::Auth::Bearer(Secret(secret)), Some(token)) = (&mut profile.auth, token)
+            && secret.is_empty()
+        {
+            token.clone_into(secret);
+        }
+        let vars = context! { vars => target.vars.clone(), target => context! { url => url.trim_end_matches('/') } };
+        let base = match &profile.url {
+            Some(template) => call::render(template, &vars)?,
+            None => url.to_owned(),
+        };
+        let api = Api::new(&base, &profile.auth, &target.authorised, tls, Arc::clone(&limits))?;
+        let in_flight = |call: &Option<server::Call>| call.as_ref().map_or(1, |call| call.in_flight.max(1) as usize);
+        Ok(Some(Admin {
+            queueing: Rc::new(Semaphore::new(in_flight(&profile.queue_command))),
+            pushing: Rc::new(Semaphore::new(in_flight(&profile.push))),
+            server: target.profile.name.clone(),
+            profile,
+            api,
+            vars,
+            shards,
+            clock,
+            limits,
+        }))
+    }
+
+    /// Queues a command, and gives the lanes for which the server took it.
+    pub(crate) async fn queue(
+        self: &Rc<Self>,
+        command: &Rc<Command>,
+        lanes: Vec<Named>,
+        deadline: Option<Dur>,
+        phase: PhaseIx,
+    ) -> Result<Vec<Named>, AdminError> {
+        let call = self.profile.queue_command.as_ref().ok_or_else(|| self.missing("queue_command"))?;
+        let batch = call.batch.max(1) as usize;
+        let mut tasks = Vec::new();
+        let mut lanes = lanes;
+        while !lanes.is_empty() {
+            let rest = lanes.split_off(lanes.len().min(batch));
+            let (this, command) = (Rc::clone(self), Rc::clone(command));
+            let part = std::mem::replace(&mut lanes, rest);
+            tasks
+                .push(tokio::task::spawn_local(async move { this.queue_batch(&command, part, deadline, phase).await }));
+        }
+        let mut taken = Vec::new();
+        for task in tasks {
+            if let Ok(part) = task.await {
+                taken.extend(part?);
+            }
+        }
+        Ok(taken)
+    }
+
+    async fn queue_batch(
+        &self,
+        command: &Command,
+        lanes: Vec<Named>,
+        deadline: Option<Dur>,
+        phase: PhaseIx,
+    ) -> Result<Vec<Named>, AdminError> {
+        let Some(call) = &self.profile.queue_command else { return Ok(Vec::new()) };
+        let room = self.queueing.acquire().await;
+        let asked = self.clock.now();
+        let ids: Vec<String> = lanes.iter().map(|(_, id)| id.clone()).collect();
+        let first = ids.first().cloned();
+        let plist = std::str::from_utf8(&command.plist).unwrap_or_default();
+        let about = context! { plist => plist, uuid => command.uuid.clone(), request => command.request.clone() };
+        let names = context! { ids => ids, id => first, command => about, ..self.vars.clone() };
+        let outcome = self.call(Operation::AdminQueue, call, &names, phase).await?;
+        drop(room);
+        let queued = self.clock.now();
+        let named = match (&call.command_name, &outcome) {
+            (CommandName::Returned(member), Ok(answer)) => {
+                answer.get(member).and_then(|name| name.as_str()).map(|name| CommandKey::of(name.as_bytes()))
+            }
+            _ => None,
+        };
+        let key = named.unwrap_or(command.key);
+        if named.is_some_and(|named| named != command.key) {
+            self.shards.all(|| crate::inbox::ToShard::Command(phase, key));
+        }
+        let refused: Vec<(String, String)> = match (&outcome, &call.failed_ids) {
+            (Ok(answer), Some(failed)) => failed.find(answer),
+            _ => Vec::new(),
+        };
+        let mut taken = Vec::new();
+        for (lane, id) in lanes {
+            let why = refused.iter().find(|(refused, _)| *refused == id).map(|(_, why)| why);
+            let what = match (&outcome, why) {
+                (Ok(_), None) => {
+                    taken.push((lane, id));
+                    let deadline = deadline.map_or(Mono::NEVER, |deadline| queued + deadline);
+                    What::CommandQueued { command: key, asked, queued, deadline }
+                }
+                (Ok(_), Some(why)) => {
+                    self.complain(phase, lane, "command_refused", format!("{id}: {}", line(why)));
+                    What::CommandRefused { command: key }
+                }
+                (Err(failed), _) if failed.is_unknown => What::CommandUnknown { command: key, asked },
+                (Err(_), _) => What::CommandRefused { command: key },
+            };
+            self.shards.fact(Fact { at: self.clock.now(), phase, lane, what });
+        }
+        Ok(taken)
+    }
+
+    /// Asks the server to push lanes.
+    pub(crate) async fn push(self: &Rc<Self>, lanes: Vec<Named>, phase: PhaseIx) -> Result<(), AdminError> {
+        let call = self.profile.push.as_ref().ok_or_else(|| self.missing("push"))?;
+        let batch = call.batch.max(1) as usize;
+        let mut tasks = Vec::new();
+        let mut lanes = lanes;
+        while !lanes.is_empty() {
+            let rest = lanes.split_off(lanes.len().min(batch));
+            let this = Rc::clone(self);
+            let part = std::mem::replace(&mut lanes, rest);
+            tasks.push(tokio::task::spawn_local(async move { this.push_batch(part, phase).await }));
+        }
+        for task in tasks {
+            if let Ok(result) = task.await {
+                result?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn push_batch(&self, lanes: Vec<Named>, phase: PhaseIx) -> Result<(), AdminError> {
+        let Some(call) = &self.profile.push else { return Ok(()) };
+        let room = self.pushing.acquire().await;
+        let ids: Vec<String> = lanes.iter().map(|(_, id)| id.clone()).collect();
+        let first = ids.first().cloned();
+        let names = context! { ids => ids, id => first, ..self.vars.clone() };
+        let outcome = self.call(Operation::AdminPush, call, &names, phase).await?;
+        drop(room);
+        let Ok(answer) = outcome else { return Ok(()) };
+        let refused = call.failed_ids.as_ref().map(|failed| failed.find(&answer)).unwrap_or_default();
+        for (lane, id) in lanes {
+            match refused.iter().find(|(refused, _)| *refused == id) {
+                None => self.shards.fact(Fact { at: self.clock.now(), phase, lane, what: What::PushAsked }),
+                Some((_, why)) => self.complain(phase, lane, "push_refused", format!("{id}: {}", line(why))),
+            }
+        }
+        Ok(())
+    }
+
+    /// What the server believes of each of these lanes, of which we know whether they are enrolled.
+    pub(crate) async fn believes(
+        self: &Rc<Self>,
+        lanes: Vec<(Named, bool)>,
+    ) -> Result<Vec<(LaneIx, Truth)>, AdminError> {
+        let Believes::Call { call, enrolled, .. } = &self.profile.believes else {
+            return Ok(lanes.into_iter().map(|((lane, _), _)| (lane, Truth::Unavailable)).collect());
+        };
+        let room = Rc::new(Semaphore::new(call.in_flight.max(1) as usize));
+        let mut tasks = Vec::new();
+        for ((lane, id), is_enrolled) in lanes {
+            let (this, room, call, member) = (Rc::clone(self), Rc::clone(&room), call.clone(), enrolled.clone());
+            tasks.push(tokio::task::spawn_local(async move {
+                let _room = room.acquire().await;
+                let names = context! { ids => vec![id.clone()], id => id, ..this.vars.clone() };
+                let answer = this.call(Operation::AdminBelieves, &call, &names, PhaseIx(0)).await?;
+                let says = match (&answer, &member) {
+                    (Ok(answer), Some(member)) => {
+                        let found = member.split('.').try_fold(answer, |value, name| value.get(name));
+                        Some(found.and_then(serde_json::Value::as_bool).unwrap_or(false))
+                    }
+                    // It does not know the enrollment at all.
+                    (Err(failed), _) if failed.status == Some(404) => Some(false),
+                    _ => None,
+                };
+                Ok::<_, AdminError>((
+                    lane,
+                    match says {
+                        Some(says) if says == is_enrolled => Truth::Agrees,
+                        Some(_) => Truth::Differs,
+                        None => Truth::Unavailable,
+                    },
+                ))
+            }));
+        }
+        let mut truths = Vec::new();
+        for task in tasks {
+            if let Ok(truth) = task.await {
+                truths.push(truth?);
+            }
+        }
+        Ok(truths)
+    }
+
+    /// Makes a call, states it, and gives the answer's JSON (null if it has none).
+    async fn call(
+        &self,
+        operation: Operation,
+        call: &server::Call,
+        names: &minijinja::Value,
+        phase: PhaseIx,
+    ) -> Result<Result<serde_json::Value, Failed>, AdminError> {
+        let request = self.api.request(call, names)?;
+        self.say(phase, What::RequestStarted { operation });
+        let outcome = self.api.send(request, call, &self.clock, &self.limits).await;
+        let (timing, bytes_out, bytes_in) = match &outcome {
+            Ok(answered) => (answered.timing, answered.bytes_out, answered.bytes_in),
+            Err(failed) => (failed.timing, 0, 0),
+        };
+        let result = match &outcome {
+            Ok(_) => droves_facts::Outcome::Succeeded,
+            Err(failed) => droves_facts::Outcome::Failed { blame: failed.blame, kind: failed.kind },
+        };
+        self.say(phase, What::RequestEnded { operation, timing, outcome: result, bytes_out, bytes_in });
+        if let Err(failed) = &outcome {
+            let text = format!("{operation}: {}", failed.text);
+            self.complain_of(failed.blame, phase, LaneIx::NOBODY, failed.kind, text);
+        }
+        Ok(outcome.map(|answered| answered.json))
+    }
+
+    fn missing(&self, call: &'static str) -> AdminError {
+        AdminError::NoCall { server: self.server.clone(), call }
+    }
+
+    fn say(&self, phase: PhaseIx, what: What) {
+        self.shards.fact(Fact { at: self.clock.now(), phase, lane: LaneIx::NOBODY, what });
+    }
+
+    fn complain(&self, phase: PhaseIx, lane: LaneIx, kind: &'static str, text: String) {
+        self.complain_of(Blame::Server, phase, lane, kind, text);
+    }
+
+    fn complain_of(&self, blame: Blame, phase: PhaseIx, lane: LaneIx, kind: &'static str, text: String) {
+        let what = What::Complaint { blame, kind, text: text.into() };
+        self.shards.fact(Fact { at: self.clock.now(), phase, lane, what });
+    }
+}
+
+/// One line of what a server said.
+fn line(text: &str) -> String {
+    text.lines().next().unwrap_or_default().chars().filter(|c| !c.is_control()).take(200).collect()
+}

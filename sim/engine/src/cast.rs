@@ -1,0 +1,76 @@
+//! The fleet as the plan casts it: what kinds of devices there are, and which device is of which kind.
+
+use droves_device::{Character, ProfileSource, Retry};
+use droves_facts::{DeviceIx, Dur};
+use droves_scenario::plan::{self, Behaviour, Plan, Population, Roster};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Kinds of devices, one for each model and version of each population.
+#[derive(Clone, Debug)]
+pub(crate) struct Cast {
+    pub(crate) characters: Arc<[Character]>,
+    /// The kind of each device.
+    of_device: Arc<[u16]>,
+}
+
+impl Cast {
+    /// Casts the plan's fleet. Every device gets its enrollment profile from the same source.
+    pub(crate) fn of(plan: &Plan, roster: &Roster, profile: &ProfileSource) -> Self {
+        let dice = plan.dice();
+        let mut characters = Vec::new();
+        let mut kinds = BTreeMap::new();
+        let mut of_device = Vec::with_capacity(roster.devices() as usize);
+        for population in &plan.populations {
+            for device in population.devices.clone() {
+                let (model, os_version) = (population.model(dice, device), population.os_version(dice, device));
+                let kind = *kinds.entry((population.ix, model, os_version)).or_insert_with(|| {
+                    characters.push(character(plan, population, model, os_version, profile));
+                    u16::try_from(characters.len() - 1).unwrap_or(u16::MAX)
+                });
+                of_device.push(kind);
+            }
+        }
+        Cast { characters: characters.into(), of_device: of_device.into() }
+    }
+
+    /// The kind of a device.
+    pub(crate) fn kind(&self, device: DeviceIx) -> u16 {
+        self.of_device.get(device.ix()).copied().unwrap_or(0)
+    }
+}
+
+fn character(
+    plan: &Plan,
+    population: &Population,
+    model: &str,
+    os_version: &str,
+    profile: &ProfileSource,
+) -> Character {
+    let mut pace = 1.0;
+    let mut locked = (0.0, Dur::secs(1));
+    for behaviour in &population.behaviours {
+        match *behaviour {
+            Behaviour::Slow { factor } => pace *= factor,
+            Behaviour::Locked { share, spell } => locked = (share, spell),
+        }
+    }
+    Character {
+        platform: population.platform,
+        model: model.into(),
+        os_version: os_version.into(),
+        profile: profile.clone(),
+        allow_http: plan.target.profile.enroll_apple.allow_http,
+        retry: match population.retry {
+            plan::Retry::AsPlatform => Retry::AsPlatform,
+            plan::Retry::Flat => Retry::Flat,
+            plan::Retry::Capped => Retry::Capped,
+            plan::Retry::Jittered => Retry::Jittered,
+        },
+        wake: (population.wake.median, population.wake.sigma),
+        pace,
+        locked,
+        users: u8::try_from(population.users).unwrap_or(u8::MAX),
+        reenrolls_after_wipe: population.reenrolls_after_wipe,
+    }
+}

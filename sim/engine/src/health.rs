@@ -1,0 +1,53 @@
+//! What the generator costs the machine: processor time, memory, open files, and what the machine took from it.
+
+use droves_facts::Wall;
+use nix::sys::resource::{UsageWho, getrusage};
+use std::fs;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// A look at this process and its machine.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub struct Health {
+    /// Processor time of the whole process so far, in seconds.
+    pub cpu_s: f64,
+    /// The most memory that it ever had resident, in bytes.
+    pub rss_bytes_max: u64,
+    /// Files that it has open now; 0 where the system does not say.
+    pub fds: u64,
+    /// Time in which the machine's processors were wanted and given to others, in seconds since it started.
+    pub steal_s: f64,
+}
+
+impl Health {
+    /// Looks. What the system does not say is 0.
+    pub fn look() -> Self {
+        Health::look_with(0)
+    }
+
+    /// Looks, but does not count the open files again if they are known.
+    pub(crate) fn look_with(fds: u64) -> Self {
+        let usage = getrusage(UsageWho::RUSAGE_SELF).ok();
+        let seconds = |t: nix::sys::time::TimeVal| t.tv_sec() as f64 + t.tv_usec() as f64 / 1e6;
+        Health {
+            cpu_s: usage.map_or(0.0, |u| seconds(u.user_time()) + seconds(u.system_time())),
+            // Linux counts in KiB, macOS in bytes.
+            rss_bytes_max: usage
+                .map_or(0, |u| u.max_rss().unsigned_abs() * if cfg!(target_os = "linux") { 1_024 } else { 1 }),
+            fds: if fds > 0 { fds } else { fs::read_dir("/proc/self/fd").map_or(0, |files| files.count() as u64) },
+            steal_s: steal().unwrap_or(0.0),
+        }
+    }
+}
+
+/// The eighth number of the first line of `/proc/stat` (proc(5)), in ticks of a hundredth of a second.
+fn steal() -> Option<f64> {
+    let stat = fs::read_to_string("/proc/stat").ok()?;
+    let ticks: f64 = stat.lines().next()?.split_whitespace().nth(8)?.parse().ok()?;
+    Some(ticks / 100.0)
+}
+
+/// The true wall time.
+pub(crate) fn wall() -> Wall {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Wall(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+}

@@ -1,0 +1,79 @@
+//! The devices' private keys: a pool that they share, or one each. Read by all shards, grown by helper threads.
+
+use droves_device::KeyIx;
+use droves_facts::DeviceIx;
+use droves_fleet::KeyPool;
+use droves_scenario::plan::Keys;
+use droves_wire::keys::{Key, KeyError};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+/// RSA under 2,048 bits can't be had from the library; Apple's default for SCEP is 1,024.
+pub(crate) const RSA_BITS_MIN: u16 = 2_048;
+/// A device with a key of its own has two numbers, and takes the other one when it renews.
+const OTHER: u32 = 1 << 31;
+
+/// Why there is no key.
+#[derive(Debug, thiserror::Error)]
+pub enum RingError {
+    /// It can't be made.
+    #[error("a device's key: {0}")]
+    Key(#[from] KeyError),
+    /// It can't be read or written.
+    #[error(transparent)]
+    Pool(#[from] droves_fleet::KeyPoolError),
+}
+
+/// All keys by their number.
+#[derive(Debug)]
+pub(crate) struct KeyRing {
+    plan: Keys,
+    known: RwLock<HashMap<KeyIx, Arc<Key>>>,
+    /// Held while a key is made, so that two threads don't make the same one.
+    pool: Mutex<KeyPool>,
+}
+
+impl KeyRing {
+    /// The keys that this machine has already; the rest is made when it is wanted.
+    pub(crate) fn open(plan: Keys, pool: KeyPool) -> Result<Self, RingError> {
+        let wanted = match plan {
+            Keys::Pool(count) => count,
+            Keys::Unique => u32::MAX,
+        };
+        let mut known = HashMap::new();
+        for (ix, pkcs8) in pool.load(u32::from(RSA_BITS_MIN), wanted)? {
+            known.insert(KeyIx(ix), Arc::new(Key::from_pkcs8(&pkcs8)?));
+        }
+        Ok(KeyRing { plan, known: RwLock::new(known), pool: Mutex::new(pool) })
+    }
+
+    /// Which key a device takes for a new identity, given the one that it has.
+    pub(crate) fn choose(&self, device: DeviceIx, before: Option<KeyIx>) -> KeyIx {
+        match (self.plan, before) {
+            (Keys::Pool(count), None) => KeyIx(device.0 % count.max(1)),
+            (Keys::Pool(count), Some(KeyIx(before))) => KeyIx((before + 1) % count.max(1)),
+            (Keys::Unique, None) => KeyIx(device.0),
+            (Keys::Unique, Some(KeyIx(before))) => KeyIx(before ^ OTHER),
+        }
+    }
+
+    /// A key that was made before.
+    pub(crate) fn find(&self, ix: KeyIx) -> Option<Arc<Key>> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner).get(&ix).cloned()
+    }
+
+    /// A key, made now if need be. Takes 70 ms on average then.
+    pub(crate) fn make(&self, ix: KeyIx) -> Result<Arc<Key>, RingError> {
+        if let Some(key) = self.find(ix) {
+            return Ok(key);
+        }
+        let pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(key) = self.find(ix) {
+            return Ok(key);
+        }
+        let key = Arc::new(Key::generate_rsa(u32::from(RSA_BITS_MIN))?);
+        pool.add(u32::from(RSA_BITS_MIN), ix.0, &key.to_pkcs8()?)?;
+        self.known.write().unwrap_or_else(PoisonError::into_inner).insert(ix, Arc::clone(&key));
+        Ok(key)
+    }
+}

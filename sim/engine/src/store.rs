@@ -1,0 +1,64 @@
+//! A shard's way to the fleet on disk; without one, everything is saved at once and forgotten.
+
+use droves_device::{Identity, KeyIx};
+use droves_facts::LaneIx;
+use droves_fleet::{Saver, Stored, StoredIdentity};
+use droves_shard::{Snapshot, Ticket};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// What a shard saves with.
+#[derive(Debug, Default)]
+pub(crate) struct Keep {
+    saver: Option<Saver>,
+    /// Encoded parts that many lanes have: one allocation for all.
+    shared: HashMap<Vec<u8>, Arc<[u8]>>,
+}
+
+/// Parts remembered; beyond that the memory begins anew.
+const SHARED_MAX: usize = 4_096;
+
+impl Keep {
+    pub(crate) fn new(saver: Option<Saver>) -> Self {
+        Keep { saver, shared: HashMap::new() }
+    }
+
+    /// Whether lanes are kept beyond the run.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.saver.is_some()
+    }
+
+    /// Saves a lane. Gives back the ticket of whoever waits if it is done already.
+    pub(crate) fn save(&mut self, ticket: Option<Ticket>, snapshot: Snapshot) -> Option<(LaneIx, Ticket)> {
+        let lane = snapshot.lane;
+        let Some(saver) = self.saver.clone() else { return ticket.map(|ticket| (lane, ticket)) };
+        saver.save(ticket, self.stored(snapshot));
+        None
+    }
+
+    fn stored(&mut self, snapshot: Snapshot) -> Stored {
+        let Snapshot { lane, record, shared, own, identity, ended } = snapshot;
+        let shared = match self.shared.get(&shared) {
+            Some(known) => Arc::clone(known),
+            None => {
+                if self.shared.len() >= SHARED_MAX {
+                    self.shared.clear();
+                }
+                let part: Arc<[u8]> = shared.as_slice().into();
+                self.shared.insert(shared, Arc::clone(&part));
+                part
+            }
+        };
+        let identity =
+            identity.map(|identity| StoredIdentity { key: identity.key.0, certificate: identity.certificate.to_vec() });
+        Stored { lane, record, shared, own: own.map(Vec::from), identity, ended }
+    }
+}
+
+/// A lane out of the store, as the shard takes it.
+pub(crate) fn restored(stored: Stored) -> Snapshot {
+    let Stored { lane, record, shared, own, identity, ended } = stored;
+    let identity = identity
+        .map(|identity| Arc::new(Identity { key: KeyIx(identity.key), certificate: identity.certificate.into() }));
+    Snapshot { lane, record, shared: shared.to_vec(), own: own.map(Vec::into_boxed_slice), identity, ended }
+}

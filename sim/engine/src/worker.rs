@@ -1,0 +1,291 @@
+//! A shard's thread: it gives the shard time, its network, its keys and its store, and folds what it says.
+
+use crate::health;
+use crate::inbox::{PushBox, Report, ToShard};
+use crate::makers::Job;
+use crate::session::{Letter, Network, Session};
+use crate::store::Keep;
+use crate::track::Tracks;
+use droves_device::apple::Apple;
+use droves_device::{Clocks, Peer, Request};
+use droves_emulators::apns::Registry;
+use droves_facts::{Dur, Fact, LaneIx, Mono, What};
+use droves_measure::{Fold, Folds};
+use droves_net::clock::{Clock, RunClock};
+use droves_shard::{Answer, Cells, Effect, Exchange, Input, Shard, Ticket};
+use http::HeaderMap;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use std::time::Duration;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+
+/// How often a shard reports.
+const REPORT_EVERY: Dur = Dur::ms(250);
+/// Messages taken in before time is looked at again: a flood must not hold up timers.
+const MESSAGES_MAX: usize = 256;
+
+/// What a shard's thread is made of.
+pub(crate) struct Worker {
+    pub(crate) shard: Shard<Apple>,
+    pub(crate) ix: usize,
+    pub(crate) clock: RunClock,
+    pub(crate) network: Rc<Network>,
+    pub(crate) registry: Option<Arc<Registry>>,
+    pub(crate) makers: Sender<Job>,
+    pub(crate) store: Keep,
+    pub(crate) inbox: UnboundedReceiver<ToShard>,
+    pub(crate) pushes: Arc<[PushBox]>,
+    pub(crate) coordinator: UnboundedSender<Report>,
+    pub(crate) folds: Folds,
+    pub(crate) tracks: Tracks,
+    pub(crate) cells: Arc<Cells>,
+}
+
+impl Worker {
+    /// Runs until it is told to stop.
+    pub(crate) async fn run(self) {
+        let mut running = Running {
+            sessions: HashMap::new(),
+            effects: Vec::new(),
+            facts: Vec::new(),
+            played: Vec::new(),
+            saved: Vec::new(),
+            report_at: Mono::ZERO,
+            held: 0,
+            worker: self,
+        };
+        while running.turn().await {}
+        running.finish().await;
+    }
+}
+
+struct Running {
+    worker: Worker,
+    sessions: HashMap<LaneIx, Session>,
+    effects: Vec<Effect>,
+    facts: Vec<Fact>,
+    /// Answers of whoever is played in this process, for the next turn.
+    played: Vec<(LaneIx, Ticket, u16)>,
+    /// What was saved at once, likewise.
+    saved: Vec<(LaneIx, Ticket)>,
+    report_at: Mono,
+    /// Connections that stand.
+    held: u64,
+}
+
+impl Running {
+    /// Waits for whatever comes first and takes it in. Whether to go on.
+    async fn turn(&mut self) -> bool {
+        let next = self.worker.shard.next().unwrap_or(Mono::NEVER).min(self.report_at);
+        let now = self.worker.clock.now();
+        let wait = if self.played.is_empty() && self.saved.is_empty() {
+            Duration::from_micros(next.0.saturating_sub(now.0))
+        } else {
+            Duration::ZERO
+        };
+        let mut message = None;
+        if !wait.is_zero() {
+            tokio::select! {
+                biased;
+                received = self.worker.inbox.recv() => message = received,
+                () = self.worker.network.mailbox.rung() => {}
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+        let began = self.worker.clock.now();
+        let mut go_on = true;
+        for _ in 0..MESSAGES_MAX {
+            let Some(taken) = message.take().or_else(|| self.worker.inbox.try_recv().ok()) else { break };
+            go_on &= self.message(taken);
+        }
+        let clocks = self.clocks();
+        for (lane, ticket, status) in std::mem::take(&mut self.played) {
+            let now = clocks.now;
+            let exchange =
+                Exchange { started: now, sent: now, first_byte: Some(now), ended: now, bytes_out: 0, bytes_in: 0 };
+            let answer = Answer { status, headers: HeaderMap::new(), body: bytes::Bytes::new() };
+            self.worker.shard.step(clocks, Input::Answered { lane, ticket, exchange, answer });
+        }
+        for (lane, ticket) in std::mem::take(&mut self.saved) {
+            self.worker.shard.step(clocks, Input::Saved { lane, ticket });
+        }
+        for _ in 0..MESSAGES_MAX {
+            let Some(letter) = self.worker.network.mailbox.take() else { break };
+            self.letter(letter);
+        }
+        let clocks = self.clocks();
+        self.worker.shard.tick(clocks);
+        self.carry_out(clocks);
+        let now = self.worker.clock.now();
+        self.worker.folds.slice(now.since(began));
+        if now >= self.report_at {
+            self.report(false);
+        }
+        // Sessions are tasks of this same thread.
+        tokio::task::yield_now().await;
+        go_on
+    }
+
+    fn clocks(&self) -> Clocks {
+        Clocks { now: self.worker.clock.now(), wall: health::wall() }
+    }
+
+    fn message(&mut self, message: ToShard) -> bool {
+        let clocks = self.clocks();
+        let worker = &mut self.worker;
+        match message {
+            ToShard::Made { lane, ticket, made } => worker.shard.step(clocks, Input::Made { lane, ticket, made }),
+            ToShard::Saved { lane, ticket } => worker.shard.step(clocks, Input::Saved { lane, ticket }),
+            ToShard::Pushes => {
+                for push in worker.pushes[worker.ix].take() {
+                    let (lane, keep_until, pushed) = (push.lane, push.keep_until, push.received);
+                    worker.shard.step(clocks, Input::Push { lane, magic: &push.magic, keep_until, pushed });
+                }
+            }
+            ToShard::Fact(fact) => self.facts.push(fact),
+            ToShard::Command(phase, command) => worker.tracks.command(phase, command),
+            ToShard::PhaseBegins(phase) => {
+                worker.tracks.begin(phase);
+                worker.shard.step(clocks, Input::PhaseBegins(phase));
+            }
+            ToShard::PhaseEnds(phase) => {
+                worker.tracks.end(phase);
+                worker.shard.step(clocks, Input::PhaseEnds(phase));
+            }
+            ToShard::Stop => return false,
+        }
+        true
+    }
+
+    fn letter(&mut self, letter: Letter) {
+        let clocks = self.clocks();
+        let shard = &mut self.worker.shard;
+        match letter {
+            Letter::Done { lane, ticket, exchange, result: Ok(answer) } => {
+                shard.step(clocks, Input::Answered { lane, ticket, exchange, answer });
+            }
+            Letter::Done { lane, ticket, exchange, result: Err(failure) } => {
+                shard.step(clocks, Input::Failed { lane, ticket, exchange, failure });
+            }
+            Letter::Opened { lane, opening } => {
+                self.held += 1;
+                shard.connected(clocks, lane, opening);
+            }
+            Letter::NotOpened { lane, blame, kind } => {
+                shard.state(clocks, lane, What::ConnectionFailed { blame, kind });
+            }
+            Letter::Closed { lane, closing } => {
+                self.held = self.held.saturating_sub(1);
+                shard.state(clocks, lane, What::ConnectionClosed(closing));
+            }
+            Letter::Signed { lane, took } => shard.state(clocks, lane, What::Signed { took }),
+        }
+    }
+
+    /// Does what the shard wants, and folds what it said.
+    fn carry_out(&mut self, clocks: Clocks) {
+        self.worker.shard.drain(&mut self.effects, &mut self.facts);
+        for effect in std::mem::take(&mut self.effects) {
+            match effect {
+                Effect::Request { lane, ticket, request } => self.request(lane, ticket, request, clocks),
+                Effect::Cancel { lane, ticket, kind } => {
+                    if let Some(session) = self.sessions.get(&lane) {
+                        session.cancel(ticket, kind);
+                    }
+                }
+                Effect::Make { lane, ticket, work } => {
+                    let key = self.worker.shard.identity(lane).map(|identity| identity.key);
+                    let device = self.worker.tracks.device_of(lane);
+                    let job = Job { lane, device, ticket, work, key, wall: clocks.wall };
+                    // The helper threads outlive the shards.
+                    drop(self.worker.makers.send(job));
+                }
+                Effect::Save { ticket, snapshot } => {
+                    self.saved.extend(self.worker.store.save(ticket, *snapshot));
+                }
+                Effect::Close { lane } => {
+                    self.sessions.remove(&lane);
+                }
+            }
+        }
+        for fact in self.facts.drain(..) {
+            self.worker.tracks.take(&fact);
+            if let (What::Unreachable, Some(registry)) = (&fact.what, &self.worker.registry) {
+                registry.withdraw(fact.lane, clocks.wall);
+            }
+            self.worker.folds.apply(&fact);
+        }
+    }
+
+    fn request(&mut self, lane: LaneIx, ticket: Ticket, request: Box<Request>, clocks: Clocks) {
+        match request.peer {
+            Peer::PushService { generation } => {
+                let status = match &self.worker.registry {
+                    None => 200,
+                    Some(registry) => {
+                        let topic = registry.topic(&request.url);
+                        let is_taken = topic.is_some_and(|t| registry.register(lane, generation, t, clocks.wall));
+                        if is_taken { 200 } else { 503 }
+                    }
+                };
+                self.played.push((lane, ticket, status));
+            }
+            Peer::Server => {
+                let network = &self.worker.network;
+                let session = self.sessions.entry(lane).or_insert_with(|| Session::begin(network, lane));
+                session.send(ticket, request);
+            }
+        }
+    }
+
+    fn report(&mut self, is_last: bool) {
+        self.report_at = self.worker.clock.now() + REPORT_EVERY;
+        let report = Report {
+            shard: self.worker.ix,
+            folds: if is_last { std::mem::take(&mut self.worker.folds) } else { self.worker.folds.take_delta() },
+            reached: self.worker.tracks.reached(),
+            live: self.worker.shard.live(),
+            unfinished: self.worker.shard.unfinished(),
+            sessions_open: self.worker.shard.sessions_open(),
+            held: self.held,
+            enrolled: if is_last {
+                self.worker.tracks.enrolled(self.worker.ix, &self.worker.cells)
+            } else {
+                Vec::new()
+            },
+            is_last,
+        };
+        // Without a coordinator nobody wants it.
+        drop(self.worker.coordinator.send(report));
+    }
+
+    /// Closes what is open, stores every lane as it is, and reports for the last time.
+    async fn finish(mut self) {
+        self.sessions.clear();
+        for _ in 0..MESSAGES_MAX {
+            tokio::task::yield_now().await;
+            while let Some(letter) = self.worker.network.mailbox.take() {
+                if matches!(letter, Letter::Closed { .. }) {
+                    self.letter(letter);
+                }
+            }
+        }
+        let clocks = self.clocks();
+        self.carry_out_facts(clocks);
+        if self.worker.store.is_kept() {
+            for snapshot in self.worker.shard.snapshots() {
+                // Nobody waits for it.
+                self.saved.extend(self.worker.store.save(None, snapshot));
+            }
+        }
+        self.report(true);
+    }
+
+    fn carry_out_facts(&mut self, clocks: Clocks) {
+        let mut unwanted = Vec::new();
+        self.worker.shard.drain(&mut unwanted, &mut self.facts);
+        self.carry_out(clocks);
+    }
+}

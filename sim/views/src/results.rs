@@ -1,0 +1,273 @@
+//! The results folder: `results/<utc time>-<scenario>/`.
+
+use crate::figures::{count, megabytes, time};
+use droves_engine::Finished;
+use droves_facts::{Dur, PhaseIx};
+use droves_measure::{Anomaly, ExportError, Judgement, Summary, latency_log, ledger_lines, series_csv};
+use serde::Serialize;
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Why results can't be written.
+#[derive(Debug, thiserror::Error)]
+pub enum ResultsError {
+    /// A file or the folder.
+    #[error("results: {path}: {why}", path = .path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        why: io::Error,
+    },
+    /// A document.
+    #[error("results: {path}: {why}", path = .path.display())]
+    Document {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        why: ExportError,
+    },
+}
+
+/// What `run.json` says of the run and its machine.
+#[derive(Clone, Debug, Serialize)]
+pub struct About {
+    /// The run's name, which is the folder's.
+    pub run_id: String,
+    /// This program's version.
+    pub version: String,
+    /// The seed.
+    pub seed: u64,
+    /// SHA-256 of the plan.
+    pub plan_hash: String,
+    /// When it began, UTC.
+    pub began: String,
+    /// How long it took, in seconds.
+    pub length_s: f64,
+    /// The command line's tags.
+    pub tags: std::collections::BTreeMap<String, String>,
+    /// Processors.
+    pub cpus: usize,
+    /// Threads with devices.
+    pub shards: usize,
+    /// `linux`, `macos`, ..
+    pub system: String,
+    /// `x86_64`, `aarch64`, ..
+    pub machine: String,
+    /// Open files that a process may have.
+    pub files_max: Option<u64>,
+    /// Where the target was.
+    pub target: String,
+}
+
+/// An open results folder.
+#[derive(Debug)]
+pub struct Results {
+    folder: PathBuf,
+    run_id: String,
+}
+
+impl Results {
+    /// Makes a folder for a run of a scenario that begins now, under `base`.
+    pub fn create(base: &Path, scenario: &str) -> Result<Self, ResultsError> {
+        let name: String =
+            scenario.chars().map(|c| if c.is_ascii_alphanumeric() || "-_".contains(c) { c } else { '-' }).collect();
+        let now = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
+        for n in 1..100 {
+            let run_id = if n == 1 { format!("{now}-{name}") } else { format!("{now}-{name}-{n}") };
+            let folder = base.join(&run_id);
+            let made = fs::create_dir_all(base).and_then(|()| fs::create_dir(&folder));
+            match made {
+                Ok(()) => return Ok(Results { folder, run_id }),
+                Err(why) if why.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(why) => return Err(ResultsError::File { path: folder, why }),
+            }
+        }
+        Err(ResultsError::File { path: base.to_owned(), why: io::Error::other("a hundred runs in one second") })
+    }
+
+    /// Where it is.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The run's name.
+    pub fn run_id(&self) -> &str {
+        &self.run_id
+    }
+
+    /// Writes the scenario as it was understood, without secrets.
+    pub fn scenario(&self, resolved: &str) -> Result<(), ResultsError> {
+        self.write("scenario.resolved.yaml", |file| Ok(file.write_all(resolved.as_bytes())?))
+    }
+
+    /// Writes everything that a finished run leaves.
+    pub fn finish(
+        &self,
+        about: &About,
+        summary: &Summary,
+        finished: &Finished,
+        phase_names: &[String],
+        anomalies: &[Anomaly],
+        judgements: &[Judgement],
+    ) -> Result<(), ResultsError> {
+        self.write("run.json", |file| Ok(serde_json::to_writer_pretty(file, about)?))?;
+        self.write("summary.json", |file| Ok(serde_json::to_writer_pretty(file, summary)?))?;
+        self.write("summary.md", |file| Ok(file.write_all(markdown(summary, judgements).as_bytes())?))?;
+        self.write("ledger.ndjson", |file| ledger_lines(file, anomalies))?;
+        self.write("series.csv", |file| Ok(series_csv(file, finished.seconds.iter().copied())?))?;
+        let name = |phase: PhaseIx| phase_names.get(phase.ix()).cloned().unwrap_or_default();
+        let spans: Vec<_> = finished
+            .spans
+            .iter()
+            .map(|span| {
+                let start = Dur(span.start.0);
+                let length = span.end.map_or(Dur::ZERO, |end| end.since(span.start));
+                (span.phase, name(span.phase), start, length)
+            })
+            .collect();
+        let began = Duration::from_micros(u64::try_from(finished.began_us).unwrap_or(0));
+        self.write("latency.hlog", |file| latency_log(file, &finished.folds, began, &spans))?;
+        if let Some(truth) = &finished.practice_truth {
+            self.write("practice.json", |file| Ok(serde_json::to_writer_pretty(file, truth)?))?;
+        }
+        Ok(())
+    }
+
+    fn write(
+        &self,
+        name: &str,
+        fill: impl FnOnce(&mut BufWriter<File>) -> Result<(), ExportError>,
+    ) -> Result<(), ResultsError> {
+        let path = self.folder.join(name);
+        let file = File::create(&path).map_err(|why| ResultsError::File { path: path.clone(), why })?;
+        let mut file = BufWriter::new(file);
+        fill(&mut file).map_err(|why| ResultsError::Document { path: path.clone(), why })?;
+        file.flush().map_err(|why| ResultsError::File { path, why })
+    }
+}
+
+/// The summary for people: also what is printed at the end of a run.
+pub(crate) fn markdown(summary: &Summary, judgements: &[Judgement]) -> String {
+    let mut out = String::new();
+    let mut line = |text: std::fmt::Arguments<'_>| {
+        out.push_str(&text.to_string());
+        out.push('\n');
+    };
+    let s = summary;
+    line(format_args!("# {}: {}", s.scenario, if s.verdict.exit_code == 0 { "passed" } else { "failed" }));
+    line(format_args!(""));
+    for reason in &s.verdict.reasons {
+        line(format_args!("- {reason}"));
+    }
+    line(format_args!(""));
+    line(format_args!(
+        "{} devices of {} enrolled, {} lanes. {} arrivals: {} on time, {} late, {} merged, {} dropped, {} pending.",
+        count(s.devices.enrolled),
+        count(s.devices.planned),
+        count(s.lanes),
+        count(s.arrivals.planned),
+        count(s.arrivals.on_time),
+        count(s.arrivals.late),
+        count(s.arrivals.merged),
+        count(s.arrivals.dropped),
+        count(s.arrivals.pending),
+    ));
+    line(format_args!(
+        "{} requests: {} succeeded, {} failed, {} unfinished. {} connections.",
+        count(s.requests.started),
+        count(s.requests.succeeded),
+        count(s.requests.failed),
+        count(s.requests.unfinished),
+        count(s.connections.opened),
+    ));
+    line(format_args!(""));
+    line(format_args!("| operation | count | failed | p50 | p90 | p99 | max |"));
+    line(format_args!("| --- | ---: | ---: | ---: | ---: | ---: | ---: |"));
+    for (name, operation) in &s.operations {
+        let times = if operation.response_us.max.is_some() { &operation.response_us } else { &operation.service_us };
+        line(format_args!(
+            "| {name} | {} | {} | {} | {} | {} | {} |",
+            count(operation.count),
+            count(operation.failed),
+            time(times.p50),
+            time(times.p90),
+            time(times.p99),
+            time(times.max),
+        ));
+    }
+    line(format_args!(""));
+    line(format_args!(
+        "Commands: {} queued, {} delivered, {} answered, {} accepted; from asked to accepted p50 {}, p99 {}, last {}.",
+        count(s.fanout.queued),
+        count(s.fanout.delivered),
+        count(s.fanout.answered),
+        count(s.fanout.accepted),
+        time(s.fanout.total_us.p50),
+        time(s.fanout.total_us.p99),
+        time(s.fanout.total_us.max),
+    ));
+    line(format_args!(
+        "Pushes: {} asked, {} received, {} coalesced, {} stale, {} unregistered.",
+        count(s.push.asked),
+        count(s.push.received),
+        count(s.push.coalesced),
+        count(s.push.stale),
+        count(s.push.unregistered),
+    ));
+    let l = &s.ledger;
+    line(format_args!(
+        "Ledger{}: {} lost, {} duplicated, {} misdelivered, {} late, {} undecided, {} unknown, {} repeated lawfully.",
+        if l.partial { " (partial)" } else { "" },
+        l.lost,
+        l.duplicated,
+        l.misdelivered,
+        l.late,
+        l.undecided,
+        l.unknown,
+        l.repeated_lawfully,
+    ));
+    line(format_args!(
+        "Truth: {} agree, {} differ, {} unavailable.",
+        count(s.truth.agrees),
+        count(s.truth.differs),
+        count(s.truth.unavailable),
+    ));
+    line(format_args!(
+        "Generator: lag p99 {}, {:.1} s of processor{}, {} at most, {} files at most.",
+        time(s.generator.lag_us.p99),
+        s.generator.cpu_s,
+        s.practice.cpu_s.map_or_else(String::new, |cpu| format!(" beside the practice server's {cpu:.1} s")),
+        megabytes(s.generator.rss_bytes_max),
+        count(s.generator.fds_max),
+    ));
+    for identity in s.identities.iter().filter(|identity| !identity.holds) {
+        line(format_args!("DOES NOT ADD UP: {} ({} against {})", identity.name, identity.left, identity.right));
+    }
+    if !judgements.is_empty() {
+        line(format_args!(""));
+        line(format_args!("| threshold | measured | |"));
+        line(format_args!("| --- | ---: | --- |"));
+        for judgement in judgements {
+            let verdict = if judgement.holds { "holds" } else { "FAILED" };
+            line(format_args!("| {}: {} | {} | {verdict} |", judgement.metric, judgement.expression, judgement.said));
+        }
+    }
+    if !s.failures.is_empty() {
+        line(format_args!(""));
+        for failure in s.failures.iter().take(10) {
+            let example = failure.examples.first().map(String::as_str).unwrap_or_default();
+            line(format_args!("- {} × {} ({}): {example}", count(failure.count), failure.kind, failure.blame));
+        }
+    }
+    out
+}
+
+impl Results {
+    /// The text of `summary.md`, for the end of a run on a terminal.
+    pub fn text(summary: &Summary, judgements: &[Judgement]) -> String {
+        markdown(summary, judgements)
+    }
+}

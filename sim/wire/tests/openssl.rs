@@ -129,6 +129,11 @@ fn envelopes_open_on_both_sides() {
             assert_eq!(cms::open(&stage.read("theirs"), &stage.key, &limits).unwrap(), b"more words", "{name}{how}");
         }
     }
+    let sealed = cms::seal(b"words", &stage.identity, Cipher::Des).unwrap();
+    stage.write("sealed", &sealed);
+    let legacy = "cms -decrypt -provider legacy -provider default -inform DER -in sealed -recip id.pem -inkey id.key";
+    assert_eq!(stage.run(legacy), b"words");
+    assert_eq!(cms::open(&sealed, &stage.key, &limits).unwrap(), b"words");
     let other = Key::generate_rsa(2_048).unwrap();
     let sealed = cms::seal(b"words", &stage.identity, Cipher::Aes128).unwrap();
     assert!(cms::open(&sealed, &other, &limits).is_err());
@@ -144,7 +149,11 @@ fn openssl_opens_a_scep_request_down_to_its_csr() {
         subject: vec![vec![("O".into(), "Droves".into())], vec![("CN".into(), "C02XYZ".into())]],
         challenge: Some("secret".into()),
         key_usage: 5,
-        alt_names: AltNames { dns_names: vec!["mac.test".into()], ..AltNames::default() },
+        alt_names: AltNames {
+            dns_names: vec!["mac.test".into()],
+            nt_principal_names: vec!["who@mac.test".into()],
+            ..AltNames::default()
+        },
         nonce: [7; 16],
         signer_name: "temporary".into(),
         streamed: true,
@@ -156,7 +165,14 @@ fn openssl_opens_a_scep_request_down_to_its_csr() {
         stage.run("cms -verify -binary -inform DER -in request -noverify -out enveloped");
         stage.run("cms -decrypt -binary -inform DER -in enveloped -recip ca.pem -inkey ca.key -out csr");
         let text = String::from_utf8(stage.run("req -inform DER -in csr -noout -text -verify")).unwrap();
-        for wanted in ["C02XYZ", "challengePassword", "secret", "Digital Signature, Key Encipherment", "DNS:mac.test"] {
+        for wanted in [
+            "C02XYZ",
+            "challengePassword",
+            "secret",
+            "Digital Signature, Key Encipherment",
+            "DNS:mac.test",
+            "who@mac.test",
+        ] {
             assert!(text.contains(wanted), "no {wanted} in\n{text}");
         }
     }

@@ -157,3 +157,30 @@ impl Cipher {
         Ok(plain.map_err(|_| CmsError::DecryptionFailed)?.to_vec())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// The key is whatever the sender has chosen, weak ones for DES too.
+        #[test]
+        fn any_ciphertext_is_refused_or_opened(
+            cipher in prop::sample::select(vec![Cipher::Aes128, Cipher::Aes256, Cipher::Des3, Cipher::Des]),
+            key in prop::collection::vec(any::<u8>(), 0..33),
+            iv in prop::collection::vec(any::<u8>(), 0..20),
+            encrypted in prop::collection::vec(any::<u8>(), 0..5),
+            blocks in 0_usize..4,
+        ) {
+            drop(cipher.decrypt(&key, &iv, &encrypted));
+            let (key, iv) = (vec![7; cipher.key_bytes()], vec![7; if cipher.key_bytes() % 16 == 0 { 16 } else { 8 }]);
+            drop(cipher.decrypt(&key, &iv, &vec![7; blocks * 16]));
+        }
+    }
+
+    #[test]
+    fn an_empty_ciphertext_is_refused() {
+        assert_eq!(Cipher::Aes128.decrypt(&[7; 16], &[7; 16], b""), Err(CmsError::DecryptionFailed));
+    }
+}

@@ -298,3 +298,66 @@ fn is_of(sid: &SignerIdentifier, certificate: &Certificate) -> bool {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use crate::ca::Authority;
+    use crate::keys::tests::rsa;
+
+    fn replace(message: &mut [u8], old: &[u8], new: &[u8]) {
+        let at = message.windows(old.len()).position(|window| window == old).unwrap();
+        message[at..at + old.len()].copy_from_slice(new);
+    }
+
+    /// Some encoders sign their attributes in the order in which they think of them.
+    #[test]
+    fn attributes_that_are_not_sorted_verify_as_they_stand() {
+        let limits = Limits::default();
+        let now = Wall(1_760_000_000_000_000);
+        let certificate = Authority::create("x", now).unwrap().issue_identity("x", rsa(0).spki(), 1, now).unwrap();
+        let (key, digest) = (rsa(0), Digest::Sha256);
+        let signing = Signing {
+            key,
+            certificate: &certificate,
+            digest,
+            time: None,
+            attributes: &[],
+            others: &[],
+            detached: false,
+        };
+        let mut message = sign(b"words", &signing).unwrap();
+        let der = super::super::content(&message, rfc5911::ID_SIGNED_DATA, &limits).unwrap();
+        let info = Parts::read(&der, &limits).unwrap().signers[0].to_vec();
+        let sorted = signed_attributes(&info).unwrap().unwrap();
+        let [first, second] = elements(&sorted, &limits).unwrap()[..] else { panic!("not two attributes") };
+        let turned = [second, first].concat();
+        let header = &sorted[..sorted.len() - turned.len()];
+        let signature = key.sign(digest, &[header, &turned].concat()).unwrap();
+        replace(&mut message, &[first, second].concat(), &turned);
+        let old = SignerInfo::from_der(&info).unwrap().signature;
+        replace(&mut message, old.as_bytes(), &signature);
+        assert_eq!(verify(&message, None, &limits).unwrap().content.unwrap(), b"words");
+    }
+
+    #[test]
+    fn more_certificates_than_the_limit_are_refused() {
+        let now = Wall(1_760_000_000_000_000);
+        let authority = Authority::create("x", now).unwrap();
+        let many: Vec<_> = (0..3).map(|n| authority.issue_identity("x", rsa(0).spki(), n, now).unwrap()).collect();
+        let bare = degenerate(&many.iter().map(Vec::as_slice).collect::<Vec<_>>()).unwrap();
+        let limits = |certificates_max| Limits { certificates_max, ..Limits::default() };
+        assert_eq!(certificates(&bare, &limits(2)), Err(CmsError::TooMany));
+        let mut read = certificates(&bare, &limits(3)).unwrap();
+        read.sort();
+        let mut many = many;
+        many.sort();
+        assert_eq!(read, many);
+    }
+
+    #[test]
+    fn the_corpus_does_no_harm() {
+        crate::corpus::drive("cms", crate::cms::target);
+    }
+}

@@ -1,7 +1,7 @@
 //! End to end: real servers on loopback, one suite, one adapter a server.
 //!
 //! The library starts servers that are not ours, each on a free port, with its log in a file; it kills them when they
-//! go out of scope, and waits for nothing without a bound. It uses no room of the house: what it says about a run, it
+//! go out of scope, and waits for nothing without a bound. It uses no room of the house, and runs the program as users do: what it says about a run, it
 //! knows from the server's storage, from its webhook, or from the `openssl` command line. So it can't agree with our
 //! mistakes.
 //!
@@ -9,6 +9,7 @@
 //! A case that can't run on this machine leaves itself out by name ([`case`]); under `CI` that is a failure.
 
 mod by_hand;
+mod droves;
 mod error;
 mod ground;
 mod http;
@@ -25,6 +26,7 @@ mod server;
 mod storage;
 
 pub use by_hand::{HandDevice, bare_command};
+pub use droves::{Droves, Run, Started};
 pub use error::Error;
 pub use ground::{Ground, case};
 pub use http::{Answer, Call};

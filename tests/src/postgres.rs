@@ -33,7 +33,7 @@ impl Postgres {
         let command = |port: u16| {
             let mut command = owner.command(&bin.join("postgres"));
             command.arg("-D").arg(&data).args(["-h", "127.0.0.1", "-p", &port.to_string()]);
-            for setting in ["unix_socket_directories=", "fsync=off", "synchronous_commit=off", "max_connections=200"] {
+            for setting in ["unix_socket_directories=", "fsync=off", "synchronous_commit=off", "max_connections=800"] {
                 command.args(["-c", setting]);
             }
             command

@@ -80,6 +80,11 @@ impl Running {
         matches!(self.child.try_wait(), Ok(None))
     }
 
+    /// How it ended, if it has.
+    pub fn exit_code(&mut self) -> Option<i32> {
+        self.child.try_wait().ok().flatten().and_then(|status| status.code())
+    }
+
     /// The process, for signals.
     pub fn pid(&self) -> u32 {
         self.child.id()

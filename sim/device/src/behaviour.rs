@@ -47,7 +47,9 @@ impl Ctx<'_> {
         }
         // The 95th percentile of a normal distribution is 1.6449 sigmas above its middle.
         let sigma = (p95.0.max(p50.0) as f64 / p50.0 as f64).ln() / 1.6449;
-        log_normal(p50, sigma, &mut self.lane_dice(Purpose::CommandDelay, command)).scaled(pace)
+        // The tail is cut at twice the 95th percentile: of a million devices one would take minutes, which no device
+        // was seen to do.
+        log_normal(p50, sigma, &mut self.lane_dice(Purpose::CommandDelay, command)).min(p95.times(2)).scaled(pace)
     }
 
     /// How long the lane waits before it tries again, after `tries` failures in a row (1 is the first).

@@ -76,10 +76,10 @@ pub(crate) fn check(args: &CheckArgs) -> anyhow::Result<u8> {
 
 pub(crate) fn schema(args: &SchemaArgs) -> anyhow::Result<u8> {
     let schema = match args.of {
-        SchemaOf::Scenario => serde_json::to_string_pretty(&droves_scenario::schema()),
-        SchemaOf::Server => serde_json::to_string_pretty(&droves_scenario::server_schema()),
-        SchemaOf::Summary => serde_json::to_string_pretty(&droves_measure::schema()),
+        SchemaOf::Scenario => droves_scenario::schema(),
+        SchemaOf::Server => droves_scenario::server_schema(),
+        SchemaOf::Summary => serde_json::to_string_pretty(&droves_measure::schema()).context("schema")?,
     };
-    writeln!(std::io::stdout().lock(), "{}", schema.context("schema")?)?;
+    writeln!(std::io::stdout().lock(), "{schema}")?;
     Ok(0)
 }

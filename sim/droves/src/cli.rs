@@ -33,6 +33,8 @@ pub(crate) enum What {
     Schema(SchemaArgs),
     /// Run the practice server alone.
     Practice(PracticeArgs),
+    /// Make the emulated push service's authority, and print the file that a server under test must trust.
+    Certs(CertsArgs),
 }
 
 /// The scenario and its variables.
@@ -78,6 +80,12 @@ pub(crate) struct RunArgs {
     /// Plain progress lines in place of the dashboard, also on a terminal.
     #[arg(long, env = "DROVES_HEADLESS")]
     pub(crate) headless: bool,
+    /// Write the dashboard's frames as text this often.
+    #[arg(long, env = "DROVES_SNAPSHOT_EVERY", value_name = "TIME", requires = "snapshot_dir", value_parser = humantime::parse_duration)]
+    pub(crate) snapshot_every: Option<Duration>,
+    /// Where the frames go.
+    #[arg(long, env = "DROVES_SNAPSHOT_DIR", value_name = "DIR", requires = "snapshot_every")]
+    pub(crate) snapshot_dir: Option<PathBuf>,
     /// Write ports, process id and the push authority's file here (JSON) once everything listens.
     #[arg(long, env = "DROVES_READY_FILE", value_name = "FILE")]
     pub(crate) ready_file: Option<PathBuf>,
@@ -129,6 +137,13 @@ pub(crate) struct PracticeArgs {
     /// Take faults from this scenario.
     #[arg(long, env = "DROVES_FAULTS", value_name = "FILE")]
     pub(crate) faults: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CertsArgs {
+    /// Where it is kept.
+    #[arg(long, env = "DROVES_CERTS", value_name = "DIR", default_value = "certs")]
+    pub(crate) certs: PathBuf,
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {

@@ -18,6 +18,7 @@ fn main() -> ExitCode {
         What::Check(args) => check::check(&args),
         What::Schema(args) => check::schema(&args),
         What::Practice(args) => practice::practice(&args),
+        What::Certs(args) => practice::certs(&args),
     };
     match result {
         Ok(code) => ExitCode::from(code),

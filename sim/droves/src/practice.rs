@@ -1,10 +1,11 @@
-//! `droves practice`: the practice server alone.
+//! `droves practice`: the practice server alone; and `droves certs`.
 
-use crate::cli::{PracticeArgs, Scenario};
+use crate::cli::{CertsArgs, PracticeArgs, Scenario};
 use crate::{check, say, stop};
 use droves_emulators::practice::{Config, Faults, Practice};
 use droves_facts::{Dice, Limits};
 use droves_net::clock::RunClock;
+use std::io::Write;
 use std::net::SocketAddr;
 
 pub(crate) fn practice(args: &PracticeArgs) -> anyhow::Result<u8> {
@@ -37,5 +38,11 @@ pub(crate) fn practice(args: &PracticeArgs) -> anyhow::Result<u8> {
     // An error would say that the signals' thread is gone, and then there is nothing to wait for.
     let _stopped = runtime.block_on(stopped.wait_for(|stop| *stop)).is_ok();
     server.stop();
+    Ok(0)
+}
+
+pub(crate) fn certs(args: &CertsArgs) -> anyhow::Result<u8> {
+    let path = droves_emulators::apns::authority_pem(&args.certs)?;
+    writeln!(std::io::stdout().lock(), "{}", path.display())?;
     Ok(0)
 }

@@ -9,8 +9,9 @@ use droves_facts::{Dur, Limits};
 use droves_measure::{Judgement, PhaseSpan, Summary, Surroundings, Verdict, exit_code};
 use droves_net::files::OpenFiles;
 use droves_scenario::plan::Plan;
-use droves_views::{About, Plain, Results};
+use droves_views::{About, Dashboard, Plain, Results, Snapshots, Wish};
 use std::collections::BTreeMap;
+use std::io::IsTerminal;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
@@ -44,9 +45,9 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<u8> {
         target_wait: Dur::us(u64::try_from(args.wait.as_micros()).unwrap_or(u64::MAX)),
         thresholds,
     };
-    let (_stop, stopped) = stop::on_signal()?;
+    let (stop, stopped) = stop::on_signal()?;
     let mut target = String::new();
-    let mut view = Plain::new(std::io::stderr());
+    let mut view = Screen::open(args, &plan.name)?;
     let mut broken = None;
     let finished = droves_engine::run(
         setup,
@@ -60,10 +61,12 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<u8> {
             }
         },
         |look: Look| {
-            // A reader that is gone misses nothing: the results are on the disk.
-            drop(view.show(&look));
+            if view.show(look) == Wish::Stop {
+                stop.send_replace(true);
+            }
         },
     );
+    drop(view);
     if let Some(error) = broken {
         return Err(error);
     }
@@ -80,6 +83,54 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<u8> {
         Err(error) => return Err(error.into()),
     };
     leave(args, &plan, &results, finished, shards, cpus, target)
+}
+
+/// What shows the run.
+struct Screen {
+    live: Live,
+    snapshots: Option<Snapshots>,
+}
+
+enum Live {
+    Dashboard(Box<Dashboard>),
+    Plain(Plain<std::io::Stderr>),
+}
+
+impl Screen {
+    /// The dashboard where there is a terminal, plain lines where there is none or none is wanted.
+    fn open(args: &RunArgs, scenario: &str) -> anyhow::Result<Self> {
+        let colours = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        let is_plain = args.headless || !std::io::stderr().is_terminal() || std::env::var_os("CI").is_some();
+        let live = if is_plain {
+            Live::Plain(Plain::new(std::io::stderr()))
+        } else {
+            Live::Dashboard(Box::new(Dashboard::start(scenario, colours)?))
+        };
+        let snapshots = match (&args.snapshot_dir, args.snapshot_every) {
+            (Some(dir), Some(every)) => {
+                let every = Dur::us(u64::try_from(every.as_micros()).unwrap_or(u64::MAX));
+                Some(Snapshots::start(dir, every, scenario)?)
+            }
+            _ => None,
+        };
+        Ok(Screen { live, snapshots })
+    }
+
+    /// Shows a look. A terminal or a reader that is gone misses nothing: the results are on the disk.
+    fn show(&mut self, look: Look) -> Wish {
+        if let Some(snapshots) = &mut self.snapshots
+            && snapshots.show(&look).is_err()
+        {
+            self.snapshots = None;
+        }
+        match &mut self.live {
+            Live::Dashboard(dashboard) => dashboard.show(look).unwrap_or(Wish::Nothing),
+            Live::Plain(plain) => {
+                drop(plain.show(&look));
+                Wish::Nothing
+            }
+        }
+    }
 }
 
 /// Writes what the run leaves, says how it went, and gives the exit code.

@@ -7,6 +7,7 @@
 pub mod admin;
 mod cast;
 mod enrollment;
+mod faults;
 mod health;
 mod inbox;
 mod keys;

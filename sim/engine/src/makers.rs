@@ -38,6 +38,7 @@ impl Makers {
         shards: &Shards,
         limits: &Arc<Limits>,
     ) -> std::io::Result<Self> {
+        #[expect(clippy::disallowed_methods, reason = "a shard must never wait; a lane has one job at a time")]
         let (jobs, queue) = channel();
         let queue = Arc::new(Mutex::new(queue));
         let threads = (0..count.max(1))

@@ -3,6 +3,7 @@
 use crate::admin::{Admin, AdminError, Command};
 use crate::cast::Cast;
 use crate::enrollment::{self, EnrollmentError};
+use crate::faults::{NetworkFaults, PushFaults};
 use crate::health::{self, Health};
 use crate::inbox::{PushBox, Reached, Report, Shards, ToShard};
 use crate::keys::{KeyRing, RingError};
@@ -247,6 +248,7 @@ struct Stage {
     makers: Makers,
     writer: Option<Writer>,
     push: apns::Handle,
+    push_faults: PushFaults,
     practice: Option<Practice>,
     admin: Option<Rc<Admin>>,
     dropped: Vec<String>,
@@ -352,6 +354,7 @@ impl Stage {
             workers,
             makers,
             writer: stored.writer,
+            push_faults: PushFaults::new(&plan, &push),
             push,
             practice,
             admin: admin.map(Rc::new),
@@ -413,10 +416,14 @@ impl Stage {
         self.finish(board, steps, interrupted, aborted_by).await
     }
 
-    fn change(&self, change: Change) {
+    fn change(&mut self, change: Change) {
         match change {
             Change::Begins(phase) => self.shards.all(|| ToShard::PhaseBegins(phase)),
             Change::Ends(phase) => self.shards.all(|| ToShard::PhaseEnds(phase)),
+        }
+        match change {
+            Change::Begins(phase) => self.push_faults.phase_begins(phase, self.clock.now(), &self.push),
+            Change::Ends(phase) => self.push_faults.phase_ends(phase, &self.push),
         }
         if let Some(practice) = &self.practice {
             match change {
@@ -640,6 +647,7 @@ impl Part {
             http: self.plan.http,
             resumption: self.plan.resumption,
             keys: self.keys,
+            faults: NetworkFaults::new(&self.plan),
             addresses: std::cell::RefCell::default(),
             mailbox: Mailbox::default(),
         };

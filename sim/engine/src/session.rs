@@ -3,16 +3,17 @@
 //! One connection per origin and identity is kept while the session lasts. A request is never sent twice; one that
 //! found its kept connection closed before a byte was taken goes out on a new one.
 
+use crate::faults::NetworkFaults;
 use crate::keys::KeyRing;
 use droves_device::{Body, Failure, Identity, Method, Reached, Request, Sink};
 use droves_facts::{Blame, Closing, Dur, LaneIx, Limits, Mono, Opening};
-use droves_net::Stream;
 use droves_net::authorise;
 use droves_net::clock::{Clock, RunClock};
 use droves_net::connect::{self, ConnectError, Dialler};
+use droves_net::faults::{ByteStream, Cut, CutAt, How, Late, Narrow};
 use droves_net::http::{self as net, Conn, Failed, Origin, Outgoing};
 use droves_net::tls::{Alpn, ClientTls, TicketOwner, certified_key};
-use droves_scenario::plan::{Http, Resumption};
+use droves_scenario::plan::{FaultKind, Http, Resumption};
 use droves_shard::{Answer, Exchange, Ticket};
 use droves_wire::apple::signature;
 use http::uri::PathAndQuery;
@@ -27,7 +28,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 use tokio::sync::Notify;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 /// Everything that the sessions of one shard share.
 #[derive(Debug)]
@@ -40,6 +41,7 @@ pub(crate) struct Network {
     pub(crate) http: Http,
     pub(crate) resumption: Resumption,
     pub(crate) keys: Arc<KeyRing>,
+    pub(crate) faults: NetworkFaults,
     pub(crate) addresses: RefCell<HashMap<(String, u16), SocketAddr>>,
     pub(crate) mailbox: Mailbox,
 }
@@ -86,7 +88,7 @@ impl Mailbox {
 /// A session as its shard holds it; dropping it closes its connections.
 #[derive(Debug)]
 pub(crate) struct Session {
-    jobs: UnboundedSender<Job>,
+    jobs: Sender<Job>,
     cancel: Rc<Cancel>,
 }
 
@@ -105,7 +107,8 @@ struct Cancel {
 impl Session {
     /// Begins one; nothing is opened before the first request.
     pub(crate) fn begin(network: &Rc<Network>, lane: LaneIx) -> Self {
-        let (jobs, queue) = unbounded_channel();
+        // A lane waits for one thing at a time; a request that was let go of may not have left yet.
+        let (jobs, queue) = channel(2);
         let cancel = Rc::new(Cancel::default());
         tokio::task::spawn_local(talk(Rc::clone(network), lane, queue, Rc::clone(&cancel)));
         Session { jobs, cancel }
@@ -113,8 +116,11 @@ impl Session {
 
     /// Sends a request; its end comes by the mailbox.
     pub(crate) fn send(&self, ticket: Ticket, request: Box<Request>) {
-        // The task lives as long as this sender.
-        drop(self.jobs.send(Job { ticket, request }));
+        // The task lives as long as this sender, and has room for what a lane can ask; the lane's own deadline ends its
+        // wait if that should ever not hold.
+        if self.jobs.try_send(Job { ticket, request }).is_err() {
+            tracing::error!("a session has no room for its lane's request");
+        }
     }
 
     /// Lets go of a request that is under way; it ends as failed, of this kind.
@@ -142,7 +148,7 @@ struct Link {
     network: Rc<Network>,
     lane: LaneIx,
     to: To,
-    conn: Conn<Stream>,
+    conn: Conn<Box<dyn ByteStream>>,
     closing: Closing,
 }
 
@@ -161,7 +167,7 @@ impl Drop for Link {
     }
 }
 
-async fn talk(network: Rc<Network>, lane: LaneIx, mut jobs: UnboundedReceiver<Job>, cancel: Rc<Cancel>) {
+async fn talk(network: Rc<Network>, lane: LaneIx, mut jobs: Receiver<Job>, cancel: Rc<Cancel>) {
     let mut links: Vec<Link> = Vec::new();
     loop {
         let job = tokio::select! {
@@ -397,6 +403,11 @@ async fn dial(network: &Rc<Network>, lane: LaneIx, to: &To) -> Result<Link, Fail
         text: format!("{}:{}: {error}", to.host, to.port).into(),
     };
     let address = address(network, to).await?;
+    let faults = network.faults.strike(lane, network.clock.now());
+    if faults.contains(&FaultKind::NetworkRefused) {
+        let text = format!("{}:{}: refused on order", to.host, to.port).into();
+        return Err(Failure { blame: Blame::Network, kind: "connect_refused", reached: Reached::Nothing, text });
+    }
     let tls = if to.tls {
         let identity = to.identity.as_ref().map(|identity| shown(network, identity)).transpose()?;
         let owner = match network.resumption {
@@ -419,6 +430,24 @@ async fn dial(network: &Rc<Network>, lane: LaneIx, to: &To) -> Result<Link, Fail
     opening.http2 = http2;
     let origin = Origin::new(to.tls, &to.host, to.port).map_err(|error| ours("bad_host", error.to_string()))?;
     network.mailbox.put(Letter::Opened { lane, opening });
+    let mut stream: Box<dyn ByteStream> = Box::new(stream);
+    for fault in faults {
+        stream = match fault {
+            FaultKind::NetworkLatency(delay) => {
+                let mut draw = network.faults.delays(lane, delay);
+                // The connect's own way there and back.
+                tokio::time::sleep(draw().std()).await;
+                // What is read comes later by both ways.
+                Box::new(Late::new(stream, draw))
+            }
+            FaultKind::NetworkBandwidth(bytes_per_second) => Box::new(Narrow::new(stream, bytes_per_second)),
+            FaultKind::NetworkReset => {
+                let at = CutAt { after: Some(Dur::us(1)), ..CutAt::default() };
+                Box::new(Cut::new(stream, at, How::Reset))
+            }
+            _ => stream,
+        };
+    }
     match Conn::open(stream, http2, origin, &network.limits).await {
         Ok(conn) => {
             let (network, to) = (Rc::clone(network), to.clone());

@@ -148,10 +148,12 @@ impl Running {
             ToShard::Command(phase, command) => worker.tracks.command(phase, command),
             ToShard::PhaseBegins(phase) => {
                 worker.tracks.begin(phase);
+                worker.network.faults.phase_begins(phase, clocks.now);
                 worker.shard.step(clocks, Input::PhaseBegins(phase));
             }
             ToShard::PhaseEnds(phase) => {
                 worker.tracks.end(phase);
+                worker.network.faults.phase_ends(phase);
                 worker.shard.step(clocks, Input::PhaseEnds(phase));
             }
             ToShard::Stop => return false,

@@ -1,10 +1,12 @@
 //! What is seen of a run: plain progress lines, the live dashboard, the results folder. It measures nothing and touches
 //! no device.
 
+mod dashboard;
 mod figures;
 mod plain;
 mod results;
 
+pub use dashboard::{Dashboard, Snapshots, Sort, View, Wish, draw};
 pub use figures::utc;
 pub use plain::Plain;
 pub use results::{About, Results, ResultsError};

@@ -31,4 +31,4 @@ pub use request::{PAYLOAD_BYTES_MAX, Provider, PushRequest};
 pub use server::{Config, Handle, StartError};
 pub use service::{Rules, Service, Strangers, TokenRate};
 pub use tally::Tally;
-pub use trust::TrustError;
+pub use trust::{TrustError, authority_pem};

@@ -36,6 +36,12 @@ pub enum TrustError {
     Authority(rcgen::Error),
 }
 
+/// The file of the authority in `folder`, which is made if need be: what a server under test must trust before it
+/// starts.
+pub fn authority_pem(folder: &Path) -> Result<PathBuf, TrustError> {
+    Ok(shown(folder)?.ca_pem)
+}
+
 /// Takes the authority that lies in `folder`, or makes one there: a server under test that trusts it goes on doing so
 /// in the next run. The service's own certificate is new each time.
 pub(crate) fn shown(folder: &Path) -> Result<Shown, TrustError> {

@@ -1,0 +1,78 @@
+//! The program as its users meet it: help, checks, schemas. Runs are in the suites at `tests/`.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use assert_cmd::Command;
+
+fn droves() -> Command {
+    let mut command = Command::cargo_bin("droves").unwrap();
+    command.env_remove("RUST_LOG").env("NO_COLOR", "1");
+    command
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+#[test]
+fn help_teaches() {
+    let out = droves().arg("--help").assert().success();
+    let help = text(&out.get_output().stdout);
+    for wanted in ["droves run scenarios/quickstart.yaml", "Exit codes", "practice"] {
+        assert!(help.contains(wanted), "no {wanted} in\n{help}");
+    }
+}
+
+#[test]
+fn a_scenario_with_six_errors_shows_six_carets() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("bad.yaml");
+    let bad = "droves: 1\n\
+        target: { server: practice, urll: \"http://127.0.0.1\" }\n\
+        fleet:\n  populations:\n    phones: { platfrom: ios, count: ten }\n\
+        phases:\n  - enroll: { who: all, arrivals: { rate: 5/fortnight } }\n    until: { enroled: 100%, within: 5 }\n";
+    std::fs::write(&path, bad).unwrap();
+    let out = droves().arg("check").arg(&path).env("DROVES_PRACTICE_TOKEN", "x").assert().code(104);
+    let said = text(&out.get_output().stderr);
+    assert!(said.matches("^").count() >= 6, "{said}");
+    assert!(said.contains("6 errors; nothing was sent"), "{said}");
+    assert!(said.contains("bad.yaml:2:"), "{said}");
+}
+
+#[test]
+fn an_unknown_metric_is_an_error_before_the_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("metric.yaml");
+    let scenario = "droves: 1\ntarget: { server: practice }\nfleet:\n  populations:\n    phones: { platform: ios, count: 1 }\nphases:\n  - name: enroll\n    enroll: { who: all }\nthresholds:\n  \"apple.comand.response\": [ \"p(99)<5s\" ]\n";
+    std::fs::write(&path, scenario).unwrap();
+    let out = droves().arg("check").arg(&path).assert().code(104);
+    let said = text(&out.get_output().stderr);
+    assert!(said.contains("there is no metric `apple.comand.response`") && said.contains("metric.yaml:10"), "{said}");
+}
+
+#[test]
+fn what_is_shipped_checks_and_schemas_are_json() {
+    for name in ["quickstart", "nanomdm"] {
+        let path = format!("{}/../../scenarios/{name}.yaml", env!("CARGO_MANIFEST_DIR"));
+        let out = droves().arg("check").arg(path).env("NANOMDM_API_KEY", "x").assert().success();
+        assert!(text(&out.get_output().stdout).contains("nothing was sent"));
+    }
+    for of in ["scenario", "server", "summary"] {
+        let out = droves().args(["schema", of]).assert().success();
+        let schema: serde_json::Value = serde_json::from_slice(&out.get_output().stdout).unwrap();
+        assert!(schema.is_object());
+    }
+}
+
+#[test]
+fn nobody_at_the_target_is_said_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("nobody.yaml");
+    let scenario = "droves: 1\ntarget: { server: practice, url: \"http://127.0.0.1:9\" }\nfleet:\n  populations:\n    phones: { platform: ios, count: 1 }\nphases:\n  - enroll: { who: all }\n";
+    std::fs::write(&path, scenario).unwrap();
+    let mut command = droves();
+    command.arg("run").arg(&path).args(["--headless", "--out"]).arg(dir.path().join("results"));
+    command.arg("--certs").arg(dir.path().join("certs")).arg("--keys").arg(dir.path().join("keys"));
+    let out = command.env("DROVES_PRACTICE_TOKEN", "x").assert().code(113);
+    let said = text(&out.get_output().stderr);
+    assert!(said.contains("target http://127.0.0.1:9 is not reachable"), "{said}");
+}

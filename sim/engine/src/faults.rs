@@ -1,0 +1,157 @@
+//! What goes wrong on purpose on the network and at the push service. What the practice server does wrong is its own.
+
+use droves_emulators::apns::{self, Fault as PushFault, Order, OrderId, Reason, Strikes};
+use droves_facts::{Dice, Dur, LaneIx, Mono, PhaseIx, Purpose};
+use droves_scenario::plan::{Delay, Fault, FaultKind, Plan};
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+/// When a fault is on, whom it is about, how often it strikes.
+#[derive(Clone, Debug)]
+struct Row {
+    what: FaultKind,
+    share: f64,
+    lanes: Option<Vec<Range<u32>>>,
+    during: Option<PhaseIx>,
+    after: Dur,
+    length: Option<Dur>,
+}
+
+impl Row {
+    fn of(fault: &Fault, plan: &Plan) -> Self {
+        let lanes = |ix: &droves_facts::PopulationIx| plan.populations.get(ix.ix()).map(|p| p.lanes.clone());
+        Row {
+            what: fault.what,
+            share: fault.share,
+            lanes: fault.who.as_ref().map(|who| who.iter().filter_map(lanes).collect()),
+            during: fault.during,
+            after: fault.after,
+            length: fault.length,
+        }
+    }
+
+    fn window(&self, start: Mono) -> Range<Mono> {
+        let from = start + self.after;
+        from..self.length.map_or(Mono::NEVER, |length| from + length)
+    }
+}
+
+/// The faults of the network, as one shard draws them: once for each connection.
+#[derive(Debug)]
+pub(crate) struct NetworkFaults {
+    rows: Vec<Row>,
+    dice: Dice,
+    connections: Cell<u64>,
+    began: RefCell<BTreeMap<PhaseIx, Mono>>,
+}
+
+impl NetworkFaults {
+    pub(crate) fn new(plan: &Plan) -> Self {
+        let is_network = |fault: &&Fault| {
+            !matches!(fault.what, FaultKind::PushAnswer(_) | FaultKind::PushLost | FaultKind::Server(_))
+        };
+        NetworkFaults {
+            rows: plan.faults.iter().filter(is_network).map(|fault| Row::of(fault, plan)).collect(),
+            dice: plan.dice(),
+            connections: Cell::new(0),
+            began: RefCell::default(),
+        }
+    }
+
+    pub(crate) fn phase_begins(&self, phase: PhaseIx, now: Mono) {
+        self.began.borrow_mut().insert(phase, now);
+    }
+
+    pub(crate) fn phase_ends(&self, phase: PhaseIx) {
+        self.began.borrow_mut().remove(&phase);
+    }
+
+    /// The faults that strike a connection of this lane that is opened now.
+    pub(crate) fn strike(&self, lane: LaneIx, now: Mono) -> Vec<FaultKind> {
+        if self.rows.is_empty() {
+            return Vec::new();
+        }
+        self.connections.set(self.connections.get() + 1);
+        let began = self.began.borrow();
+        let strikes = |(n, row): &(usize, &Row)| {
+            let start = row.during.map_or(Some(Mono::ZERO), |phase| began.get(&phase).copied());
+            let is_on = start.is_some_and(|start| row.window(start).contains(&now));
+            let is_about = row.lanes.as_ref().is_none_or(|lanes| lanes.iter().any(|range| range.contains(&lane.0)));
+            let ordinal = (*n as u64) << 48 | self.connections.get();
+            is_on && is_about && self.dice.draw(lane.0, Purpose::Fault, ordinal).unit() < row.share
+        };
+        self.rows.iter().enumerate().filter(strikes).map(|(_, row)| row.what).collect()
+    }
+
+    /// A way to draw delays for one connection.
+    pub(crate) fn delays(&self, lane: LaneIx, delay: Delay) -> impl FnMut() -> Dur + 'static {
+        let (dice, connection) = (self.dice, self.connections.get());
+        let mut n = 0_u64;
+        move || {
+            n += 1;
+            let mut draw = dice.draw(lane.0, Purpose::Fault, 1 << 63 | connection << 20 | n & 0xF_FFFF);
+            delay_of(delay, &mut draw)
+        }
+    }
+}
+
+fn delay_of(delay: Delay, draw: &mut droves_facts::Philox) -> Dur {
+    match delay {
+        Delay::Fixed(delay) => delay,
+        Delay::Uniform { from, to } => from + (to - from).scaled(draw.unit()),
+        Delay::Lognormal { median, sigma } => {
+            // Box and Muller's way to a normal draw.
+            let (a, b) = ((1.0 - draw.unit()).max(f64::MIN_POSITIVE), draw.unit());
+            let normal = (-2.0 * a.ln()).sqrt() * (std::f64::consts::TAU * b).cos();
+            median.scaled((sigma * normal).exp())
+        }
+    }
+}
+
+/// The faults of the push service: given to it as orders when their time comes.
+#[derive(Debug)]
+pub(crate) struct PushFaults {
+    rows: Vec<Row>,
+    given: BTreeMap<PhaseIx, Vec<OrderId>>,
+}
+
+impl PushFaults {
+    /// Gives the orders that hold for the whole run.
+    pub(crate) fn new(plan: &Plan, push: &apns::Handle) -> Self {
+        let is_push = |fault: &&Fault| matches!(fault.what, FaultKind::PushAnswer(_) | FaultKind::PushLost);
+        let rows: Vec<Row> = plan.faults.iter().filter(is_push).map(|fault| Row::of(fault, plan)).collect();
+        for row in rows.iter().filter(|row| row.during.is_none()) {
+            give(row, Mono::ZERO, push);
+        }
+        PushFaults { rows, given: BTreeMap::new() }
+    }
+
+    pub(crate) fn phase_begins(&mut self, phase: PhaseIx, now: Mono, push: &apns::Handle) {
+        let orders = self.rows.iter().filter(|row| row.during == Some(phase)).flat_map(|row| give(row, now, push));
+        self.given.insert(phase, orders.collect());
+    }
+
+    pub(crate) fn phase_ends(&mut self, phase: PhaseIx, push: &apns::Handle) {
+        for order in self.given.remove(&phase).unwrap_or_default() {
+            push.lift(order);
+        }
+    }
+}
+
+fn give(row: &Row, start: Mono, push: &apns::Handle) -> Vec<OrderId> {
+    let fault = match row.what {
+        // The first reason of a status is its most common one.
+        FaultKind::PushAnswer(status) => match Reason::ALL.iter().find(|reason| reason.status() == status) {
+            Some(reason) => PushFault::Refuse(*reason),
+            None => return Vec::new(),
+        },
+        _ => PushFault::Lose,
+    };
+    let whose: Vec<Option<Range<u32>>> = match &row.lanes {
+        None => vec![None],
+        Some(lanes) => lanes.iter().cloned().map(Some).collect(),
+    };
+    let order = |lanes| Order { fault, strikes: Strikes::Share(row.share), lanes, window: row.window(start) };
+    whose.into_iter().filter_map(|lanes| push.order(order(lanes))).collect()
+}

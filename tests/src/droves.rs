@@ -1,0 +1,126 @@
+//! The program under test, as its users run it.
+
+use crate::process::Running;
+use crate::{Error, program, wait_until};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+/// Droves with a folder of its own and a port for the door to its push service.
+pub struct Droves {
+    program: PathBuf,
+    dir: PathBuf,
+    door: u16,
+    certificates: PathBuf,
+}
+
+/// What a run left: `summary.json`, and where it lies.
+pub struct Run {
+    /// The summary.
+    pub summary: serde_json::Value,
+    /// The results folder.
+    pub folder: PathBuf,
+    /// The exit code.
+    pub code: i32,
+}
+
+impl Droves {
+    /// Prepare to run it in `dir`; makes the authority that servers must trust.
+    pub fn new(dir: &Path) -> Result<Droves, Error> {
+        let program = program("droves")?;
+        let certificates = dir.join("certs");
+        let made = Command::new(&program).args(["certs", "--certs"]).arg(&certificates).output();
+        let made = made.map_err(Error::at("droves certs"))?;
+        if !made.status.success() {
+            return Err(Error::Answer(String::from_utf8_lossy(&made.stderr).into_owned()));
+        }
+        let address = "127.0.0.1:0";
+        let door = TcpListener::bind(address).and_then(|listener| listener.local_addr()).map_err(Error::at(address))?;
+        Ok(Droves { program, dir: dir.to_path_buf(), door: door.port(), certificates })
+    }
+
+    /// `HTTPS_PROXY` for a server under test.
+    pub fn proxy(&self) -> String {
+        format!("http://127.0.0.1:{}", self.door)
+    }
+
+    /// `SSL_CERT_FILE` for a server under test.
+    pub fn trusted(&self) -> PathBuf {
+        self.certificates.join("push-ca.pem")
+    }
+
+    /// Begin a run of a scenario, with its results in a folder of this name.
+    pub fn start(&self, name: &str, scenario: &str, env: &[(&str, &str)], flags: &[&str]) -> Result<Started, Error> {
+        let file = self.dir.join(format!("{name}.yaml"));
+        std::fs::write(&file, scenario).map_err(Error::at(&file))?;
+        let out = self.dir.join(format!("results-{name}"));
+        let ready = self.dir.join(format!("{name}.ready"));
+        let mut command = Command::new(&self.program);
+        command.arg("run").arg(&file).arg("--headless").arg("--out").arg(&out).arg("--certs").arg(&self.certificates);
+        command.args(["--door-port", &self.door.to_string(), "--wait", "30s"]).arg("--ready-file").arg(&ready);
+        // Keys are made once for all cases of this machine.
+        command.arg("--keys").arg(std::env::temp_dir().join("droves-test-keys"));
+        command.args(flags).envs(env.iter().copied()).env_remove("RUST_LOG");
+        Ok(Started { running: Running::start(name, &self.dir, &mut command)?, out, ready })
+    }
+
+    /// Run a scenario to its end.
+    pub fn run(&self, name: &str, scenario: &str, env: &[(&str, &str)], flags: &[&str]) -> Result<Run, Error> {
+        self.start(name, scenario, env, flags)?.finish()
+    }
+}
+
+/// A run under way.
+pub struct Started {
+    running: Running,
+    out: PathBuf,
+    ready: PathBuf,
+}
+
+impl Started {
+    /// The process, for signals.
+    pub fn pid(&self) -> u32 {
+        self.running.pid()
+    }
+
+    /// Wait until everything listens.
+    pub fn ready(&mut self) -> Result<(), Error> {
+        let is_ready = wait_until(Duration::from_secs(60), || self.ready.is_file() || !self.running.is_alive());
+        if is_ready && self.ready.is_file() { Ok(()) } else { Err(self.running.error("is not ready")) }
+    }
+
+    /// Wait for the end, and read what it left.
+    pub fn finish(mut self) -> Result<Run, Error> {
+        let ended = wait_until(Duration::from_secs(300), || !self.running.is_alive());
+        if !ended {
+            return Err(self.running.error("does not end"));
+        }
+        let code = self.running.exit_code().unwrap_or(-1);
+        let folders = std::fs::read_dir(&self.out).map_err(Error::at(&self.out))?;
+        let folder = folders.filter_map(Result::ok).map(|entry| entry.path()).max();
+        let folder = folder.ok_or_else(|| self.running.error("left no results"))?;
+        let path = folder.join("summary.json");
+        let text = std::fs::read(&path).map_err(|_| self.running.error("left no summary.json"))?;
+        let summary =
+            serde_json::from_slice(&text).map_err(|error| Error::Answer(format!("{}: {error}", path.display())))?;
+        Ok(Run { summary, folder, code })
+    }
+}
+
+impl Run {
+    /// A number of the summary, by its path; an error that shows the whole if it is not there.
+    pub fn number(&self, path: &str) -> u64 {
+        let found = path.split('.').try_fold(&self.summary, |value, name| value.get(name));
+        found.and_then(serde_json::Value::as_u64).unwrap_or_else(|| panic!("no {path} in {:#}", self.summary))
+    }
+
+    /// Fails unless every identity of the summary holds.
+    pub fn adds_up(&self) {
+        let identities = self.summary["identities"].as_array().cloned().unwrap_or_default();
+        assert!(identities.len() >= 4, "{:#}", self.summary);
+        for identity in identities {
+            assert_eq!(identity["holds"], true, "{identity:#}");
+        }
+    }
+}

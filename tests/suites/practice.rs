@@ -1,0 +1,250 @@
+//! The program against its own practice server: whether two ways of counting agree, whether the ledger names what the
+//! server did, whether a fleet survives its process, whether a stall is measured as one.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use droves_e2e::{Droves, Error, Ground, Run, Running, case, program};
+use serde_json::Value;
+use std::process::Command;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+static ALONE: Mutex<()> = Mutex::new(());
+
+fn alone(name: &str, run: impl FnOnce(&Ground) -> Result<(), Error>) {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    case(name, run);
+}
+
+const QUICK: &str = "behaviour: [ { slow: { factor: 0.02 } } ], wake: { median: 50ms, sigma: 0.3 }";
+const ENROLL: &str =
+    "  - name: enroll\n    enroll: { who: all, arrivals: { rate: 40/s } }\n    until: { enrolled: 100%, within: 1m }\n";
+
+fn scenario(target: &str, fleet: &str, phases: &str) -> String {
+    format!(
+        "droves: 1\ntarget: {target}\nfleet:\n  seed: 7\n  keys: {{ pool: 8 }}\n  populations:\n{fleet}\
+         bounds: {{ lag_max: 60s }}\nphases:\n{phases}"
+    )
+}
+
+fn phones(count: u32) -> String {
+    format!("    phones: {{ platform: ios, count: {count}, {QUICK} }}\n")
+}
+
+fn truth(run: &Run) -> Value {
+    serde_json::from_slice(&std::fs::read(run.folder.join("practice.json")).unwrap()).unwrap()
+}
+
+fn sum(value: &Value) -> u64 {
+    value.as_object().map_or(0, |counts| counts.values().filter_map(Value::as_u64).sum())
+}
+
+fn operations(run: &Run, names: &[&str]) -> u64 {
+    names.iter().map(|name| run.summary["operations"][name]["count"].as_u64().unwrap_or(0)).sum()
+}
+
+#[test]
+fn totals_of_a_run_are_what_the_server_counted() {
+    alone("totals", |ground| {
+        let fleet = format!("{}    macs: {{ platform: macos, count: 40, users: 1, {QUICK} }}\n", phones(160));
+        let phases = [
+            ENROLL,
+            "  - name: check in\n    check_in: { who: all, arrivals: { each: { every: 2s, jitter: 500ms } } }\n    for: 6s\n",
+            "  - name: profiles\n    command: { who: all, request: ProfileList, push: true, deadline: 30s }\n    until: { accepted: 100%, within: 30s }\n",
+            "  - name: stolen\n    command: { who: { phones: 10 devices }, request: EraseDevice, push: true, deadline: 30s }\n    until: { accepted: 100%, within: 30s }\n",
+            "  - name: leave\n    unenroll: { who: { macs: 5 devices } }\n    until: { done: 100%, within: 20s }\n",
+        ]
+        .concat();
+        let run =
+            Droves::new(ground.path())?.run("totals", &scenario("{ server: practice }", &fleet, &phases), &[], &[])?;
+        assert_eq!(run.code, 0, "{:#}", run.summary["verdict"]);
+        run.adds_up();
+        let truth = truth(&run);
+        let checkins = ["apple.authenticate", "apple.token_update", "apple.set_bootstrap_token", "apple.check_out"];
+        assert_eq!(sum(&truth["requests"]["/checkin"]), operations(&run, &checkins), "{truth:#}");
+        assert_eq!(sum(&truth["requests"]["/mdm"]), operations(&run, &["apple.idle", "apple.command"]));
+        let scep = ["apple.scep.caps", "apple.scep.ca", "apple.scep.issue", "apple.scep.poll"];
+        assert_eq!(sum(&truth["requests"]["/scep"]), operations(&run, &scep));
+        assert_eq!(sum(&truth["requests"]["/enroll"]), operations(&run, &["apple.profile"]));
+        assert_eq!(truth["issued"].as_u64(), Some(200));
+        assert_eq!(truth["enrolled"]["devices"].as_u64(), Some(run.number("devices.enrolled")));
+        let commands = |what: &str| {
+            let of = |command: &str| truth["commands"][command][what].as_u64().unwrap_or(0);
+            of("ProfileList") + of("EraseDevice")
+        };
+        assert_eq!(commands("queued"), run.number("fanout.queued"));
+        assert_eq!(commands("delivered"), run.number("fanout.delivered") + run.number("ledger.repeated_lawfully"));
+        assert_eq!(commands("acknowledged"), run.number("fanout.accepted"));
+        assert_eq!(truth["pushes"]["asked"].as_u64(), Some(run.number("push.asked")));
+        assert_eq!(truth["pushes"]["200"].as_u64(), Some(run.number("push.received")));
+        assert_eq!(run.number("truth.differs"), 0);
+        Ok(())
+    });
+}
+
+/// What the ledger says of a run in which the server does one thing wrong with the commands of one phase.
+fn with_fault(ground: &Ground, fault: &str) -> Result<Run, Error> {
+    let fleet = format!("{}    tablets: {{ platform: ipados, count: 20, {QUICK} }}\n", phones(40));
+    let phases = [
+        ENROLL,
+        "  - name: faulty\n    command: { who: { phones: 20 devices }, request: SecurityInfo, push: true, deadline: 3s }\n    for: 6s\n",
+        "  - name: look again\n    check_in: { who: all, arrivals: at_once }\n    until: { done: 100%, within: 20s }\n",
+    ]
+    .concat();
+    let text = scenario("{ server: practice }", &fleet, &phases);
+    let text = format!("{text}faults:\n  - server: {fault}\n    during: faulty\n");
+    Droves::new(ground.path())?.run("faulty", &text, &[], &[])
+}
+
+fn check(name: &str, fault: &str, wanted: &[(&str, u64)]) {
+    alone(name, |ground| {
+        let run = with_fault(ground, fault)?;
+        run.adds_up();
+        let struck = truth(&run)["faults"][name].as_u64().unwrap_or(0);
+        assert!(struck > 0, "{:#}", truth(&run)["faults"]);
+        let ledger = &run.summary["ledger"];
+        for kind in ["lost", "duplicated", "misdelivered", "late"] {
+            let wanted = wanted.iter().find(|(named, _)| *named == kind).map_or(0, |(_, count)| *count);
+            assert_eq!(ledger[kind].as_u64(), Some(wanted), "{name}: {kind} of {ledger:#}");
+        }
+        assert_eq!(run.code, 110, "{:#}", run.summary["verdict"]);
+        let lines = std::fs::read_to_string(run.folder.join("ledger.ndjson")).unwrap();
+        assert_eq!(lines.lines().count() as u64, wanted.iter().map(|(_, count)| count).sum::<u64>());
+        Ok(())
+    });
+}
+
+#[test]
+fn a_lost_command_is_named() {
+    check("lose_command", "lose_command", &[("lost", 20)]);
+}
+
+#[test]
+fn a_repeated_command_is_named() {
+    check("repeat_command", "repeat_command", &[("duplicated", 20)]);
+}
+
+#[test]
+fn a_misdelivered_command_is_named() {
+    check("misdeliver_command", "misdeliver_command", &[("misdelivered", 20)]);
+}
+
+#[test]
+fn a_forgotten_push_makes_commands_late() {
+    check("forget_push", "forget_push", &[("late", 20)]);
+}
+
+#[test]
+fn statuses_on_order_are_the_servers_fault() {
+    alone("answer", |ground| {
+        let run = with_fault(ground, "{ answer: 503 }")?;
+        run.adds_up();
+        let of_mdm = truth(&run)["requests"]["/mdm"]["503"].as_u64().unwrap_or(0);
+        assert!(of_mdm > 0);
+        assert_eq!(run.number("requests.failed_by.server"), of_mdm, "{:#}", run.summary["failures"]);
+        Ok(())
+    });
+}
+
+/// A practice server in a process of its own, on a port that stays.
+fn practice(ground: &Ground, droves: &Droves, push: u16) -> Result<(Running, u16), Error> {
+    let program = program("droves")?;
+    let command = |port: u16| {
+        let mut command = Command::new(&program);
+        command.args(["practice", "--port", &port.to_string(), "--token", "secret"]);
+        command.args(["--push", &format!("127.0.0.1:{push}")]).arg("--push-ca").arg(droves.trusted());
+        command
+    };
+    let ready = |port: u16| std::net::TcpStream::connect(("127.0.0.1", port)).is_ok();
+    Running::serve("practice", ground.path(), command, ready)
+}
+
+fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+#[test]
+fn a_fleet_on_disk_goes_on_in_the_next_run() {
+    alone("fleet_on_disk", |ground| {
+        let (droves, push) = (Droves::new(ground.path())?, free_port());
+        let (_server, port) = practice(ground, &droves, push)?;
+        let target = format!("{{ server: practice, url: \"http://127.0.0.1:{port}\" }}");
+        let fleet = format!("{}    macs: {{ platform: macos, count: 10, users: 1, {QUICK} }}\n", phones(50));
+        let install = "  - name: wifi\n    command: { who: all, request: InstallProfile, payload: wifi.mobileconfig, push: true, deadline: 30s }\n    until: { accepted: 100%, within: 30s }\n";
+        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/../scenarios/payloads/wifi.mobileconfig");
+        std::fs::copy(source, ground.path().join("wifi.mobileconfig")).unwrap();
+        let kept = ground.path().join("fleet");
+        let (push, kept) = (push.to_string(), kept.display().to_string());
+        let flags = ["--fleet", &kept, "--push-port", &push];
+        let env = [("DROVES_PRACTICE_TOKEN", "secret")];
+        let first = droves.run("first", &scenario(&target, &fleet, &[ENROLL, install].concat()), &env, &flags)?;
+        assert_eq!(first.code, 0, "{:#}", first.summary["verdict"]);
+        // The devices still have the profile: removing it succeeds, and only once.
+        let remove = "  - name: remove\n    command: { who: all, request: RemoveProfile, with: { Identifier: com.github.droves.wifi }, push: true, deadline: 30s }\n    until: { accepted: 100%, within: 30s }\n";
+        let again = remove.replace("name: remove", "name: again");
+        let second = droves.run("second", &scenario(&target, &fleet, &[remove, &again].concat()), &env, &flags)?;
+        second.adds_up();
+        assert_eq!(second.number("devices.enrolled"), 60);
+        assert_eq!(operations(&second, &["apple.authenticate", "apple.scep.issue"]), 0);
+        assert_eq!(second.summary["ledger"]["partial"], true);
+        let answer = droves_e2e::Call { method: "GET", path: "/_truth", headers: &[], body: &[] }.send(port)?;
+        let truth: Value = serde_json::from_str(&answer.text()).unwrap();
+        assert_eq!(truth["issued"].as_u64(), Some(60), "{truth:#}");
+        assert_eq!(truth["commands"]["RemoveProfile"]["acknowledged"].as_u64(), Some(60), "{truth:#}");
+        assert_eq!(truth["commands"]["RemoveProfile"]["error"].as_u64(), Some(60), "{truth:#}");
+        Ok(())
+    });
+}
+
+/// N arrivals a second, and a server that stands still for S: N·S samples spread evenly over (0, S).
+#[test]
+fn a_stall_is_measured_from_the_intended_start() {
+    alone("stall", |ground| {
+        const RATE: f64 = 20.0;
+        const LENGTH_S: f64 = 20.0;
+        const STALL_S: f64 = 5.0;
+        let (droves, push) = (Droves::new(ground.path())?, free_port());
+        let (server, port) = practice(ground, &droves, push)?;
+        let target = format!("{{ server: practice, url: \"http://127.0.0.1:{port}\" }}");
+        let steady = format!(
+            "  - name: steady\n    check_in: {{ who: all, arrivals: {{ rate: {RATE}/s }} }}\n    for: {LENGTH_S}s\n"
+        );
+        let text = scenario(
+            &target,
+            &phones(400),
+            &[&ENROLL.replace("40/s", "50/s"), "  - wait: 12s\n", steady.as_str()].concat(),
+        );
+        let push = push.to_string();
+        let started = droves.start("stall", &text, &[("DROVES_PRACTICE_TOKEN", "secret")], &["--push-port", &push])?;
+        let log = ground.path().join("stall.log");
+        let steady = droves_e2e::wait_until(Duration::from_secs(120), || {
+            std::fs::read_to_string(&log).is_ok_and(|log| log.contains("  steady "))
+        });
+        assert!(steady, "the phase has not begun");
+        std::thread::sleep(Duration::from_secs(5));
+        let signal = |name: &str| {
+            let done = Command::new("kill").args([name, &server.pid().to_string()]).status().unwrap();
+            assert!(done.success());
+        };
+        signal("-STOP");
+        std::thread::sleep(Duration::from_secs_f64(STALL_S));
+        signal("-CONT");
+        let run = started.finish()?;
+        run.adds_up();
+        let phases = run.summary["phases"].as_array().unwrap();
+        let phase = phases.iter().find(|phase| phase["name"] == "steady").unwrap();
+        let samples = &phase["operations"]["check_in"];
+        let total = RATE * LENGTH_S;
+        assert_eq!(samples["count"].as_f64(), Some(total), "{samples:#}");
+        // Of all samples a quarter met the stall; the others are of milliseconds.
+        let stalled = RATE * STALL_S / total;
+        for (name, share) in [("p90", 0.9), ("p99", 0.99)] {
+            let wanted = STALL_S * (1.0 - (1.0 - share) / stalled);
+            let measured = samples["response_us"][name].as_f64().unwrap() / 1e6;
+            assert!((measured - wanted).abs() < 0.05 * STALL_S, "{name} is {measured} s, not {wanted} s: {samples:#}");
+        }
+        let half = samples["response_us"]["p50"].as_f64().unwrap() / 1e6;
+        assert!(half < 0.5, "half of all met no stall: {samples:#}");
+        Ok(())
+    });
+}

@@ -87,6 +87,8 @@ fn with_fault(ground: &Ground, fault: &str) -> Result<Run, Error> {
     let fleet = format!("{}    tablets: {{ platform: ipados, count: 20, {QUICK} }}\n", phones(40));
     let phases = [
         ENROLL,
+        // Devices connect by themselves within ten seconds of enrolling: then they are quiet.
+        "  - wait: 11s\n",
         "  - name: faulty\n    command: { who: { phones: 20 devices }, request: SecurityInfo, push: true, deadline: 3s }\n    for: 6s\n",
         "  - name: look again\n    check_in: { who: all, arrivals: at_once }\n    until: { done: 100%, within: 20s }\n",
     ]

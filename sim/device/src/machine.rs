@@ -38,6 +38,10 @@ pub trait Machine: Sized {
     /// Where the device stands, as its main lane's record has it: for the count of the fleet by state after a restart.
     fn state(record: &Self::Record) -> DeviceState;
 
+    /// What a lane that was saved so is registered as at the push service: token generation and topic; none if it is
+    /// not.
+    fn registration(record: &Self::Record, shared: &Self::Shared) -> Option<(u32, Arc<str>)>;
+
     /// The id under which a server's administrator finds this lane's enrollment: for Apple the UDID, and for a user
     /// channel `UDID:UserID`.
     fn enrollment_id(ctx: &Ctx<'_>) -> String;

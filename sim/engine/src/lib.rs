@@ -5,6 +5,7 @@
 //! there is one, and the coordinator, which goes through the plan's steps and merges what the shards report.
 
 pub mod admin;
+mod board;
 mod cast;
 mod enrollment;
 mod faults;
@@ -12,8 +13,10 @@ mod health;
 mod inbox;
 mod keys;
 mod makers;
+mod part;
 mod run;
 mod session;
+mod stage;
 mod steps;
 mod store;
 mod track;

@@ -46,6 +46,9 @@ pub struct Config {
     pub keeps: bool,
 }
 
+/// A push token's generation, and the topic that it is for.
+pub type Registration = (u32, Arc<str>);
+
 /// An order on its way to a lane, and what the lane is opened with if it is to enroll.
 type Ordered<S> = (LaneIx, Note, Option<Arc<S>>);
 
@@ -105,8 +108,9 @@ impl<M: Machine> Shard<M> {
         }
     }
 
-    /// Puts a lane back as the store had it. The error says what is wrong with its bytes.
-    pub fn restore(&mut self, snapshot: &Snapshot, clocks: Clocks) -> Result<(), String> {
+    /// Puts a lane back as the store had it, and says as what it is registered at the push service. The error says what
+    /// is wrong with its bytes.
+    pub fn restore(&mut self, snapshot: &Snapshot, clocks: Clocks) -> Result<Option<Registration>, String> {
         let lane = snapshot.lane;
         let record = M::record_from_bytes(&snapshot.record)?;
         let shared = Arc::new(M::shared_from_bytes(&snapshot.shared)?);
@@ -121,12 +125,13 @@ impl<M: Machine> Shard<M> {
         self.lanes[place].slept = Slept { record, shared, own: snapshot.own.clone() };
         if snapshot.ended {
             self.lanes[place].mode = Mode::Ended;
-            return Ok(());
+            return Ok(None);
         }
+        let registration = M::registration(&record, &self.lanes[place].slept.shared);
         let mut out = Out::default();
         let action = M::resume(&record, &self.ctx(lane, clocks, clocks.now, &mut out));
         self.asleep(lane, clocks, action);
-        Ok(())
+        Ok(registration)
     }
 
     /// When [`Shard::tick`] is to be called next, if nothing else happens.

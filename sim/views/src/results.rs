@@ -150,45 +150,69 @@ impl Results {
 }
 
 /// The summary for people: also what is printed at the end of a run.
-pub(crate) fn markdown(summary: &Summary, judgements: &[Judgement]) -> String {
-    let mut out = String::new();
-    let mut line = |text: std::fmt::Arguments<'_>| {
-        out.push_str(&text.to_string());
-        out.push('\n');
-    };
-    let s = summary;
-    line(format_args!("# {}: {}", s.scenario, if s.verdict.exit_code == 0 { "passed" } else { "failed" }));
-    line(format_args!(""));
-    for reason in &s.verdict.reasons {
-        line(format_args!("- {reason}"));
+fn markdown(summary: &Summary, judgements: &[Judgement]) -> String {
+    let verdict = if summary.verdict.exit_code == 0 { "passed" } else { "failed" };
+    let mut lines = vec![format!("# {}: {verdict}", summary.scenario), String::new()];
+    lines.extend(summary.verdict.reasons.iter().map(|reason| format!("- {reason}")));
+    lines.push(String::new());
+    lines.extend(totals(summary));
+    lines.push(String::new());
+    lines.extend(operations(summary));
+    lines.push(String::new());
+    lines.extend(commands(summary));
+    lines.push(generator(summary));
+    let odd = summary.identities.iter().filter(|identity| !identity.holds);
+    lines.extend(odd.map(|i| format!("DOES NOT ADD UP: {} ({} against {})", i.name, i.left, i.right)));
+    if !judgements.is_empty() {
+        lines.extend([String::new(), "| threshold | measured | |".to_owned(), "| --- | ---: | --- |".to_owned()]);
+        lines.extend(judgements.iter().map(|judgement| {
+            let verdict = if judgement.holds { "holds" } else { "FAILED" };
+            format!("| {}: {} | {} | {verdict} |", judgement.metric, judgement.expression, judgement.said)
+        }));
     }
-    line(format_args!(""));
-    line(format_args!(
-        "{} devices of {} enrolled, {} lanes. {} arrivals: {} on time, {} late, {} merged, {} dropped, {} pending.",
-        count(s.devices.enrolled),
-        count(s.devices.planned),
-        count(s.lanes),
-        count(s.arrivals.planned),
-        count(s.arrivals.on_time),
-        count(s.arrivals.late),
-        count(s.arrivals.merged),
-        count(s.arrivals.dropped),
-        count(s.arrivals.pending),
-    ));
-    line(format_args!(
-        "{} requests: {} succeeded, {} failed, {} unfinished. {} connections.",
-        count(s.requests.started),
-        count(s.requests.succeeded),
-        count(s.requests.failed),
-        count(s.requests.unfinished),
-        count(s.connections.opened),
-    ));
-    line(format_args!(""));
-    line(format_args!("| operation | count | failed | p50 | p90 | p99 | max |"));
-    line(format_args!("| --- | ---: | ---: | ---: | ---: | ---: | ---: |"));
-    for (name, operation) in &s.operations {
+    if !summary.failures.is_empty() {
+        lines.push(String::new());
+        lines.extend(summary.failures.iter().take(10).map(|failure| {
+            let example = failure.examples.first().map(String::as_str).unwrap_or_default();
+            format!("- {} × {} ({}): {example}", count(failure.count), failure.kind, failure.blame)
+        }));
+    }
+    lines.join("\n") + "\n"
+}
+
+fn totals(s: &Summary) -> [String; 2] {
+    [
+        format!(
+            "{} devices of {} enrolled, {} lanes. {} arrivals: {} on time, {} late, {} merged, {} dropped, {} pending.",
+            count(s.devices.enrolled),
+            count(s.devices.planned),
+            count(s.lanes),
+            count(s.arrivals.planned),
+            count(s.arrivals.on_time),
+            count(s.arrivals.late),
+            count(s.arrivals.merged),
+            count(s.arrivals.dropped),
+            count(s.arrivals.pending),
+        ),
+        format!(
+            "{} requests: {} succeeded, {} failed, {} unfinished. {} connections.",
+            count(s.requests.started),
+            count(s.requests.succeeded),
+            count(s.requests.failed),
+            count(s.requests.unfinished),
+            count(s.connections.opened),
+        ),
+    ]
+}
+
+fn operations(s: &Summary) -> Vec<String> {
+    let mut lines = vec![
+        "| operation | count | failed | p50 | p90 | p99 | max |".to_owned(),
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |".to_owned(),
+    ];
+    lines.extend(s.operations.iter().map(|(name, operation)| {
         let times = if operation.response_us.max.is_some() { &operation.response_us } else { &operation.service_us };
-        line(format_args!(
+        format!(
             "| {name} | {} | {} | {} | {} | {} | {} |",
             count(operation.count),
             count(operation.failed),
@@ -196,73 +220,61 @@ pub(crate) fn markdown(summary: &Summary, judgements: &[Judgement]) -> String {
             time(times.p90),
             time(times.p99),
             time(times.max),
-        ));
-    }
-    line(format_args!(""));
-    line(format_args!(
-        "Commands: {} queued, {} delivered, {} answered, {} accepted; from asked to accepted p50 {}, p99 {}, last {}.",
-        count(s.fanout.queued),
-        count(s.fanout.delivered),
-        count(s.fanout.answered),
-        count(s.fanout.accepted),
-        time(s.fanout.total_us.p50),
-        time(s.fanout.total_us.p99),
-        time(s.fanout.total_us.max),
-    ));
-    line(format_args!(
-        "Pushes: {} asked, {} received, {} coalesced, {} stale, {} unregistered.",
-        count(s.push.asked),
-        count(s.push.received),
-        count(s.push.coalesced),
-        count(s.push.stale),
-        count(s.push.unregistered),
-    ));
+        )
+    }));
+    lines
+}
+
+fn commands(s: &Summary) -> [String; 4] {
     let l = &s.ledger;
-    line(format_args!(
-        "Ledger{}: {} lost, {} duplicated, {} misdelivered, {} late, {} undecided, {} unknown, {} repeated lawfully.",
-        if l.partial { " (partial)" } else { "" },
-        l.lost,
-        l.duplicated,
-        l.misdelivered,
-        l.late,
-        l.undecided,
-        l.unknown,
-        l.repeated_lawfully,
-    ));
-    line(format_args!(
-        "Truth: {} agree, {} differ, {} unavailable.",
-        count(s.truth.agrees),
-        count(s.truth.differs),
-        count(s.truth.unavailable),
-    ));
-    line(format_args!(
+    [
+        format!(
+            "Commands: {} queued, {} delivered, {} answered, {} accepted; from asked to accepted p50 {}, p99 {}, last {}.",
+            count(s.fanout.queued),
+            count(s.fanout.delivered),
+            count(s.fanout.answered),
+            count(s.fanout.accepted),
+            time(s.fanout.total_us.p50),
+            time(s.fanout.total_us.p99),
+            time(s.fanout.total_us.max),
+        ),
+        format!(
+            "Pushes: {} asked, {} received, {} coalesced, {} stale, {} unregistered.",
+            count(s.push.asked),
+            count(s.push.received),
+            count(s.push.coalesced),
+            count(s.push.stale),
+            count(s.push.unregistered),
+        ),
+        format!(
+            "Ledger{}: {} lost, {} duplicated, {} misdelivered, {} late, {} undecided, {} unknown, {} repeated lawfully.",
+            if l.partial { " (partial)" } else { "" },
+            l.lost,
+            l.duplicated,
+            l.misdelivered,
+            l.late,
+            l.undecided,
+            l.unknown,
+            l.repeated_lawfully,
+        ),
+        format!(
+            "Truth: {} agree, {} differ, {} unavailable.",
+            count(s.truth.agrees),
+            count(s.truth.differs),
+            count(s.truth.unavailable),
+        ),
+    ]
+}
+
+fn generator(s: &Summary) -> String {
+    format!(
         "Generator: lag p99 {}, {:.1} s of processor{}, {} at most, {} files at most.",
         time(s.generator.lag_us.p99),
         s.generator.cpu_s,
         s.practice.cpu_s.map_or_else(String::new, |cpu| format!(" beside the practice server's {cpu:.1} s")),
         megabytes(s.generator.rss_bytes_max),
         count(s.generator.fds_max),
-    ));
-    for identity in s.identities.iter().filter(|identity| !identity.holds) {
-        line(format_args!("DOES NOT ADD UP: {} ({} against {})", identity.name, identity.left, identity.right));
-    }
-    if !judgements.is_empty() {
-        line(format_args!(""));
-        line(format_args!("| threshold | measured | |"));
-        line(format_args!("| --- | ---: | --- |"));
-        for judgement in judgements {
-            let verdict = if judgement.holds { "holds" } else { "FAILED" };
-            line(format_args!("| {}: {} | {} | {verdict} |", judgement.metric, judgement.expression, judgement.said));
-        }
-    }
-    if !s.failures.is_empty() {
-        line(format_args!(""));
-        for failure in s.failures.iter().take(10) {
-            let example = failure.examples.first().map(String::as_str).unwrap_or_default();
-            line(format_args!("- {} × {} ({}): {example}", count(failure.count), failure.kind, failure.blame));
-        }
-    }
-    out
+    )
 }
 
 impl Results {

@@ -129,6 +129,11 @@ impl Machine for Apple {
         record.stage.state(record.renewing)
     }
 
+    fn registration(record: &Record, shared: &Shared) -> Option<(u32, Arc<str>)> {
+        let mdm = shared.mdm.as_ref().filter(|_| record.token > 0 && !record.stage.is_over())?;
+        Some((record.token, Arc::clone(&mdm.topic)))
+    }
+
     fn enrollment_id(ctx: &Ctx<'_>) -> String {
         let udid = hardware::Hardware::of(ctx).udid();
         if ctx.channel == 0 { udid } else { format!("{udid}:{}", messages::user(ctx.channel, ctx).0) }

@@ -360,12 +360,14 @@ impl Brain {
         if status == CommandStatus::NotNow {
             return;
         }
-        let repeat = self.faults.strike(now, |fault| matches!(fault, ServerFault::RepeatCommand));
+        let is_copy = command.is_copy;
+        let repeat = self.faults.strike(now, |fault| !is_copy && matches!(fault, ServerFault::RepeatCommand));
         self.struck(repeat);
         if repeat.is_some()
             && let Some(enrollment) = self.enrollments.get_mut(id)
         {
-            enrollment.push(Arc::clone(command));
+            let (uuid, request, plist) = (command.uuid.clone(), command.request.clone(), command.plist.clone());
+            enrollment.push(Arc::new(Queued { uuid, request, plist, is_copy: true }));
         }
         if command.request == "EraseDevice" && status == CommandStatus::Acknowledged && device == id {
             self.leave(device);
@@ -403,6 +405,7 @@ impl Brain {
             uuid: offered.uuid.to_string(),
             request: offered.request_type.to_string(),
             plist: body.to_vec(),
+            is_copy: false,
         });
         let mut failed = BTreeMap::new();
         for id in ids {
@@ -418,7 +421,7 @@ impl Brain {
             self.struck(fault);
             let target = match fault {
                 Some(ServerFault::LoseCommand) => continue,
-                Some(_) => self.somebody_else(ids).unwrap_or_else(|| id.clone()),
+                Some(_) => self.somebody_else(ids, &command.uuid).unwrap_or_else(|| id.clone()),
                 None => id.clone(),
             };
             match self.enrollments.get_mut(&target) {
@@ -432,10 +435,10 @@ impl Brain {
         answer_json(status, &json!({ "command_uuid": command.uuid, "failed": failed }))
     }
 
-    /// An enrolled channel that is not among these.
-    fn somebody_else(&mut self, ids: &[String]) -> Option<String> {
-        let mut others: Vec<&String> =
-            self.enrollments.iter().filter(|(id, e)| e.enrolled && !ids.contains(id)).map(|(id, _)| id).collect();
+    /// An enrolled channel that is not among these, and has no copy yet.
+    fn somebody_else(&mut self, ids: &[String], uuid: &str) -> Option<String> {
+        let is_other = |(id, e): &(&String, &Enrollment)| e.enrolled && !e.has(uuid) && !ids.contains(id);
+        let mut others: Vec<&String> = self.enrollments.iter().filter(is_other).map(|(id, _)| id).collect();
         others.sort_unstable();
         let number = self.faults.number();
         (!others.is_empty()).then(|| others[(number % others.len() as u64) as usize].clone())

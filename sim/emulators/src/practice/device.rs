@@ -10,6 +10,8 @@ pub(super) struct Queued {
     pub(super) uuid: String,
     pub(super) request: String,
     pub(super) plist: Vec<u8>,
+    /// Whether it is a second copy, put in on order.
+    pub(super) is_copy: bool,
 }
 
 /// One enrollment: a device channel, or a user channel.
@@ -32,6 +34,11 @@ impl Enrollment {
 
     pub(super) fn push(&mut self, command: Arc<Queued>) {
         self.queue.push_back(command);
+    }
+
+    /// Whether a command of this name waits.
+    pub(super) fn has(&self, uuid: &str) -> bool {
+        self.queue.iter().chain(&self.put_off).any(|queued| queued.uuid == uuid)
     }
 
     /// Begins anew: what was queued for the old enrollment is void.

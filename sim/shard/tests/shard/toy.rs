@@ -83,6 +83,10 @@ impl Machine for Toy {
         if record.enrolled { DeviceState::Enrolled } else { DeviceState::Unenrolled }
     }
 
+    fn registration(_record: &Record, _shared: &u8) -> Option<(u32, Arc<str>)> {
+        None
+    }
+
     fn enrollment_id(ctx: &Ctx<'_>) -> String {
         ctx.lane.to_string()
     }

@@ -1,0 +1,119 @@
+//! What the coordinator knows of all shards, and what it tells whoever watches.
+
+use crate::health::Health;
+use crate::inbox::{Reached, Report};
+use crate::run::Look;
+use crate::steps::Steps;
+use droves_emulators::practice::Practice;
+use droves_facts::{DeviceState, Dur, Mono, PhaseIx, Unit};
+use droves_measure::{Fold, Folds, Hop, Own, Progress, Recent, Second, Verdicts};
+use droves_scenario::plan::Plan;
+use std::collections::BTreeMap;
+
+/// How often somebody who watches is told.
+const LOOK_EVERY: Dur = Dur::ms(250);
+
+/// What the coordinator knows of all shards.
+pub(crate) struct Board {
+    pub(crate) folds: Folds,
+    pub(crate) recent: Recent,
+    pub(crate) latest: BTreeMap<usize, Latest>,
+    pub(crate) devices: u32,
+    pub(crate) lag_max: Dur,
+    pub(crate) look_at: Mono,
+    pub(crate) health: Health,
+    pub(crate) fds_max: u64,
+    pub(crate) seconds: Vec<Second>,
+}
+
+/// The latest report of a shard, but for what was folded.
+#[derive(Default)]
+pub(crate) struct Latest {
+    pub(crate) reached: BTreeMap<PhaseIx, Reached>,
+    pub(crate) live: usize,
+    pub(crate) unfinished: u64,
+    pub(crate) sessions_open: u64,
+    pub(crate) held: u64,
+}
+
+impl Board {
+    pub(crate) fn new(devices: u32, is_restart: bool, lag_max: Dur) -> Self {
+        Board {
+            folds: if is_restart { Folds::after_restart() } else { Folds::default() },
+            recent: Recent::default(),
+            latest: BTreeMap::new(),
+            devices,
+            lag_max,
+            look_at: Mono::ZERO,
+            health: Health::default(),
+            fds_max: 0,
+            seconds: Vec::new(),
+        }
+    }
+
+    pub(crate) fn take(&mut self, report: Report, now: Mono) {
+        let Report { shard, folds, reached, live, unfinished, sessions_open, held, .. } = report;
+        self.recent.take(&folds, now);
+        self.second(&folds, now);
+        self.folds.merge(folds);
+        self.latest.insert(shard, Latest { reached, live, unfinished, sessions_open, held });
+    }
+
+    fn second(&mut self, delta: &Folds, now: Mono) {
+        let second = now.0 / 1_000_000;
+        if self.seconds.last().is_none_or(|last| last.second < second) {
+            self.seconds.push(Second { second, ..Second::default() });
+        }
+        let live = self.live() as u64;
+        let enrolled = self.folds.counts.devices_moved(DeviceState::Enrolled);
+        let Some(last) = self.seconds.last_mut() else { return };
+        let tries = delta.counts.tries_of(None, Unit::Request);
+        last.requests += tries.ended();
+        last.failed += tries.failed_in_all();
+        last.sessions += delta.counts.sessions_started;
+        last.live = live;
+        last.enrolled = u64::try_from(enrolled).unwrap_or(0);
+        last.accepted += delta.fanout.count(None, Hop::Accepted);
+        let lag = delta.series.own(None, Own::Lag).quantile_us(0.99);
+        last.lag_p99_us = last.lag_p99_us.max(lag);
+    }
+
+    pub(crate) fn live(&self) -> usize {
+        self.latest.values().map(|latest| latest.live).sum()
+    }
+
+    pub(crate) fn verdicts(&self) -> Verdicts {
+        self.folds.ledger.so_far()
+    }
+
+    pub(crate) fn reached(&self) -> BTreeMap<PhaseIx, Reached> {
+        let mut all: BTreeMap<PhaseIx, Reached> = BTreeMap::new();
+        for (phase, reached) in self.latest.values().flat_map(|latest| &latest.reached) {
+            let sum = all.entry(*phase).or_default();
+            *sum = sum.and(*reached);
+        }
+        all
+    }
+
+    pub(crate) fn look(&mut self, plan: &Plan, steps: &Steps, practice: Option<&Practice>, now: Mono) -> Look {
+        self.look_at = now + LOOK_EVERY;
+        // Files are counted one by one: once a second is enough.
+        let fds = if now.0 / 1_000_000 == self.health_second() { self.health.fds } else { 0 };
+        let health = Health::look_with(fds);
+        self.fds_max = self.fds_max.max(health.fds);
+        self.health = health;
+        let reached = self.reached();
+        Look {
+            progress: Progress::of(&self.folds, &self.recent, u64::from(self.devices), self.live() as u64, now),
+            phases: steps.looks(plan, &reached, now),
+            to_come: steps.to_come(),
+            health,
+            practice_cpu_s: practice.map(Practice::cpu_s),
+            lag_us_max: self.lag_max.0,
+        }
+    }
+
+    fn health_second(&self) -> u64 {
+        self.look_at.0.saturating_sub(LOOK_EVERY.0) / 1_000_000
+    }
+}

@@ -1,0 +1,526 @@
+//! Everything that runs: started in order, led through the plan's steps, stopped in order.
+
+use crate::admin::{Admin, AdminError, Command};
+use crate::board::Board;
+use crate::cast::Cast;
+use crate::enrollment;
+use crate::faults::PushFaults;
+use crate::health::{self, Health};
+use crate::inbox::{PushBox, Report, Shards, ToShard};
+use crate::keys::KeyRing;
+use crate::makers::Makers;
+use crate::part::Part;
+use crate::run::{Finished, Look, Ready, RunError, Setup};
+use crate::steps::{Change, Steps};
+use crate::store;
+use droves_device::apple::Apple;
+use droves_device::{Clocks, Ctx, Machine, Out};
+use droves_emulators::apns;
+use droves_emulators::practice::{self, Practice};
+use droves_facts::{ArrivalFate, DeviceIx, Dur, Fact, LaneIx, Limits, Mono, Operation, PhaseIx, What};
+use droves_fleet::{Fleet, KeyPool, Whose, Writer};
+use droves_measure::{Fold, Folds};
+use droves_net::clock::{Clock, RunClock};
+use droves_net::connect::{self, Dialler, Sources};
+use droves_net::files::OpenFiles;
+use droves_net::tls::{ClientTls, ClientTlsSettings, Roots, Trust};
+use droves_net::{authorise, tls};
+use droves_scenario::plan::{Action, Plan, Roster};
+use droves_shard::{CELLS, Cells, Snapshot};
+use droves_wire::apple::push::Tokens;
+use droves_wire::digest;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+use tokio::sync::watch;
+
+/// Sessions that are open when the last phase ends get this long.
+const DRAIN_MAX: Dur = Dur::secs(5);
+/// Enrollments that the server is asked about at the end.
+const BELIEFS_MAX: usize = 2_000;
+
+/// Everything that runs.
+pub(crate) struct Stage {
+    setup: Setup,
+    clock: RunClock,
+    began_us: i64,
+    roster: Arc<Roster>,
+    cast: Cast,
+    tokens: Arc<Tokens>,
+    shards: Shards,
+    reports: UnboundedReceiver<Report>,
+    workers: Vec<JoinHandle<()>>,
+    makers: Makers,
+    writer: Option<Writer>,
+    push: apns::Handle,
+    push_faults: PushFaults,
+    practice: Option<Practice>,
+    admin: Option<Rc<Admin>>,
+    dropped: Vec<String>,
+    steal_before_s: f64,
+    is_restart: bool,
+}
+
+impl Stage {
+    pub(crate) async fn set(setup: Setup, ready: impl FnOnce(&Ready)) -> Result<Self, RunError> {
+        // More open files are welcome, and not needed to begin.
+        if let Err(error) = OpenFiles::raise() {
+            tracing::warn!(%error, "the limit of open files stays as it is");
+        }
+        let steal_before_s = Health::look().steal_s;
+        let clock = RunClock::start();
+        let began_us = health::wall().0;
+        let (plan, limits) = (Arc::clone(&setup.plan), Arc::new(setup.limits.clone()));
+        let roster = Arc::new(plan.roster());
+        let cells = Arc::new(Cells::new(&roster, setup.shards));
+        let fleet = setup.fleet.as_deref().map(|folder| Fleet::open(folder, whose(&plan, &roster))).transpose()?;
+        let secret = fleet.as_ref().map_or_else(|| secret_of(plan.seed), Fleet::secret);
+        let tokens = Arc::new(Tokens::new(secret));
+        let (ways, inboxes): (Vec<_>, Vec<_>) = (0..cells.shards()).map(|_| queue()).unzip();
+        let boxes: Arc<[PushBox]> = (0..cells.shards()).map(|_| PushBox::default()).collect();
+        let shards = Shards { cells: Arc::clone(&cells), ways: ways.into(), boxes: Arc::clone(&boxes) };
+        let push = push_service(&setup, &roster, &shards, clock, secret)?;
+        let practice = match &plan.target.url {
+            Some(_) => None,
+            None => Some(practice_server(&setup, &push, clock)?),
+        };
+        let url = practice.as_ref().map_or_else(|| plan.target.url.clone().unwrap_or_default(), |p| p.url().to_owned());
+        let told = Ready {
+            url: url.clone(),
+            push: push.addr(),
+            door: push.door_addr(),
+            push_ca: push.ca_pem_path().to_owned(),
+            is_practice: practice.is_some(),
+            token: practice.as_ref().map(|practice| practice.token().to_owned()),
+        };
+        ready(&told);
+        reach(&url, &plan.target.authorised, &limits, setup.target_wait, clock).await?;
+        let roots = roots(&plan, practice.as_ref())?;
+        let keys = Arc::new(KeyRing::open(plan.keys, KeyPool::open(&setup.keys)?)?);
+        let makers = Makers::start(cells.shards(), &keys, &shards, &limits)?;
+        let profile = enrollment::source(&plan.target, &url)?;
+        let cast = Cast::of(&plan, &roster, &profile);
+        let mut stored = match fleet {
+            None => Stored::default(),
+            Some(fleet) => Stored::open(fleet, &shards)?,
+        };
+        let (reporter, reports) = queue();
+        let mut workers = Vec::new();
+        for (ix, inbox) in inboxes.into_iter().enumerate() {
+            let part = Part {
+                ix,
+                plan: Arc::clone(&plan),
+                roster: Arc::clone(&roster),
+                cells: Arc::clone(&cells),
+                cast: cast.clone(),
+                limits: Arc::clone(&limits),
+                tokens: Arc::clone(&tokens),
+                clock,
+                roots: roots.clone(),
+                keys: Arc::clone(&keys),
+                registry: Arc::clone(push.registry()),
+                makers: makers.way(),
+                saver: stored.writer.as_ref().map(Writer::saver),
+                inbox,
+                pushes: Arc::clone(&boxes),
+                reporter: reporter.clone(),
+                snapshots: stored.of_shard.get_mut(ix).map(std::mem::take).unwrap_or_default(),
+                is_restart: stored.is_restart,
+            };
+            let body = move || part.run();
+            workers.push(thread::Builder::new().name(format!("shard-{ix}")).spawn(body)?);
+        }
+        let token = practice.as_ref().map(|practice| practice.token().to_owned());
+        let client = ClientTls::new(&roots, ClientTlsSettings::default())?;
+        let admin =
+            Admin::new(&plan.target, &url, token.as_deref(), client, shards.clone(), clock, Arc::clone(&limits))?;
+        Ok(Stage {
+            clock,
+            began_us,
+            roster,
+            cast,
+            tokens,
+            shards,
+            reports,
+            workers,
+            makers,
+            writer: stored.writer,
+            push_faults: PushFaults::new(&plan, &push),
+            push,
+            practice,
+            admin: admin.map(Rc::new),
+            dropped: stored.dropped,
+            steal_before_s,
+            is_restart: stored.is_restart,
+            setup,
+        })
+    }
+
+    pub(crate) async fn play(
+        mut self,
+        mut stop: watch::Receiver<bool>,
+        look: &mut dyn FnMut(Look),
+    ) -> Result<Finished, RunError> {
+        let plan = Arc::clone(&self.setup.plan);
+        let mut steps = Steps::new(Arc::clone(&plan), self.clock.now());
+        let mut board = Board::new(self.roster.devices(), self.is_restart, plan.bounds.lag_max);
+        let mut commands: u64 = 0;
+        let (mut interrupted, mut aborted_by) = (false, None);
+        while !steps.is_over() {
+            let now = self.clock.now();
+            for change in steps.advance(now, &board.reached()) {
+                self.change(change);
+            }
+            for (phase, due) in steps.due(now) {
+                self.administer(phase, &due, &mut commands)?;
+            }
+            if now >= board.look_at {
+                look(board.look(&plan, &steps, self.practice.as_ref(), now));
+                let judged = self.setup.thresholds.judge(&board.folds, &board.verdicts(), now, false);
+                if let Some(judgement) = judged.into_iter().find(|judgement| judgement.aborts) {
+                    aborted_by = Some(format!("{}: {} ({})", judgement.metric, judgement.expression, judgement.said));
+                    break;
+                }
+            }
+            let next = steps.next().unwrap_or(Mono::NEVER).min(board.look_at);
+            let wait = Duration::from_micros(next.0.saturating_sub(self.clock.now().0));
+            tokio::select! {
+                biased;
+                changed = stop.changed() => {
+                    if changed.is_err() || *stop.borrow() {
+                        interrupted = true;
+                        break;
+                    }
+                }
+                report = self.reports.recv() => match report {
+                    Some(report) => board.take(report, self.clock.now()),
+                    None => return Err(RunError::Worker(0)),
+                },
+                () = tokio::time::sleep(wait) => {}
+            }
+            if let Some(ix) = self.workers.iter().position(JoinHandle::is_finished) {
+                return Err(RunError::Worker(ix));
+            }
+        }
+        for change in steps.break_off(self.clock.now()) {
+            self.change(change);
+        }
+        if !interrupted {
+            self.drain(&mut board, &plan, &steps, look).await;
+        }
+        self.finish(board, steps, interrupted, aborted_by).await
+    }
+
+    fn change(&mut self, change: Change) {
+        match change {
+            Change::Begins(phase) => self.shards.all(|| ToShard::PhaseBegins(phase)),
+            Change::Ends(phase) => self.shards.all(|| ToShard::PhaseEnds(phase)),
+        }
+        match change {
+            Change::Begins(phase) => self.push_faults.phase_begins(phase, self.clock.now(), &self.push),
+            Change::Ends(phase) => self.push_faults.phase_ends(phase, &self.push),
+        }
+        if let Some(practice) = &self.practice {
+            match change {
+                Change::Begins(phase) => practice.phase_begins(phase),
+                Change::Ends(phase) => practice.phase_ends(phase),
+            }
+        }
+    }
+
+    /// Does what the administrator has to do: the arrivals that are due together go into common calls.
+    fn administer(&self, phase: PhaseIx, due: &[(Mono, LaneIx)], commands: &mut u64) -> Result<(), RunError> {
+        let plan = &self.setup.plan;
+        let Some(planned) = plan.phases.get(phase.ix()) else { return Ok(()) };
+        let now = self.clock.now();
+        for &(due, lane) in due {
+            let late = now.since(due) > plan.bounds.lag_max;
+            let fate = if late { ArrivalFate::Late } else { ArrivalFate::OnTime };
+            let operation = Operation::AdminQueue;
+            self.shards.fact(Fact { at: now, phase, lane, what: What::Arrival { operation, due, fate } });
+        }
+        let admin = self
+            .admin
+            .clone()
+            .ok_or_else(|| AdminError::NoCall { server: plan.target.profile.name.clone(), call: "queue_command" })?;
+        let lanes: Vec<_> = due.iter().map(|&(_, lane)| (lane, self.enrollment_id(lane))).collect();
+        match &planned.action {
+            Action::Command { command, push, .. } => {
+                let ready = Rc::new(Command::new(command, plan.dice(), phase, *commands));
+                *commands += 1;
+                self.shards.all(|| ToShard::Command(phase, ready.key));
+                let (deadline, push) = (command.deadline, *push);
+                tokio::task::spawn_local(async move {
+                    let result = match admin.queue(&ready, lanes, deadline, phase).await {
+                        Ok(taken) if push && !taken.is_empty() => admin.push(taken, phase).await,
+                        Ok(_) => Ok(()),
+                        Err(error) => Err(error),
+                    };
+                    if let Err(error) = result {
+                        tracing::error!(%error, "administrator");
+                    }
+                });
+            }
+            Action::Push(_) => {
+                tokio::task::spawn_local(async move {
+                    if let Err(error) = admin.push(lanes, phase).await {
+                        tracing::error!(%error, "administrator");
+                    }
+                });
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The id under which the server knows a lane's enrollment.
+    fn enrollment_id(&self, lane: LaneIx) -> String {
+        let (device, channel) = self.roster.locate(lane).unwrap_or((DeviceIx(0), 0));
+        let mut out = Out::default();
+        let limits = &self.setup.limits;
+        let ctx = Ctx {
+            clocks: Clocks { now: Mono::ZERO, wall: health::wall() },
+            dice: self.setup.plan.dice(),
+            limits,
+            lane,
+            device,
+            channel: u8::try_from(channel).unwrap_or(u8::MAX),
+            character: &self.cast.characters[usize::from(self.cast.kind(device))],
+            identity: None,
+            cause: Mono::ZERO,
+            tokens: &self.tokens,
+            out: &mut out,
+        };
+        Apple::enrollment_id(&ctx)
+    }
+
+    /// Lets open sessions come to their end.
+    async fn drain(&mut self, board: &mut Board, plan: &Plan, steps: &Steps, look: &mut dyn FnMut(Look)) {
+        let until = self.clock.now() + DRAIN_MAX;
+        // A report that was under way when the last phase ended says nothing of what came after.
+        let mut fresh = 0;
+        while self.clock.now() < until && (board.live() > 0 || fresh < 2 * self.workers.len()) {
+            let wait = Duration::from_micros(until.0.saturating_sub(self.clock.now().0));
+            match tokio::time::timeout(wait, self.reports.recv()).await {
+                Ok(Some(report)) => board.take(report, self.clock.now()),
+                _ => return,
+            }
+            fresh += 1;
+            if self.clock.now() >= board.look_at {
+                look(board.look(plan, steps, self.practice.as_ref(), self.clock.now()));
+            }
+        }
+    }
+
+    async fn finish(
+        mut self,
+        mut board: Board,
+        steps: Steps,
+        interrupted: bool,
+        aborted_by: Option<String>,
+    ) -> Result<Finished, RunError> {
+        let length = self.clock.now().since(Mono::ZERO);
+        self.shards.all(|| ToShard::Stop);
+        let mut enrolled = Vec::new();
+        let mut last = 0;
+        while last < self.workers.len() {
+            let Some(mut report) = self.reports.recv().await else { break };
+            last += usize::from(report.is_last);
+            enrolled.append(&mut report.enrolled);
+            board.take(report, self.clock.now());
+        }
+        for (ix, worker) in self.workers.drain(..).enumerate() {
+            if worker.join().is_err() {
+                return Err(RunError::Worker(ix));
+            }
+        }
+        if !interrupted && let Some(admin) = self.admin.take() {
+            self.ask_beliefs(&admin, &enrolled, &mut board.folds).await?;
+        }
+        self.makers.join();
+        if let Some(writer) = self.writer.take() {
+            writer.finish();
+        }
+        let health = Health::look();
+        let practice_cpu_s = self.practice.as_ref().map(Practice::cpu_s);
+        let practice_truth = self.practice.as_ref().map(Practice::truth);
+        let push = self.push.tally();
+        if let Some(practice) = self.practice.take() {
+            practice.stop();
+        }
+        self.push.stop();
+        Ok(Finished {
+            spans: steps.spans().to_vec(),
+            length,
+            began_us: self.began_us,
+            unfinished: board.latest.values().map(|latest| latest.unfinished).sum(),
+            sessions_open: board.latest.values().map(|latest| latest.sessions_open).sum(),
+            held: board.latest.values().map(|latest| latest.held).sum(),
+            health,
+            steal_s: health.steal_s - self.steal_before_s,
+            fds_max: board.fds_max.max(health.fds),
+            practice_cpu_s,
+            seconds: board.seconds,
+            push,
+            practice_truth,
+            interrupted,
+            aborted_by,
+            dropped: self.dropped,
+            thresholds: self.setup.thresholds,
+            folds: board.folds,
+        })
+    }
+
+    /// What the server believes of the enrollments, against what the devices hold.
+    async fn ask_beliefs(&self, admin: &Rc<Admin>, enrolled: &[DeviceIx], folds: &mut Folds) -> Result<(), RunError> {
+        let devices = self.roster.devices() as usize;
+        let step = devices.div_ceil(BELIEFS_MAX).max(1);
+        let lanes = (0..devices)
+            .step_by(step)
+            .filter_map(|device| {
+                let device = DeviceIx(device as u32);
+                let lane = self.roster.lane(device, 0)?;
+                Some(((lane, self.enrollment_id(lane)), enrolled.contains(&device)))
+            })
+            .collect();
+        for (lane, truth) in admin.believes(lanes).await? {
+            folds.apply(&Fact { at: self.clock.now(), phase: PhaseIx(0), lane, what: What::Believes(truth) });
+        }
+        Ok(())
+    }
+}
+
+/// What was on the disk, by shard.
+#[derive(Default)]
+struct Stored {
+    of_shard: Vec<Vec<Snapshot>>,
+    writer: Option<Writer>,
+    dropped: Vec<String>,
+    is_restart: bool,
+}
+
+impl Stored {
+    fn open(mut fleet: Fleet, shards: &Shards) -> Result<Self, RunError> {
+        let lanes = fleet.read()?;
+        let (dropped, is_restart) = (fleet.dropped().to_vec(), !fleet.is_new() && !lanes.is_empty());
+        let ways = shards.clone();
+        let writer = fleet.writer(Box::new(move |lane, ticket, result| match result {
+            Ok(()) => drop(ways.owner(lane, ToShard::Saved { lane, ticket })),
+            // The lane's own deadline ends its wait.
+            Err(error) => tracing::error!(%lane, %error, "not saved"),
+        }))?;
+        let mut of_shard = vec![Vec::new(); shards.cells.shards()];
+        for lane in lanes {
+            of_shard[shards.cells.shard_of(lane.lane)].push(store::restored(lane));
+        }
+        Ok(Stored { of_shard, writer: Some(writer), dropped, is_restart })
+    }
+}
+
+/// A queue between threads.
+#[expect(clippy::disallowed_methods, reason = "what goes through is bounded by the lanes: see `ToShard`")]
+fn queue<T>() -> (UnboundedSender<T>, UnboundedReceiver<T>) {
+    tokio::sync::mpsc::unbounded_channel()
+}
+
+fn whose(plan: &Plan, roster: &Roster) -> Whose {
+    let cells = Cells::new(roster, 1);
+    let mut starts: Vec<u32> = cells.of_shard(0).map(|(_, _, lanes)| lanes.start).collect();
+    starts.push(roster.lanes());
+    starts.truncate(CELLS + 1);
+    let populations: Vec<String> = plan
+        .populations
+        .iter()
+        .map(|p| format!("{} {} {} users {}", p.name, p.platform, p.devices.len(), p.users))
+        .collect();
+    Whose {
+        seed: plan.seed,
+        devices: roster.devices(),
+        lanes: roster.lanes(),
+        populations: populations.join(", "),
+        cells: starts,
+    }
+}
+
+/// Without a fleet on disk the secret is the seed's: nobody else's device is on the other side.
+fn secret_of(seed: u64) -> [u8; 32] {
+    digest::sha256(&[b"droves push tokens".as_slice(), &seed.to_be_bytes()].concat())
+}
+
+fn push_service(
+    setup: &Setup,
+    roster: &Roster,
+    shards: &Shards,
+    clock: RunClock,
+    secret: [u8; 32],
+) -> Result<apns::Handle, RunError> {
+    let loopback = |port| SocketAddr::from(([127, 0, 0, 1], port));
+    let config = apns::Config {
+        listen: loopback(setup.push_port),
+        door: Some(loopback(setup.door_port)),
+        certificates: setup.certificates.clone(),
+        provider_roots: None,
+        connections_max: 4_096,
+        rules: apns::Rules::default(),
+        connections: apns::ConnectionRules::default(),
+        tokens: Tokens::new(secret),
+        registry: Arc::new(apns::Registry::new(roster.lanes())),
+        dice: setup.plan.dice(),
+        clock,
+    };
+    Ok(apns::Handle::start(config, Arc::new(shards.clone()))?)
+}
+
+fn practice_server(setup: &Setup, push: &apns::Handle, clock: RunClock) -> Result<Practice, RunError> {
+    let config = practice::Config {
+        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        push: Some((push.addr(), push.ca_pem_path().to_owned())),
+        faults: practice::Faults::new(&setup.plan.faults, setup.plan.dice()),
+        token: None,
+        clock,
+        limits: setup.limits.clone(),
+    };
+    Ok(Practice::start(config)?)
+}
+
+/// Waits until somebody is at the target's address.
+async fn reach(url: &str, authorised: &[String], limits: &Limits, wait: Dur, clock: RunClock) -> Result<(), RunError> {
+    let unreachable = |why: String| RunError::Unreachable { url: url.to_owned(), why };
+    let uri: http::Uri = url.parse().map_err(|_| unreachable("not a URL".into()))?;
+    let host = uri.host().ok_or_else(|| unreachable("no host in it".into()))?.trim_matches(['[', ']']);
+    let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 });
+    let until = clock.now() + wait;
+    loop {
+        let why = match connect::resolve(host, port, limits.connect_wait_max).await {
+            Err(error) => error.to_string(),
+            Ok(found) => {
+                authorise::check(host, &found, authorised)?;
+                let Some(address) = found.first() else { return Err(unreachable("it has no address".into())) };
+                let dialler = Dialler::new(limits, Sources::system());
+                match dialler.dial(*address, None, &clock).await {
+                    Ok(_) => return Ok(()),
+                    Err(error) => error.to_string(),
+                }
+            }
+        };
+        if clock.now() >= until {
+            return Err(unreachable(why));
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+/// Whom the devices trust: the scenario's CA or the machine's, and the practice server's.
+fn roots(plan: &Plan, practice: Option<&Practice>) -> Result<Roots, RunError> {
+    let mut trust = match &plan.tls.ca {
+        Some(payload) => Trust::only(tls::certificates_of_pem(&payload.bytes)?),
+        None => Trust::system(),
+    };
+    if let Some(practice) = practice {
+        trust = trust.and(tls::certificates_of_pem(practice.ca_pem().as_bytes())?);
+    }
+    Ok(trust.load()?)
+}

@@ -88,15 +88,7 @@ impl Stage {
             None => Some(practice_server(&setup, &push, clock)?),
         };
         let url = practice.as_ref().map_or_else(|| plan.target.url.clone().unwrap_or_default(), |p| p.url().to_owned());
-        let told = Ready {
-            url: url.clone(),
-            push: push.addr(),
-            door: push.door_addr(),
-            push_ca: push.ca_pem_path().to_owned(),
-            is_practice: practice.is_some(),
-            token: practice.as_ref().map(|practice| practice.token().to_owned()),
-        };
-        ready(&told);
+        ready(&told(&url, &push, practice.as_ref()));
         reach(&url, &plan.target.authorised, &limits, setup.target_wait, clock).await?;
         let roots = roots(&plan, practice.as_ref())?;
         let keys = Arc::new(KeyRing::open(plan.keys, KeyPool::open(&setup.keys)?)?);
@@ -417,6 +409,17 @@ impl Stored {
             of_shard[shards.cells.shard_of(lane.lane)].push(store::restored(lane));
         }
         Ok(Stored { of_shard, writer: Some(writer), dropped, is_restart })
+    }
+}
+
+fn told(url: &str, push: &apns::Handle, practice: Option<&Practice>) -> Ready {
+    Ready {
+        url: url.to_owned(),
+        push: push.addr(),
+        door: push.door_addr(),
+        push_ca: push.ca_pem_path().to_owned(),
+        is_practice: practice.is_some(),
+        token: practice.map(|practice| practice.token().to_owned()),
     }
 }
 

@@ -17,6 +17,8 @@ mod own;
 mod record;
 mod session;
 mod shared;
+#[cfg(test)]
+mod tests;
 
 pub use record::Record;
 pub use shared::Shared;

@@ -22,8 +22,10 @@ pub(crate) struct Lane<M: Machine> {
     pub(crate) lag: Dur,
     /// Since when the lane sleeps.
     pub(crate) slept_at: Mono,
-    /// The first cause among what is latched.
-    pub(crate) cause: Mono,
+    /// When the latched push came; of several the first.
+    pub(crate) pushed: Mono,
+    /// When the first latched order was wanted.
+    pub(crate) ordered: Mono,
     /// Until when a latched push is worth anything; 0 for ever.
     pub(crate) push_keep_until: Wall,
     /// Orders, and the arrivals that they stand for; most lanes have none.
@@ -71,7 +73,8 @@ impl<M: Machine> Default for Lane<M> {
             until: Mono::NEVER,
             lag: Dur::ZERO,
             slept_at: Mono::ZERO,
-            cause: Mono::ZERO,
+            pushed: Mono::ZERO,
+            ordered: Mono::ZERO,
             push_keep_until: Wall(0),
             inbox: None,
         }

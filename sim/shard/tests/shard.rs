@@ -220,3 +220,21 @@ fn an_answer_to_nobody_is_ignored() {
     run.input(Input::Saved { lane: LaneIx(2), ticket: 78 });
     assert!(run.facts.is_empty(), "{:?}", run.facts);
 }
+
+/// An order that comes between a push and its wake is due when it was wanted, not when the push came.
+#[test]
+fn an_order_after_a_push_is_not_late_for_it() {
+    let mut run =
+        forecast(plan(TEN, "check_in: { who: all, arrivals: { rate: 2/s } }\n    for: 4s"), 100, World::default());
+    let now = run.clocks().now;
+    for lane in 0..10 {
+        run.input(Input::Push { lane: LaneIx(lane), magic: "magic", keep_until: None, pushed: now });
+    }
+    run.begin(PhaseIx(0));
+    assert!(run.run_until(now + Dur::secs(10), 10_000));
+    let lag = run.facts.iter().filter_map(|fact| match fact.what {
+        What::Lag { lag } => Some(lag),
+        _ => None,
+    });
+    assert!(lag.max().unwrap() < Dur::ms(5));
+}

@@ -3,7 +3,9 @@
 
 mod dashboard;
 mod figures;
+mod junit;
 mod plain;
+mod report;
 mod results;
 
 pub use dashboard::{Dashboard, Snapshots, Sort, View, Wish, draw};

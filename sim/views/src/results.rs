@@ -1,6 +1,7 @@
 //! The results folder: `results/<utc time>-<scenario>/`.
 
 use crate::figures::{count, megabytes, time};
+use crate::{junit, report};
 use droves_engine::Finished;
 use droves_facts::{Dur, PhaseIx};
 use droves_measure::{Anomaly, ExportError, Judgement, Summary, latency_log, ledger_lines, series_csv};
@@ -116,6 +117,10 @@ impl Results {
         self.write("run.json", |file| Ok(serde_json::to_writer_pretty(file, about)?))?;
         self.write("summary.json", |file| Ok(serde_json::to_writer_pretty(file, summary)?))?;
         self.write("summary.md", |file| Ok(file.write_all(markdown(summary, judgements).as_bytes())?))?;
+        let page = report::page(summary, judgements, &finished.seconds);
+        self.write("report.html", |file| Ok(file.write_all(page.as_bytes())?))?;
+        let junit = junit::document(summary, judgements).map_err(|error| io::Error::other(error.to_string()));
+        self.write("junit.xml", |file| Ok(file.write_all(junit?.as_bytes())?))?;
         self.write("ledger.ndjson", |file| ledger_lines(file, anomalies))?;
         self.write("series.csv", |file| Ok(series_csv(file, finished.seconds.iter().copied())?))?;
         let name = |phase: PhaseIx| phase_names.get(phase.ix()).cloned().unwrap_or_default();

@@ -372,8 +372,7 @@ fn a_profile_is_there_until_it_is_removed_and_not_after() {
             .into();
     rig.push();
     let listed = |rig: &Rig, n: usize| {
-        let list = rig.message(n).get("ProfileList").and_then(|list| list.as_array().map(<[_]>::len)).unwrap();
-        list
+        rig.message(n).get("ProfileList").and_then(|list| list.as_array().map(<[_]>::len)).unwrap()
     };
     assert_eq!(rig.status(1), "Acknowledged");
     assert_eq!(listed(&rig, 2) - listed(&rig, 4), 1);

@@ -110,7 +110,8 @@ impl<M: Machine> Shard<M> {
     pub(super) fn latch(&mut self, lane: LaneIx, clocks: Clocks, reason: Reasons, cause: Mono) {
         let place = self.place(lane);
         let l = &mut self.lanes[place];
-        l.cause = if l.latched.is_empty() { cause } else { l.cause.min(cause) };
+        let first = if reason == Reasons::PUSH { &mut l.pushed } else { &mut l.ordered };
+        *first = if l.latched.has(reason) { cause.min(*first) } else { cause };
         l.latched = l.latched | reason;
         match l.mode {
             Mode::Ended => {
@@ -133,10 +134,10 @@ impl<M: Machine> Shard<M> {
         let heard = l.latched.and(l.hear);
         let mut due = l.until;
         if heard.has(Reasons::ORDER) {
-            due = due.min(l.cause);
+            due = due.min(l.ordered);
         }
         if heard.has(Reasons::PUSH) {
-            due = due.min(l.cause + l.lag);
+            due = due.min(l.pushed + l.lag);
         }
         due
     }
@@ -194,20 +195,25 @@ impl<M: Machine> Shard<M> {
         if l.until <= clocks.now {
             reasons = reasons | Reasons::TIME;
         }
-        let cause = l.cause;
+        let (pushed, ordered) = (l.pushed, l.ordered);
         let inbox = if reasons.has(Reasons::ORDER) { l.inbox.as_mut() } else { None };
         let notes = inbox.map(|i| std::mem::take(&mut i.notes)).unwrap_or_default();
         self.start_arrivals(lane, clocks, at, &notes);
         let live = &mut self.live[at as usize];
         live.waiting = Waiting::Nothing;
-        live.cause = if reasons.without(Reasons::TIME).is_empty() { clocks.now } else { cause };
+        live.cause = match (reasons.has(Reasons::PUSH), reasons.has(Reasons::ORDER)) {
+            (true, true) => pushed.min(ordered),
+            (true, false) => pushed,
+            (false, true) => ordered,
+            (false, false) => clocks.now,
+        };
         live.by_push |= reasons.has(Reasons::PUSH);
         let (due, phase) = (live.due, live.phase);
         if push_expired {
             self.say(clocks, phase, lane, Said::Push(PushFate::Expired));
         }
         if reasons.has(Reasons::PUSH) {
-            self.say(clocks, phase, lane, Said::Woken { pushed: cause });
+            self.say(clocks, phase, lane, Said::Woken { pushed });
         }
         self.run(lane, clocks, Event::Wake(Wake { reasons, due, notes: &notes }));
     }

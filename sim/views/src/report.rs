@@ -1,0 +1,129 @@
+//! `report.html`: one file that opens offline. The figures of the summary, and the run by seconds as curves.
+
+use crate::figures::{count, time};
+use droves_measure::{Judgement, Second, Summary};
+
+const WIDTH: f64 = 900.0;
+const HEIGHT: f64 = 120.0;
+
+const STYLE: &str = "body{font:15px/1.45 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222;background:#fff}\
+    h1 .ok{color:#176b2c}h1 .bad{color:#a8201a}table{border-collapse:collapse;width:100%;margin:1rem 0}\
+    th,td{padding:.2rem .6rem;border-bottom:1px solid #ddd;text-align:right}th:first-child,td:first-child{text-align:left}\
+    svg{width:100%;height:auto;background:#f7f7f7}figure{margin:1rem 0}figcaption{color:#555}\
+    @media(prefers-color-scheme:dark){body{color:#ddd;background:#161616}svg{background:#202020}th,td{border-color:#333}}";
+
+/// The page.
+pub(crate) fn page(summary: &Summary, judgements: &[Judgement], seconds: &[Second]) -> String {
+    let mut page = Page(String::new());
+    let (word, class) = if summary.verdict.exit_code == 0 { ("passed", "ok") } else { ("failed", "bad") };
+    page.raw("<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">");
+    page.raw(&format!("<title>{}</title><style>{STYLE}</style>", escaped(&summary.scenario)));
+    page.raw(&format!("<h1>{}: <span class=\"{class}\">{word}</span></h1>", escaped(&summary.scenario)));
+    page.list(&summary.verdict.reasons);
+    page.raw(&format!(
+        "<p>{} of {} devices enrolled. {} requests, {} failed. {} commands accepted of {} queued. Run {}, seed {}.</p>",
+        count(summary.devices.enrolled),
+        count(summary.devices.planned),
+        count(summary.requests.started),
+        count(summary.requests.failed),
+        count(summary.fanout.accepted),
+        count(summary.fanout.queued),
+        escaped(&summary.run_id),
+        summary.seed,
+    ));
+    if !judgements.is_empty() {
+        let rows = judgements.iter().map(|judgement| {
+            let verdict = if judgement.holds { "holds" } else { "FAILED" };
+            vec![format!("{}: {}", judgement.metric, judgement.expression), judgement.said.clone(), verdict.to_owned()]
+        });
+        page.table(&["threshold", "measured", ""], rows);
+    }
+    page.curve("requests a second", seconds, |second| second.requests);
+    page.curve("sessions open", seconds, |second| second.live);
+    page.curve("devices enrolled", seconds, |second| second.enrolled);
+    page.curve("commands accepted a second", seconds, |second| second.accepted);
+    page.curve("lag of the generator, p99 in µs", seconds, |second| second.lag_p99_us.unwrap_or(0));
+    let rows = summary.operations.iter().map(|(name, operation)| {
+        let of = if operation.response_us.max.is_some() { &operation.response_us } else { &operation.service_us };
+        let mut row = vec![name.clone(), count(operation.count), count(operation.failed)];
+        row.extend([of.p50, of.p90, of.p99, of.p999, of.max].map(time));
+        row
+    });
+    page.table(&["operation", "count", "failed", "p50", "p90", "p99", "p99.9", "max"], rows);
+    let hops = summary.fanout.hops_us.iter().map(|(name, hop)| {
+        let mut row = vec![name.clone()];
+        row.extend([hop.p50, hop.p90, hop.p99, hop.max].map(time));
+        row
+    });
+    page.table(&["hop of a push", "p50", "p90", "p99", "last"], hops);
+    let failures = summary.failures.iter().map(|failure| {
+        let example = failure.examples.first().cloned().unwrap_or_default();
+        vec![format!("{} ({}): {example}", failure.kind, failure.blame), count(failure.count)]
+    });
+    page.table(&["what went wrong", "count"], failures);
+    page.0
+}
+
+struct Page(String);
+
+impl Page {
+    fn raw(&mut self, html: &str) {
+        self.0.push_str(html);
+        self.0.push('\n');
+    }
+
+    fn list(&mut self, items: &[String]) {
+        if !items.is_empty() {
+            let items: String = items.iter().map(|item| format!("<li>{}", escaped(item))).collect();
+            self.raw(&format!("<ul>{items}</ul>"));
+        }
+    }
+
+    fn table(&mut self, head: &[&str], rows: impl Iterator<Item = Vec<String>>) {
+        let head: String = head.iter().map(|cell| format!("<th>{}", escaped(cell))).collect();
+        self.raw(&format!("<table><tr>{head}"));
+        for row in rows {
+            let cells: String = row.iter().map(|cell| format!("<td>{}", escaped(cell))).collect();
+            self.raw(&format!("<tr>{cells}"));
+        }
+        self.raw("</table>");
+    }
+
+    fn curve(&mut self, name: &str, seconds: &[Second], of: impl Fn(&Second) -> u64) {
+        let (Some(last), Some(top)) = (seconds.last().map(|s| s.second), seconds.iter().map(&of).max()) else { return };
+        let x = |second: u64| second as f64 * WIDTH / last.max(1) as f64;
+        let y = |value: u64| HEIGHT - value as f64 * (HEIGHT - 4.0) / top.max(1) as f64;
+        let point = |second: &Second| format!("{:.1},{:.1}", x(second.second), y(of(second)));
+        let points: Vec<String> = seconds.iter().map(point).collect();
+        self.raw(&format!(
+            "<figure><svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{0}\"><polyline fill=\"none\" \
+             stroke=\"#2a6fdb\" stroke-width=\"1.5\" points=\"{1}\"/></svg><figcaption>{0}, up to {2}</figcaption></figure>",
+            escaped(name),
+            points.join(" "),
+            count(top),
+        ));
+    }
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_server_said_can_not_become_markup() {
+        assert_eq!(escaped("<script>\"&"), "&lt;script&gt;&quot;&amp;");
+    }
+
+    #[test]
+    fn a_curve_has_a_point_a_second() {
+        let seconds: Vec<Second> =
+            (0..5).map(|n| Second { second: n, requests: n * 10, ..Second::default() }).collect();
+        let mut page = Page(String::new());
+        page.curve("requests", &seconds, |second| second.requests);
+        assert_eq!(page.0.matches(',').count(), 6, "five points and the caption: {}", page.0);
+    }
+}

@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use cargo_metadata::{Metadata, MetadataCommand};
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 /// The upkeep of Droves.
 #[derive(Parser)]
@@ -32,12 +32,22 @@ enum Task {
     },
     /// Install the real servers and clients that the tests talk to, and stop there.
     Peers,
+    /// Measure the figures that come first, each against a floor of the same run.
+    Bench {
+        /// A tenth of the work.
+        #[arg(long)]
+        quick: bool,
+        /// Machine-readable: `rows[].{name, ours, floor, ratio, target}`.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 fn main() -> ExitCode {
     let done = house().and_then(|house| match Cli::parse().task {
         Task::Tidy => tidy::tidy(&house),
         Task::Test { only } => test::test(&house, &only),
+        Task::Bench { quick, json } => bench(&house, quick, json),
         Task::Peers => peers::install_all(&house).map(|installed| installed.left_out().is_empty()),
     });
     match done {
@@ -48,6 +58,18 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Builds and runs the bench of the program, which prints its rows itself.
+fn bench(house: &House, quick: bool, json: bool) -> Result<bool> {
+    let flags = [(quick, "--quick"), (json, "--json")];
+    let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .current_dir(house.root())
+        .args(["bench", "--quiet", "--package", "droves", "--bench", "first", "--"])
+        .args(flags.iter().filter(|(wanted, _)| *wanted).map(|(_, flag)| flag))
+        .status()
+        .context("cargo bench")?;
+    Ok(status.success())
 }
 
 /// The workspace: its root, its packages, its target folder.

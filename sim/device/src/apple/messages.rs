@@ -8,96 +8,87 @@ use super::shared::{MdmSettings, rights};
 use crate::Ctx;
 use bytes::Bytes;
 use droves_facts::{CommandStatus, Platform, Purpose};
+use droves_wire::apple::checkin::{Authenticate, Message, TokenUpdate};
+use droves_wire::apple::identity::{self, EnrollmentId, User, Who};
+use droves_wire::apple::profile::AccessRights;
+use droves_wire::apple::result;
 use droves_wire::plist::{self, Writer};
 
 /// Authenticate: the first that a server hears of a device.
 pub(super) fn authenticate(settings: &MdmSettings, ctx: &Ctx<'_>) -> Bytes {
     let hardware = Hardware::of(ctx);
-    let tells = settings.rights & rights::DEVICE_INFO != 0;
-    message(|w| {
-        if tells {
-            w.key("BuildVersion").string(&hardware.build());
-        }
-        if hardware.is_mac() {
-            w.key("DeviceName").string(&hardware.name());
-        }
-        if let Some(imei) = hardware.imei().filter(|_| tells) {
-            w.key("IMEI").string(&imei);
-        }
-        if let Some(meid) = hardware.meid().filter(|_| tells) {
-            w.key("MEID").string(&meid);
-        }
-        w.key("MessageType").string("Authenticate");
-        if hardware.is_mac() {
-            w.key("Model").string(hardware.model_number());
-            w.key("ModelName").string(hardware.family());
-        }
-        if tells {
-            w.key("OSVersion").string(hardware.os_version());
-            w.key("ProductName").string(hardware.product());
-            w.key("SerialNumber").string(&hardware.serial());
-        }
-        w.key("Topic").string(&settings.topic);
-        w.key("UDID").string(&hardware.udid());
-    })
+    let (udid, serial, name, build) = (hardware.udid(), hardware.serial(), hardware.name(), hardware.build());
+    let (imei, meid) = (hardware.imei(), hardware.meid());
+    let said = identity::Hardware {
+        udid: &udid,
+        serial_number: &serial,
+        device_name: &name,
+        model: hardware.model_number(),
+        model_name: hardware.family(),
+        product_name: hardware.product(),
+        os_version: hardware.os_version(),
+        build_version: &build,
+        imei: imei.as_deref(),
+        meid: meid.as_deref(),
+        ..identity::Hardware::default()
+    };
+    let id = EnrollmentId::Udid(&udid);
+    // The profile's rights were checked when it was installed.
+    let rights = AccessRights::new(i64::from(settings.rights)).unwrap_or(AccessRights::ALL);
+    let message = Authenticate::of(ctx.character.platform, rights, id, &settings.topic, &said);
+    written(&Message::Authenticate(message))
 }
 
 /// TokenUpdate: where pushes reach the channel.
 pub(super) fn token_update(settings: &MdmSettings, token: u32, generation: u32, ctx: &Ctx<'_>) -> Bytes {
     let hardware = Hardware::of(ctx);
-    let unlock = !hardware.is_mac() && ctx.channel == 0 && settings.rights & rights::LOCK != 0;
-    message(|w| {
-        w.key("MessageType").string("TokenUpdate");
-        if ctx.channel > 0 {
-            w.key("NotOnConsole").bool(false);
-        }
-        w.key("PushMagic").string(&magic(generation, ctx));
-        w.key("Token").data(&ctx.tokens.token(ctx.lane, token));
-        w.key("Topic").string(&settings.topic);
-        w.key("UDID").string(&hardware.udid());
-        if unlock {
-            w.key("UnlockToken").data(&unlock_token(generation, ctx));
-        }
-        user_keys(w, ctx);
-    })
+    let unlocks = !hardware.is_mac() && ctx.channel == 0 && settings.rights & rights::LOCK != 0;
+    let unlock_token = unlocks.then(|| unlock_token(generation, ctx));
+    let (udid, (user_id, short, long)) = (hardware.udid(), user(ctx.channel, ctx));
+    let on_console =
+        User { id: &user_id, short_name: Some(&short), long_name: Some(&long), not_on_console: Some(false) };
+    written(&Message::TokenUpdate(TokenUpdate {
+        topic: &settings.topic,
+        who: Who { id: EnrollmentId::Udid(&udid), user: (ctx.channel > 0).then_some(on_console) },
+        token: &ctx.tokens.token(ctx.lane, token),
+        push_magic: &magic(generation, ctx),
+        unlock_token: unlock_token.as_deref(),
+        awaiting_configuration: None,
+    }))
 }
 
 /// SetBootstrapToken: what lets the server's commands act with a secure token.
 pub(super) fn set_bootstrap_token(generation: u32, ctx: &Ctx<'_>) -> Bytes {
     let token: [u8; 32] = ctx.device_dice(Purpose::Contents, BOOTSTRAP_TOKEN | u64::from(generation)).bytes();
-    message(|w| {
-        w.key("BootstrapToken").data(&token);
-        w.key("MessageType").string("SetBootstrapToken");
-        w.key("UDID").string(&Hardware::of(ctx).udid());
-    })
+    let udid = Hardware::of(ctx).udid();
+    let id = EnrollmentId::Udid(&udid);
+    written(&Message::SetBootstrapToken { id, token: Some(&token), awaiting_configuration: None })
 }
 
 /// CheckOut: the device has left.
 pub(super) fn check_out(settings: &MdmSettings, ctx: &Ctx<'_>) -> Bytes {
-    message(|w| {
-        w.key("MessageType").string("CheckOut");
-        w.key("Topic").string(&settings.topic);
-        w.key("UDID").string(&Hardware::of(ctx).udid());
-    })
+    let udid = Hardware::of(ctx).udid();
+    written(&Message::CheckOut { topic: &settings.topic, id: EnrollmentId::Udid(&udid) })
+}
+
+fn written(message: &Message<'_>) -> Bytes {
+    let mut out = Vec::with_capacity(1_024);
+    message.write(&mut out);
+    out.into()
 }
 
 /// `Idle`: the device asks for a command.
 pub(super) fn idle(ctx: &Ctx<'_>) -> Bytes {
-    message(|w| {
-        w.key("Status").string("Idle");
-        w.key("UDID").string(&Hardware::of(ctx).udid());
-        user_keys(w, ctx);
-    })
+    let (udid, (user_id, short, long)) = (Hardware::of(ctx).udid(), user(ctx.channel, ctx));
+    let user = User { id: &user_id, short_name: Some(&short), long_name: Some(&long), not_on_console: None };
+    let mut out = Vec::with_capacity(512);
+    result::write_idle(&mut out, &Who { id: EnrollmentId::Udid(&udid), user: (ctx.channel > 0).then_some(user) });
+    out.into()
 }
 
 /// A command's result, with what `fill` adds. A command that has no name is answered without one.
 pub(super) fn result(uuid: &str, status: CommandStatus, ctx: &Ctx<'_>, fill: impl FnOnce(&mut Writer<'_>)) -> Bytes {
-    let status = match status {
-        CommandStatus::Acknowledged => "Acknowledged",
-        CommandStatus::Error => "Error",
-        CommandStatus::FormatError => "CommandFormatError",
-        CommandStatus::NotNow => "NotNow",
-    };
+    let status = result::status_name(status);
     message(|w| {
         if !uuid.is_empty() {
             w.key("CommandUUID").string(uuid);

@@ -49,7 +49,6 @@ pub(super) mod rights {
     pub(in crate::apple) const DEVICE_INFO: u32 = 16;
     pub(in crate::apple) const NETWORK_INFO: u32 = 32;
     pub(in crate::apple) const INSPECT_PROVISIONING: u32 = 64;
-    pub(in crate::apple) const CHANGE_PROVISIONING: u32 = 128;
     pub(in crate::apple) const INSPECT_APPS: u32 = 256;
     pub(in crate::apple) const RESTRICTIONS: u32 = 512;
     pub(in crate::apple) const SECURITY: u32 = 1024;

@@ -20,7 +20,8 @@ use super::shared::rights;
 use crate::Ctx;
 use bytes::Bytes;
 use droves_facts::{CommandStatus, Dur, Limits, Platform};
-use droves_wire::plist::{self, Dict, Writer};
+use droves_wire::apple::command;
+use droves_wire::plist::{Dict, Writer};
 
 pub(super) use apps::settle;
 pub(super) use profiles::installed as installed_profile;
@@ -48,17 +49,12 @@ pub(super) struct NoCommand {
 impl Command {
     /// Reads `{CommandUUID, Command: {RequestType, ..}}`.
     pub(super) fn read(body: &[u8], limits: &Limits) -> Result<Command, NoCommand> {
-        let broken = |uuid: Option<&str>, text: String| NoCommand { uuid: uuid.map(str::to_owned), text };
-        let value = plist::read(body, limits).map_err(|error| broken(None, error.to_string()))?;
-        let uuid = value.get("CommandUUID").and_then(|uuid| uuid.as_str()).filter(|uuid| !uuid.is_empty());
-        let Some(uuid) = uuid else { return Err(broken(None, "no CommandUUID in it".into())) };
-        let Some(command) = value.get("Command").and_then(|command| command.as_dict()) else {
-            return Err(broken(Some(uuid), "no Command dictionary in it".into()));
-        };
-        match command.str("RequestType") {
-            Some(request) => Ok(Command { uuid: uuid.to_owned(), request: request.to_owned(), body: command.clone() }),
-            None => Err(broken(Some(uuid), "no RequestType in its Command".into())),
-        }
+        let no_command = |uuid: Option<String>, text: String| NoCommand { uuid, text };
+        let offered = command::parse(body, limits).map_err(|error| no_command(error.uuid, error.why.to_string()))?;
+        let offered = offered.ok_or_else(|| no_command(None, "nothing at all".into()))?;
+        let uuid = offered.uuid.to_string();
+        let body = offered.command(limits).map_err(|error| no_command(Some(uuid.clone()), error.to_string()))?;
+        Ok(Command { uuid, request: offered.request_type.to_string(), body })
     }
 }
 

@@ -284,7 +284,7 @@ fn nonce(lane: &Lane, message: u32, ctx: &Ctx<'_>) -> [u8; 16] {
 }
 
 fn ca_of(plan: &Plan, taken: &Taken, ctx: &Ctx<'_>) -> Result<scep::CaCertificates, Trouble> {
-    scep::CaCertificates::read(&taken.body, plan.scep.fingerprint.as_deref(), ctx.limits)
+    scep::CaCertificates::read(&taken.body, plan.scep.ca_fingerprint.as_deref(), ctx.limits)
         .map_err(|error| theirs("scep_ca", &error))
 }
 

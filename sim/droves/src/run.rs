@@ -76,7 +76,7 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<u8> {
             say(&format!("error: {error}"));
             return Ok(UNREACHABLE);
         }
-        Err(error @ RunError::NotAuthorised(_)) => {
+        Err(error @ (RunError::NotAuthorised(_) | RunError::Fault(_))) => {
             say(&format!("error: {error}"));
             return Ok(check::INVALID);
         }

@@ -1,11 +1,25 @@
 //! What goes wrong on purpose on the network and at the push service. What the practice server does wrong is its own.
 
+use crate::run::RunError;
 use droves_emulators::apns::{self, Fault as PushFault, Order, OrderId, Reason, Strikes};
 use droves_facts::{Dice, Dur, LaneIx, Mono, PhaseIx, Purpose};
 use droves_scenario::plan::{Delay, Fault, FaultKind, Plan};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::ops::Range;
+
+/// Whether every fault has somebody who can commit it.
+pub(crate) fn check(plan: &Plan) -> Result<(), RunError> {
+    for fault in plan.faults.iter().filter(|fault| matches!(fault.what, FaultKind::Server(_))) {
+        if plan.target.url.is_some() {
+            return Err(RunError::Fault("only the practice server in this process takes orders: leave `url` out"));
+        }
+        if fault.who.is_some() {
+            return Err(RunError::Fault("the practice server knows no populations: leave `who` out"));
+        }
+    }
+    Ok(())
+}
 
 /// When a fault is on, whom it is about, how often it strikes.
 #[derive(Clone, Debug)]

@@ -148,6 +148,9 @@ pub enum RunError {
     /// The scenario does not name the target as authorised.
     #[error("{0}")]
     NotAuthorised(#[from] authorise::NotAuthorised),
+    /// A fault that nobody here can commit.
+    #[error("faults: {0}")]
+    Fault(&'static str),
     /// The enrollment profile.
     #[error(transparent)]
     Enrollment(#[from] EnrollmentError),

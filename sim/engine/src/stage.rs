@@ -4,7 +4,7 @@ use crate::admin::{Admin, AdminError, Command};
 use crate::board::Board;
 use crate::cast::Cast;
 use crate::enrollment;
-use crate::faults::PushFaults;
+use crate::faults::{self, PushFaults};
 use crate::health::{self, Health};
 use crate::inbox::{PushBox, Report, Shards, ToShard};
 use crate::keys::KeyRing;
@@ -66,6 +66,7 @@ pub(crate) struct Stage {
 
 impl Stage {
     pub(crate) async fn set(setup: Setup, ready: impl FnOnce(&Ready)) -> Result<Self, RunError> {
+        faults::check(&setup.plan)?;
         // More open files are welcome, and not needed to begin.
         if let Err(error) = OpenFiles::raise() {
             tracing::warn!(%error, "the limit of open files stays as it is");

@@ -63,7 +63,7 @@ fn the_quickstart_is_what_it_says() {
     assert!(command.payload.as_ref().unwrap().bytes.starts_with(b"<?xml"));
     let stolen = plan.phases[3].schedule().unwrap();
     assert_eq!((stolen.who.devices(), stolen.planned()), (25, 25));
-    let more = shipped("quickstart.yaml", &[("phones", "10000"), ("per_second", "500/s")]).plan;
+    let more = shipped("quickstart.yaml", &[("phones", "10000"), ("per_second", "500/s"), ("pushes", "500/s")]).plan;
     assert_eq!(more.roster().devices(), 10_600);
 }
 

@@ -70,6 +70,15 @@ impl Lane {
         self.record.next_at = Some(ctx.clocks.wall + Dur::ms(10 + dice.below(9_990)));
     }
 
+    /// A renewal that is put to sleep before there is a new identity has not begun: it begins again if it was ordered,
+    /// if its time has come, or if the server asks for it once more.
+    pub(super) fn put_down(&mut self) {
+        if self.record.stage == Stage::Enrolled && self.record.renewing {
+            self.record.renewing = false;
+            self.own.renewal = None;
+        }
+    }
+
     /// Sleeps, or is over.
     pub(super) fn rest(&mut self, ctx: &Ctx<'_>) -> Step {
         Step::asleep(resting(&self.record, ctx))
@@ -91,6 +100,9 @@ impl Lane {
                 Order::IdentityRenewed if self.record.retrying => self.record.next_at = Some(ctx.clocks.wall),
                 Order::IdentityRenewed => {}
             }
+        }
+        if ctx.channel > 0 {
+            self.ended(Operation::Renew, NO_IDENTITY, ctx);
         }
         let pushed = wake.reasons.has(Reasons::PUSH);
         if pushed {
@@ -164,14 +176,20 @@ pub(super) fn resting(record: &Record, ctx: &Ctx<'_>) -> Action {
         _ => match record.offline_until.filter(|until| *until > wall) {
             Some(until) => sleep(Some(until), Reasons::TIME),
             None => {
-                let renew_at = record.renew_at.filter(|_| record.stage == Stage::Enrolled && ctx.channel == 0);
-                let until = [record.next_at, renew_at].into_iter().flatten().min();
-                // A lane that was saved in the middle of enrolling goes on by itself.
-                let until = if record.stage == Stage::Enrolled { until } else { until.or(Some(wall)) };
+                let renew_at = record.renew_at.filter(|_| ctx.channel == 0);
+                let until = match record.stage {
+                    // What was put to sleep in the middle of enrolling, or of an order, goes on by itself.
+                    Stage::Enrolled if record.wanted.is_empty() => {
+                        [record.next_at, renew_at].into_iter().flatten().min()
+                    }
+                    _ => record.next_at.filter(|_| record.retrying).or(Some(wall)),
+                };
                 sleep(until, Reasons::TIME | Reasons::PUSH | Reasons::ORDER)
             }
         },
     }
 }
 
+/// A user channel has the device's identity, and renews none.
+const NO_IDENTITY: Outcome = Outcome::Failed { blame: droves_facts::Blame::Scenario, kind: "user_channel" };
 const NOT_ENROLLED: Outcome = Outcome::Failed { blame: droves_facts::Blame::Scenario, kind: "not_enrolled" };

@@ -86,17 +86,40 @@ pub(super) fn idle(ctx: &Ctx<'_>) -> Bytes {
     out.into()
 }
 
+/// Where a command's own keys sort among `CommandUUID`, `Status` and `UDID`, which every result has: keys stand sorted,
+/// as Apple's encoder leaves them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Place {
+    First,
+    Middle,
+    Last,
+}
+
 /// A command's result, with what `fill` adds. A command that has no name is answered without one.
-pub(super) fn result(uuid: &str, status: CommandStatus, ctx: &Ctx<'_>, fill: impl FnOnce(&mut Writer<'_>)) -> Bytes {
+pub(super) fn result(
+    uuid: &str,
+    status: CommandStatus,
+    ctx: &Ctx<'_>,
+    place: Place,
+    fill: impl FnOnce(&mut Writer<'_>),
+) -> Bytes {
     let status = result::status_name(status);
+    let mut fill = Some(fill);
     message(|w| {
+        let mut own = |here: Place, w: &mut Writer<'_>| {
+            if let Some(fill) = fill.take_if(|_| place == here) {
+                fill(w);
+            }
+        };
+        own(Place::First, w);
         if !uuid.is_empty() {
             w.key("CommandUUID").string(uuid);
         }
-        fill(w);
+        own(Place::Middle, w);
         w.key("Status").string(status);
         w.key("UDID").string(&Hardware::of(ctx).udid());
         user_keys(w, ctx);
+        own(Place::Last, w);
     })
 }
 

@@ -85,7 +85,8 @@ impl Machine for Apple {
         Apple { lane: Lane { record: slept.record, shared: slept.shared, own }, state: State::Asleep }
     }
 
-    fn fold(self) -> Slept<Self> {
+    fn fold(mut self) -> Slept<Self> {
+        self.lane.put_down();
         let own = self.lane.own.encode();
         Slept { record: self.lane.record, shared: self.lane.shared, own }
     }

@@ -6,6 +6,7 @@ use super::shared::{App, MdmSettings, Profile};
 use crate::KeyIx;
 use bytes::Bytes;
 use droves_facts::{CommandKey, CommandStatus, Wall};
+use droves_wire::digest;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -32,6 +33,20 @@ pub(super) struct Owed {
     /// The bytes.
     #[serde(with = "whole")]
     pub(super) body: Bytes,
+    /// Their SHA-256, from when they were written: what is sent again is what was sent.
+    sha256: [u8; 32],
+}
+
+impl Owed {
+    pub(super) fn new(command: CommandKey, status: CommandStatus, body: Bytes) -> Self {
+        let sha256 = digest::sha256(&body);
+        Owed { command, status, body, sha256 }
+    }
+
+    /// Whether the bytes are still those that were written.
+    pub(super) fn is_whole(&self) -> bool {
+        digest::sha256(&self.body) == self.sha256
+    }
 }
 
 /// An app on its way in.

@@ -106,6 +106,9 @@ impl Wanted {
     pub(super) fn add(&mut self, operation: Operation) {
         self.0 |= Self::bit(operation);
     }
+    pub(super) fn is_empty(self) -> bool {
+        self.0 == 0
+    }
     pub(super) fn has(self, operation: Operation) -> bool {
         self.0 & Self::bit(operation) != 0
     }
@@ -139,6 +142,6 @@ pub(super) fn from_bytes<'a, T: Deserialize<'a>>(what: &str, version: u8, bytes:
 /// Version of a record's bytes.
 pub(super) const RECORD_VERSION: u8 = 1;
 /// Version of the bytes of what is shared.
-pub(super) const SHARED_VERSION: u8 = 1;
+pub(super) const SHARED_VERSION: u8 = 2;
 /// Version of the bytes of what is a lane's own.
-pub(super) const OWN_VERSION: u8 = 1;
+pub(super) const OWN_VERSION: u8 = 2;

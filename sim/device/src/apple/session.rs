@@ -53,7 +53,12 @@ pub(super) fn begin(lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
     lane.record.next_at = None;
     lane.record.retrying = false;
     commands::settle(lane, ctx);
-    if let Some(owed) = lane.own.owed.clone() {
+    if let Some(owed) = lane.own.owed.take() {
+        if !owed.is_whole() {
+            // The server must not be told what the device never said. It has no answer yet, and will ask once more.
+            let text = "a result that is owed is not what it was when it was written: it is dropped";
+            return hang_up(lane, &Trouble::new(Blame::Generator, "owed_result", text), ctx);
+        }
         return report(lane, owed, Session::default(), Then::Nothing, ctx);
     }
     let Some(settings) = lane.settings() else { return leave::lost(lane, ctx) };
@@ -101,7 +106,7 @@ impl Working {
             return enroll::install(lane, self.command.uuid, &profile, ctx);
         }
         ctx.fact(Fact::Answered { command: self.key, status: done.status });
-        let owed = Owed { command: self.key, status: done.status, body: done.body };
+        let owed = Owed::new(self.key, done.status, done.body);
         report(lane, owed, self.session, done.then, ctx)
     }
 }
@@ -177,8 +182,8 @@ fn take(lane: &mut Lane, taken: Taken, mut session: Session, ctx: &mut Ctx<'_>) 
                 let text = "two answers in a row that are no commands: the device hangs up";
                 return hang_up(lane, &Trouble::new(Blame::Server, "command_format", text), ctx);
             }
-            let body = messages::result(&uuid, CommandStatus::FormatError, ctx, |_| ());
-            let owed = Owed { command: key, status: CommandStatus::FormatError, body };
+            let body = messages::result(&uuid, CommandStatus::FormatError, ctx, messages::Place::Middle, |_| ());
+            let owed = Owed::new(key, CommandStatus::FormatError, body);
             report(lane, owed, session, Then::Nothing, ctx)
         }
     }

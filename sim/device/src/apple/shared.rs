@@ -66,7 +66,7 @@ pub(super) struct Profile {
     pub(super) organization: Option<Box<str>>,
     pub(super) version: i64,
     pub(super) removal_disallowed: bool,
-    pub(super) encrypted: bool,
+    pub(super) has_removal_passcode: bool,
     /// Who signed it, certificates in DER.
     pub(super) signers: Vec<Box<[u8]>>,
     pub(super) payloads: Vec<Payload>,

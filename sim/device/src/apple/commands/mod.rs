@@ -21,10 +21,12 @@ use crate::Ctx;
 use bytes::Bytes;
 use droves_facts::{CommandStatus, Dur, Limits, Platform};
 use droves_wire::apple::command;
+use droves_wire::apple::result::{self, ErrorItem};
 use droves_wire::plist::{Dict, Writer};
+use messages::Place;
 
 pub(super) use apps::settle;
-pub(super) use profiles::installed as installed_profile;
+pub(super) use profiles::read as read_profile;
 
 /// A command as it came.
 #[derive(Debug)]
@@ -97,15 +99,14 @@ impl Refusal {
     fn missing(key: &str) -> Self {
         Refusal::new(12_002, MDM, format!("The required key \u{201c}{key}\u{201d} is missing."))
     }
+    /// A request that the device does not know.
+    fn unknown(request: &str) -> Self {
+        let text = result::unknown_request_type(request);
+        Refusal::new(ErrorItem::unknown(&text).code, MDM, text)
+    }
     fn write(&self, w: &mut Writer<'_>) {
-        w.key("ErrorChain").array(|w| {
-            w.dict(|w| {
-                w.key("ErrorCode").integer(self.code);
-                w.key("ErrorDomain").string(self.domain);
-                w.key("LocalizedDescription").string(&self.text);
-                w.key("USEnglishDescription").string(&self.text);
-            });
-        });
+        let item = ErrorItem { code: self.code, domain: self.domain, description: &self.text };
+        ErrorItem::write_chain(&[item], w.key("ErrorChain"));
     }
 }
 
@@ -140,11 +141,23 @@ struct Row {
     mobile_ms: (u64, u64),
     /// The same on macOS.
     mac_ms: (u64, u64),
+    /// Where its keys stand among those that every result has.
+    place: Place,
     run: Run,
 }
 
 const fn row(request: &'static str, right: u32, on: On, users: bool, ms: (u64, u64), run: Run) -> Row {
-    Row { request, right, on, users, mobile_ms: ms, mac_ms: ms, run }
+    Row { request, right, on, users, mobile_ms: ms, mac_ms: ms, place: Place::Middle, run }
+}
+
+const fn first(mut row: Row) -> Row {
+    row.place = Place::First;
+    row
+}
+
+const fn last(mut row: Row) -> Row {
+    row.place = Place::Last;
+    row
 }
 
 const fn slow_on_mac(mut row: Row, mac_ms: (u64, u64)) -> Row {
@@ -167,7 +180,7 @@ static ROWS: [Row; 25] = [
     row("InstallProfile", rights::CHANGE_PROFILES, On::All, true, (500, 5_000), profiles::install),
     row("RemoveProfile", rights::CHANGE_PROFILES, On::All, true, (500, 3_000), profiles::remove),
     row("ProvisioningProfileList", rights::INSPECT_PROVISIONING, On::All, false, (200, 1_000), profiles::provisioning),
-    row("CertificateList", rights::INSPECT_PROFILES, On::All, true, (300, 2_000), certificates::list),
+    first(row("CertificateList", rights::INSPECT_PROFILES, On::All, true, (300, 2_000), certificates::list)),
     row("Restrictions", rights::RESTRICTIONS, On::Mobile, false, (200, 1_000), security::restrictions),
     row("DeviceLock", rights::LOCK, On::All, false, (300, 900), control::lock),
     row("ClearPasscode", rights::LOCK, On::Mobile, false, (500, 1_500), control::clear_passcode),
@@ -175,11 +188,11 @@ static ROWS: [Row; 25] = [
     row("RestartDevice", rights::LOCK, On::All, false, (1_000, 3_000), control::restart),
     row("ShutDownDevice", rights::LOCK, On::All, false, (1_000, 3_000), control::restart),
     row("DeviceConfigured", 0, On::All, false, (100, 500), control::acknowledged),
-    row("UserList", 0, On::All, false, (300, 1_000), control::users),
+    last(row("UserList", 0, On::All, false, (300, 1_000), control::users)),
     row("Settings", rights::SETTINGS, On::All, true, (300, 900), settings::run),
-    row("AvailableOSUpdates", rights::MANAGE_APPS, On::All, false, (12_000, 60_000), updates::available),
+    first(row("AvailableOSUpdates", rights::MANAGE_APPS, On::All, false, (12_000, 60_000), updates::available)),
     row("ScheduleOSUpdateScan", 0, On::Mac, false, (1_000, 3_000), updates::scan),
-    row("ScheduleOSUpdate", rights::MANAGE_APPS, On::All, false, (1_000, 3_000), updates::schedule),
+    last(row("ScheduleOSUpdate", rights::MANAGE_APPS, On::All, false, (1_000, 3_000), updates::schedule)),
     row("OSUpdateStatus", rights::MANAGE_APPS, On::All, false, (200, 600), updates::status),
 ];
 
@@ -254,7 +267,7 @@ pub(super) fn delay(command: &Command, refused: bool, lane: &Lane, ctx: &Ctx<'_>
 
 /// The answer of a device that can't now.
 pub(super) fn not_now(command: &Command, ctx: &Ctx<'_>) -> Done {
-    let body = messages::result(&command.uuid, CommandStatus::NotNow, ctx, |_| ());
+    let body = messages::result(&command.uuid, CommandStatus::NotNow, ctx, Place::Middle, |_| ());
     Done { status: CommandStatus::NotNow, body, then: Then::Nothing }
 }
 
@@ -262,12 +275,11 @@ pub(super) fn not_now(command: &Command, ctx: &Ctx<'_>) -> Done {
 pub(super) fn execute(command: &Command, lane: &mut Lane, ctx: &Ctx<'_>) -> Done {
     settle(lane, ctx);
     let refuse = |refusal: &Refusal| {
-        let body = messages::result(&command.uuid, CommandStatus::Error, ctx, |w| refusal.write(w));
+        let body = messages::result(&command.uuid, CommandStatus::Error, ctx, Place::Middle, |w| refusal.write(w));
         Done { status: CommandStatus::Error, body, then: Then::Nothing }
     };
     let Some(row) = known(&command.request, ctx) else {
-        let text = format!("\u{201c}{}\u{201d} is not a valid request type.", command.request);
-        return refuse(&Refusal::new(12_021, MDM, text));
+        return refuse(&Refusal::unknown(&command.request));
     };
     let given = lane.shared.mdm.as_ref().map_or(0, |settings| settings.rights);
     if given & row.right != row.right {
@@ -276,9 +288,8 @@ pub(super) fn execute(command: &Command, lane: &mut Lane, ctx: &Ctx<'_>) -> Done
     }
     let mut scene = Scene { lane, ctx, hardware: Hardware::of(ctx) };
     let mut done = Ok(Then::Nothing);
-    let body = messages::result(&command.uuid, CommandStatus::Acknowledged, ctx, |w| {
-        done = (row.run)(&command.body, &mut scene, w);
-    });
+    let fill = |w: &mut Writer<'_>| done = (row.run)(&command.body, &mut scene, w);
+    let body = messages::result(&command.uuid, CommandStatus::Acknowledged, ctx, row.place, fill);
     match done {
         Ok(then) => Done { status: CommandStatus::Acknowledged, body, then },
         Err(refusal) => refuse(&refusal),
@@ -289,7 +300,7 @@ pub(super) fn execute(command: &Command, lane: &mut Lane, ctx: &Ctx<'_>) -> Done
 pub(super) fn renewed(uuid: &str, error: Option<&str>, ctx: &Ctx<'_>) -> Done {
     let (status, then) =
         (if error.is_some() { CommandStatus::Error } else { CommandStatus::Acknowledged }, Then::Nothing);
-    let body = messages::result(uuid, status, ctx, |w| {
+    let body = messages::result(uuid, status, ctx, Place::Middle, |w| {
         if let Some(text) = error {
             Refusal::new(4_001, "MCInstallationErrorDomain", text).write(w);
         }

@@ -5,6 +5,7 @@ use crate::apple::enroll;
 use crate::apple::shared::{Payload, Profile};
 use bytes::Bytes;
 use droves_facts::Limits;
+use droves_wire::apple::profile::{InstalledProfile, ListedPayload};
 use droves_wire::cms;
 use droves_wire::plist::{self, Value};
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use std::sync::Arc;
 pub(super) fn install(body: &Dict, scene: &mut Scene<'_, '_>, _: &mut Writer<'_>) -> Result<Then, Refusal> {
     let data = body.data("Payload").ok_or_else(|| Refusal::missing("Payload"))?;
     let invalid = |text: String| Refusal::new(1_000, "MCProfileErrorDomain", format!("Invalid profile: {text}"));
-    let (profile, value) = installed(data, scene.ctx.limits).map_err(invalid)?;
+    let Brought { profile, user_scope } = read(data, scene.ctx.limits).map_err(invalid)?;
     let has_mdm = profile.payloads.iter().any(|payload| &*payload.kind == "com.apple.mdm");
     let lane = &mut *scene.lane;
     if has_mdm {
@@ -23,10 +24,7 @@ pub(super) fn install(body: &Dict, scene: &mut Scene<'_, '_>, _: &mut Writer<'_>
         }
         return Err(Refusal::new(4_000, "MCInstallationErrorDomain", "The device is enrolled already."));
     }
-    if value.get("PayloadScope").and_then(Value::as_str) == Some("User")
-        && scene.ctx.channel == 0
-        && scene.hardware.is_mac()
-    {
+    if user_scope && scene.ctx.channel == 0 && scene.hardware.is_mac() {
         return Err(Refusal::new(-319, "ConfigProfilePluginDomain", "A user profile can't go to the device channel."));
     }
     if Arc::make_mut(&mut lane.shared).install(profile, scene.ctx.limits.profiles_max) {
@@ -53,7 +51,8 @@ pub(super) fn remove(body: &Dict, scene: &mut Scene<'_, '_>, _: &mut Writer<'_>)
 
 /// `ProfileList`.
 pub(super) fn list(_: &Dict, scene: &mut Scene<'_, '_>, w: &mut Writer<'_>) -> Result<Then, Refusal> {
-    w.key("ProfileList").array(|w| scene.lane.shared.profiles.iter().for_each(|profile| write(profile, w)));
+    let mac = scene.hardware.is_mac();
+    w.key("ProfileList").array(|w| scene.lane.shared.profiles.iter().for_each(|profile| write(profile, mac, w)));
     Ok(Then::Nothing)
 }
 
@@ -63,11 +62,13 @@ pub(super) fn provisioning(_: &Dict, _: &mut Scene<'_, '_>, w: &mut Writer<'_>) 
     Ok(Then::Nothing)
 }
 
-fn write(profile: &Profile, w: &mut Writer<'_>) {
+fn write(profile: &Profile, mac: bool, w: &mut Writer<'_>) {
     w.dict(|w| {
-        w.key("HasRemovalPasscode").bool(false);
-        w.key("IsEncrypted").bool(profile.encrypted);
-        w.key("IsManaged").bool(true);
+        w.key("HasRemovalPasscode").bool(profile.has_removal_passcode);
+        w.key("IsEncrypted").bool(false);
+        if !mac {
+            w.key("IsManaged").bool(true);
+        }
         w.key("PayloadContent").array(|w| {
             for payload in &profile.payloads {
                 w.dict(|w| {
@@ -100,43 +101,50 @@ fn text(w: &mut Writer<'_>, key: &str, value: Option<&str>) {
     }
 }
 
-/// A profile as it will be listed, and its property list. Signed ones are unwrapped. The error says in words what is
-/// wrong with it.
-pub(in crate::apple) fn installed(bytes: &[u8], limits: &Limits) -> Result<(Profile, Value), String> {
+/// A profile that was brought.
+#[derive(Debug)]
+pub(in crate::apple) struct Brought {
+    /// As it will be listed.
+    pub(in crate::apple) profile: Profile,
+    /// `PayloadScope` is `User`: it is none of the device channel's.
+    user_scope: bool,
+}
+
+/// Reads a profile, signed or not. The error says in words what is wrong with it.
+pub(in crate::apple) fn read(bytes: &[u8], limits: &Limits) -> Result<Brought, String> {
     let signed = bytes.first() == Some(&0x30);
     let opened = if signed { Some(cms::verify(bytes, None, limits).map_err(|error| error.to_string())?) } else { None };
     let content = opened.as_ref().map_or(Some(bytes), |opened| opened.content.as_deref()).ok_or("an empty envelope")?;
+    let InstalledProfile { heading, removal_disallowed, has_removal_passcode, payloads, .. } =
+        InstalledProfile::parse(content, limits).map_err(|error| error.to_string())?;
+    // What wire does not list of a profile: the certificates that it brings, and whom it is for.
     let value = plist::read(content, limits).map_err(|error| error.to_string())?;
-    let top = value.as_dict().ok_or("not a dictionary")?;
-    if top.str("PayloadType") != Some("Configuration") {
-        return Err("PayloadType is not Configuration".into());
-    }
-    let payloads = top.array("PayloadContent").unwrap_or_default();
+    let contents = value.get("PayloadContent").and_then(Value::as_array).unwrap_or_default();
     let profile = Profile {
-        identifier: short(top.str("PayloadIdentifier").ok_or("no PayloadIdentifier")?),
-        uuid: short(top.str("PayloadUUID").ok_or("no PayloadUUID")?),
-        name: top.str("PayloadDisplayName").map(short),
-        description: top.str("PayloadDescription").map(short),
-        organization: top.str("PayloadOrganization").map(short),
-        version: top.i64("PayloadVersion").unwrap_or(1),
-        removal_disallowed: top.bool("PayloadRemovalDisallowed").unwrap_or(false),
-        encrypted: false,
+        identifier: short(&heading.identifier),
+        uuid: short(&heading.uuid),
+        name: heading.display_name.as_deref().map(short),
+        description: heading.description.as_deref().map(short),
+        organization: heading.organization.as_deref().map(short),
+        version: heading.version,
+        removal_disallowed,
+        has_removal_passcode,
         signers: opened.iter().flat_map(|opened| &opened.signers).map(|s| s.certificate.clone().into()).collect(),
-        payloads: payloads.iter().filter_map(Value::as_dict).take(PAYLOADS_MAX).map(payload).collect(),
-        certificates: payloads.iter().filter_map(Value::as_dict).filter_map(certificate).take(PAYLOADS_MAX).collect(),
+        payloads: payloads.iter().take(PAYLOADS_MAX).map(payload).collect(),
+        certificates: contents.iter().filter_map(Value::as_dict).filter_map(certificate).take(PAYLOADS_MAX).collect(),
     };
-    Ok((profile, value))
+    Ok(Brought { profile, user_scope: value.get("PayloadScope").and_then(Value::as_str) == Some("User") })
 }
 
-fn payload(payload: &Dict) -> Payload {
+fn payload(ListedPayload { kind, heading }: &ListedPayload) -> Payload {
     Payload {
-        kind: short(payload.str("PayloadType").unwrap_or_default()),
-        identifier: short(payload.str("PayloadIdentifier").unwrap_or_default()),
-        uuid: short(payload.str("PayloadUUID").unwrap_or_default()),
-        version: payload.i64("PayloadVersion").unwrap_or(1),
-        name: payload.str("PayloadDisplayName").map(short),
-        description: payload.str("PayloadDescription").map(short),
-        organization: payload.str("PayloadOrganization").map(short),
+        kind: short(kind),
+        identifier: short(&heading.identifier),
+        uuid: short(&heading.uuid),
+        version: heading.version,
+        name: heading.display_name.as_deref().map(short),
+        description: heading.description.as_deref().map(short),
+        organization: heading.organization.as_deref().map(short),
     }
 }
 

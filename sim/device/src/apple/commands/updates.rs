@@ -1,6 +1,6 @@
 //! The update commands. Deprecated with the systems of 2026: a device of version 27 or later does not know them.
 
-use super::{Dict, MDM, Refusal, Scene, Then, Writer};
+use super::{Dict, Refusal, Scene, Then, Writer};
 use crate::apple::own::Update;
 use droves_facts::Dur;
 
@@ -94,7 +94,7 @@ pub(super) fn status(_: &Dict, scene: &mut Scene<'_, '_>, w: &mut Writer<'_>) ->
 fn is_known(scene: &Scene<'_, '_>, request: &str) -> Result<(), Refusal> {
     let major = scene.hardware.os_version().split('.').next().and_then(|major| major.parse::<u32>().ok());
     if major.is_some_and(|major| major >= 27) {
-        return Err(Refusal::new(12_021, MDM, format!("\u{201c}{request}\u{201d} is not a valid request type.")));
+        return Err(Refusal::unknown(request));
     }
     Ok(())
 }

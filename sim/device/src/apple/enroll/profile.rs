@@ -1,6 +1,6 @@
 //! The enrollment profile: what of it a device goes by. Its rules are `wire`'s.
 
-use crate::apple::commands::installed_profile;
+use crate::apple::commands::read_profile;
 use crate::apple::exchange::Trouble;
 use crate::apple::hardware::Hardware;
 use crate::apple::shared::{MdmSettings, Profile};
@@ -23,7 +23,7 @@ pub(in crate::apple) fn plan(bytes: &[u8], ctx: &Ctx<'_>) -> Result<Plan, Troubl
     let broken = |text: &str| Trouble::new(blame(ctx), "profile", format!("enrollment profile: {text}"));
     let allowances = Allowances { http: ctx.character.allow_http };
     let parsed = EnrollmentProfile::parse(bytes, allowances, ctx.limits).map_err(|error| broken(&error.to_string()))?;
-    let (profile, _) = installed_profile(bytes, ctx.limits).map_err(|text| broken(&text))?;
+    let profile = read_profile(bytes, ctx.limits).map_err(|text| broken(&text))?.profile;
     let mdm = &parsed.mdm;
     if mdm.enrollment_mode == Some(EnrollmentMode::User) {
         return Err(broken("account-driven user enrollment is not simulated"));
@@ -34,17 +34,16 @@ pub(in crate::apple) fn plan(bytes: &[u8], ctx: &Ctx<'_>) -> Result<Plan, Troubl
             return Err(broken("identities in the profile are not simulated, only those by SCEP"));
         }
     };
-    let can = |capability: &str| mdm.server_capabilities.iter().any(|known| known == capability);
     let check_in_url = mdm.check_in_url.as_deref().unwrap_or(&mdm.server_url);
     let settings = MdmSettings {
         server_url: mdm.server_url.as_str().into(),
         check_in_url: check_in_url.into(),
         topic: mdm.topic.as_str().into(),
-        rights: mdm.access_rights.map_or(0, |rights| u32::from(rights.bits())),
+        rights: u32::from(mdm.rights().bits()),
         sign_message: mdm.sign_message,
         check_out_when_removed: mdm.check_out_when_removed,
-        per_user_connections: can("com.apple.mdm.per-user-connections"),
-        bootstrap_token: can("com.apple.mdm.bootstraptoken"),
+        per_user_connections: mdm.per_user_connections(),
+        bootstrap_token: mdm.bootstrap_token(),
         profile_identifier: profile.identifier.as_ref().into(),
     };
     Ok(Plan { settings, profile, scep: filled(scep, &heading, ctx) })

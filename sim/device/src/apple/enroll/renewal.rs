@@ -52,6 +52,8 @@ pub(super) fn check(lane: &Lane, plan: &Plan) -> Result<(), Trouble> {
         refused("Topic")
     } else if new.rights & !now.rights != 0 {
         refused("AccessRights to more than they were")
+    } else if now.per_user_connections != new.per_user_connections {
+        refused("ServerCapabilities as to users")
     } else {
         Ok(())
     }
@@ -118,7 +120,7 @@ pub(super) fn failed(lane: &mut Lane, trouble: &Trouble, ctx: &mut Ctx<'_>) -> S
 
 fn owed(uuid: &str, error: Option<&str>, ctx: &Ctx<'_>) -> Owed {
     let done = commands::renewed(uuid, error, ctx);
-    Owed { command: CommandKey::of(uuid.as_bytes()), status: done.status, body: done.body }
+    Owed::new(CommandKey::of(uuid.as_bytes()), done.status, done.body)
 }
 
 /// Whether these are the settings of the same enrollment.

@@ -110,8 +110,56 @@ fn check(name: &str, fault: &str, wanted: &[(&str, u64)]) {
             assert_eq!(ledger[kind].as_u64(), Some(wanted), "{name}: {kind} of {ledger:#}");
         }
         assert_eq!(run.code, 110, "{:#}", run.summary["verdict"]);
-        let lines = std::fs::read_to_string(run.folder.join("ledger.ndjson")).unwrap();
-        assert_eq!(lines.lines().count() as u64, wanted.iter().map(|(_, count)| count).sum::<u64>());
+        let lines = anomalies(&run);
+        assert_eq!(lines.len() as u64, wanted.iter().map(|(_, count)| count).sum::<u64>());
+        // One by one, under the names that the server has for them.
+        let truth = truth(&run);
+        assert_eq!(truth["is_partial"], false);
+        let struck = truth["struck"].as_array().unwrap();
+        for (column, others) in [("enrollment", name == "misdeliver_command"), ("command", name == "forget_push")] {
+            // To whom a command was delivered instead, and for which one no push was asked, the server does not note.
+            if !others {
+                assert_eq!(names(&lines, column), names(struck, column), "{column}");
+            }
+        }
+        let delivered: u64 =
+            truth["by_enrollment"].as_object().unwrap().values().map(|of| of["delivered"].as_u64().unwrap_or(0)).sum();
+        assert_eq!(truth["commands"]["SecurityInfo"]["delivered"].as_u64().unwrap_or(0), delivered);
+        Ok(())
+    });
+}
+
+fn anomalies(run: &Run) -> Vec<Value> {
+    let lines = std::fs::read_to_string(run.folder.join("ledger.ndjson")).unwrap();
+    lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn names(rows: &[Value], column: &str) -> Vec<String> {
+    let mut names: Vec<String> = rows.iter().map(|row| row[column].as_str().unwrap_or("none").to_owned()).collect();
+    names.sort_unstable();
+    names
+}
+
+#[test]
+fn a_fault_strikes_the_one_that_was_ordered() {
+    alone("nth", |ground| {
+        let fleet = format!("{}    tablets: {{ platform: ipados, count: 4, {QUICK} }}\n", phones(8));
+        let phases = [
+            ENROLL,
+            "  - name: asked\n    command: { who: all, request: SecurityInfo, push: true, deadline: 3s }\n    for: 5s\n",
+            "  - name: look again\n    check_in: { who: all, arrivals: at_once }\n    until: { done: 100%, within: 20s }\n",
+        ]
+        .concat();
+        let text = scenario("{ server: practice }", &fleet, &phases);
+        let text = format!("{text}faults:\n  - server: lose_command\n    nth: 3\n    who: tablets\n");
+        let run = Droves::new(ground.path())?.run("nth", &text, &[], &[])?;
+        assert_eq!(run.number("ledger.lost"), 1, "{:#}", run.summary["ledger"]);
+        let struck = truth(&run)["struck"].as_array().unwrap().clone();
+        assert_eq!(struck.len(), 1, "{struck:?}");
+        let lost = anomalies(&run);
+        assert_eq!(names(&lost, "enrollment"), names(&struck, "enrollment"));
+        // The phones have the first eight lanes.
+        assert!((8..12).contains(&lost[0]["lane"].as_u64().unwrap()), "{lost:?}");
         Ok(())
     });
 }

@@ -2,16 +2,24 @@
 
 use crate::cli::{CertsArgs, PracticeArgs, Scenario};
 use crate::{check, say, stop};
+use anyhow::bail;
 use droves_emulators::practice::{Config, Faults, Practice};
 use droves_facts::{Dice, Limits};
 use droves_net::clock::RunClock;
+use droves_scenario::plan::{Fault, FaultKind};
 use std::io::Write;
 use std::net::SocketAddr;
 
 pub(crate) fn practice(args: &PracticeArgs) -> anyhow::Result<u8> {
     let faults = match &args.faults {
         Some(file) => match check::load(&Scenario { file: file.clone(), vars: Vec::new() }) {
-            Ok((loaded, _)) => Faults::new(&loaded.plan.faults, loaded.plan.dice()),
+            Ok((loaded, _)) => {
+                let is_somebodys = |fault: &Fault| fault.who.is_some() && matches!(fault.what, FaultKind::Server(_));
+                if loaded.plan.faults.iter().any(is_somebodys) {
+                    bail!("{}: alone, the practice server knows no populations: leave `who` out", file.display());
+                }
+                Faults::new(&loaded.plan.faults, loaded.plan.dice())
+            }
             Err(code) => return Ok(code),
         },
         None => Faults::new(&[], Dice::new(0)),

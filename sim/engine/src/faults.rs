@@ -1,22 +1,18 @@
 //! What goes wrong on purpose on the network and at the push service. What the practice server does wrong is its own.
 
 use crate::run::RunError;
-use droves_emulators::apns::{self, Fault as PushFault, Order, OrderId, Reason, Strikes};
+use droves_emulators::apns::{self, Fault as PushFault, Order, OrderId, Reason};
 use droves_facts::{Dice, Dur, LaneIx, Mono, PhaseIx, Purpose};
-use droves_scenario::plan::{Delay, Fault, FaultKind, Plan};
+use droves_scenario::plan::{Delay, Fault, FaultKind, Plan, Strikes};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// Whether every fault has somebody who can commit it.
 pub(crate) fn check(plan: &Plan) -> Result<(), RunError> {
-    for fault in plan.faults.iter().filter(|fault| matches!(fault.what, FaultKind::Server(_))) {
-        if plan.target.url.is_some() {
-            return Err(RunError::Fault("only the practice server in this process takes orders: leave `url` out"));
-        }
-        if fault.who.is_some() {
-            return Err(RunError::Fault("the practice server knows no populations: leave `who` out"));
-        }
+    let is_servers = |fault: &Fault| matches!(fault.what, FaultKind::Server(_));
+    if plan.target.url.is_some() && plan.faults.iter().any(is_servers) {
+        return Err(RunError::Fault("only the practice server in this process takes orders: leave `url` out"));
     }
     Ok(())
 }
@@ -25,7 +21,7 @@ pub(crate) fn check(plan: &Plan) -> Result<(), RunError> {
 #[derive(Clone, Debug)]
 struct Row {
     what: FaultKind,
-    share: f64,
+    strikes: Strikes,
     lanes: Option<Vec<Range<u32>>>,
     during: Option<PhaseIx>,
     after: Dur,
@@ -37,7 +33,7 @@ impl Row {
         let lanes = |ix: &droves_facts::PopulationIx| plan.populations.get(ix.ix()).map(|p| p.lanes.clone());
         Row {
             what: fault.what,
-            share: fault.share,
+            strikes: fault.strikes,
             lanes: fault.who.as_ref().map(|who| who.iter().filter_map(lanes).collect()),
             during: fault.during,
             after: fault.after,
@@ -93,7 +89,9 @@ impl NetworkFaults {
             let is_on = start.is_some_and(|start| row.window(start).contains(&now));
             let is_about = row.lanes.as_ref().is_none_or(|lanes| lanes.iter().any(|range| range.contains(&lane.0)));
             let ordinal = (*n as u64) << 48 | self.connections.get();
-            is_on && is_about && self.dice.draw(lane.0, Purpose::Fault, ordinal).unit() < row.share
+            // The scenario lets none through that counts: connections of several shards have no order.
+            let Strikes::Share(share) = row.strikes else { return false };
+            is_on && is_about && self.dice.draw(lane.0, Purpose::Fault, ordinal).unit() < share
         };
         self.rows.iter().enumerate().filter(strikes).map(|(_, row)| row.what).collect()
     }
@@ -166,6 +164,6 @@ fn give(row: &Row, start: Mono, push: &apns::Handle) -> Vec<OrderId> {
         None => vec![None],
         Some(lanes) => lanes.iter().cloned().map(Some).collect(),
     };
-    let order = |lanes| Order { fault, strikes: Strikes::Share(row.share), lanes, window: row.window(start) };
+    let order = |lanes| Order { fault, strikes: row.strikes, lanes, window: row.window(start) };
     whose.into_iter().filter_map(|lanes| push.order(order(lanes))).collect()
 }

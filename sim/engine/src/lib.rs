@@ -7,6 +7,7 @@
 pub mod admin;
 mod board;
 mod cast;
+mod directory;
 mod enrollment;
 mod faults;
 mod health;
@@ -23,6 +24,7 @@ mod track;
 mod worker;
 
 pub use admin::AdminError;
+pub use directory::Directory;
 pub use enrollment::EnrollmentError;
 pub use health::Health;
 pub use keys::RingError;

@@ -1,6 +1,7 @@
 //! What a run is made of, what it tells while it runs, and what it leaves.
 
 use crate::admin::AdminError;
+use crate::directory::Directory;
 use crate::enrollment::EnrollmentError;
 use crate::health::Health;
 use crate::keys::RingError;
@@ -17,6 +18,7 @@ use droves_scenario::plan::Plan;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::LocalSet;
@@ -130,6 +132,8 @@ pub struct Finished {
     pub aborted_by: Option<String>,
     /// What was lost of the fleet on disk, in sentences.
     pub dropped: Vec<String>,
+    /// Under which names the server knows whom and what.
+    pub directory: Rc<Directory>,
     /// The thresholds, for the last judgement.
     pub thresholds: Thresholds,
 }

@@ -3,6 +3,7 @@
 use crate::admin::{Admin, AdminError, Command};
 use crate::board::Board;
 use crate::cast::Cast;
+use crate::directory::Directory;
 use crate::enrollment;
 use crate::faults::{self, PushFaults};
 use crate::health::{self, Health};
@@ -13,8 +14,6 @@ use crate::part::Part;
 use crate::run::{Finished, Look, Ready, RunError, Setup};
 use crate::steps::{Change, Steps};
 use crate::store;
-use droves_device::apple::Apple;
-use droves_device::{Clocks, Ctx, Machine, Out};
 use droves_emulators::apns;
 use droves_emulators::practice::{self, Practice};
 use droves_facts::{ArrivalFate, DeviceIx, Dur, Fact, LaneIx, Limits, Mono, Operation, PhaseIx, What};
@@ -25,7 +24,7 @@ use droves_net::connect::{self, Dialler, Sources};
 use droves_net::files::OpenFiles;
 use droves_net::tls::{ClientTls, ClientTlsSettings, Roots, Trust};
 use droves_net::{authorise, tls};
-use droves_scenario::plan::{Action, Plan, Roster};
+use droves_scenario::plan::{Action, FaultKind, Plan, Population, Roster};
 use droves_shard::{CELLS, Cells, Snapshot};
 use droves_wire::apple::push::Tokens;
 use droves_wire::digest;
@@ -48,8 +47,7 @@ pub(crate) struct Stage {
     clock: RunClock,
     began_us: i64,
     roster: Arc<Roster>,
-    cast: Cast,
-    tokens: Arc<Tokens>,
+    directory: Rc<Directory>,
     shards: Shards,
     reports: UnboundedReceiver<Report>,
     workers: Vec<JoinHandle<()>>,
@@ -128,14 +126,14 @@ impl Stage {
         }
         let token = practice.as_ref().map(|practice| practice.token().to_owned());
         let client = ClientTls::new(&roots, ClientTlsSettings::default())?;
-        let admin =
-            Admin::new(&plan.target, &url, token.as_deref(), client, shards.clone(), clock, Arc::clone(&limits))?;
-        Ok(Stage {
+        let directory = Directory::new(Arc::clone(&plan), Arc::clone(&roster), cast, tokens, Arc::clone(&limits));
+        let directory = Rc::new(directory);
+        let admin = Admin::new(&plan.target, &url, token.as_deref(), client, shards.clone(), clock, &directory)?;
+        let stage = Stage {
             clock,
             began_us,
             roster,
-            cast,
-            tokens,
+            directory,
             shards,
             reports,
             workers,
@@ -149,7 +147,24 @@ impl Stage {
             steal_before_s,
             is_restart: stored.is_restart,
             setup,
-        })
+        };
+        stage.introduce();
+        Ok(stage)
+    }
+
+    /// Faults of the practice server may be some populations' only: it is told who is of which.
+    fn introduce(&self) {
+        let Some(practice) = &self.practice else { return };
+        if self.setup.plan.faults.iter().any(|fault| fault.who.is_some() && matches!(fault.what, FaultKind::Server(_)))
+        {
+            let of = |population: &Population| {
+                let main = |device| self.roster.lane(DeviceIx(device), 0);
+                let ids = population.devices.clone().filter_map(main).map(|lane| self.directory.enrollment(lane));
+                let ix = population.ix;
+                ids.map(move |id| (id, ix)).collect::<Vec<_>>()
+            };
+            practice.introduce(self.setup.plan.populations.iter().flat_map(of).collect());
+        }
     }
 
     pub(crate) async fn play(
@@ -239,10 +254,11 @@ impl Stage {
             .admin
             .clone()
             .ok_or_else(|| AdminError::NoCall { server: plan.target.profile.name.clone(), call: "queue_command" })?;
-        let lanes: Vec<_> = due.iter().map(|&(_, lane)| (lane, self.enrollment_id(lane))).collect();
+        let lanes: Vec<_> = due.iter().map(|&(_, lane)| (lane, self.directory.enrollment(lane))).collect();
         match &planned.action {
             Action::Command { command, push, .. } => {
                 let ready = Rc::new(Command::new(command, plan.dice(), phase, *commands));
+                self.directory.queued(&ready.uuid);
                 *commands += 1;
                 self.shards.all(|| ToShard::Command(phase, ready.key));
                 let (deadline, push) = (command.deadline, *push);
@@ -267,27 +283,6 @@ impl Stage {
             _ => {}
         }
         Ok(())
-    }
-
-    /// The id under which the server knows a lane's enrollment.
-    fn enrollment_id(&self, lane: LaneIx) -> String {
-        let (device, channel) = self.roster.locate(lane).unwrap_or((DeviceIx(0), 0));
-        let mut out = Out::default();
-        let limits = &self.setup.limits;
-        let ctx = Ctx {
-            clocks: Clocks { now: Mono::ZERO, wall: health::wall() },
-            dice: self.setup.plan.dice(),
-            limits,
-            lane,
-            device,
-            channel: u8::try_from(channel).unwrap_or(u8::MAX),
-            character: &self.cast.characters[usize::from(self.cast.kind(device))],
-            identity: None,
-            cause: Mono::ZERO,
-            tokens: &self.tokens,
-            out: &mut out,
-        };
-        Apple::enrollment_id(&ctx)
     }
 
     /// Lets open sessions come to their end.
@@ -362,6 +357,7 @@ impl Stage {
             interrupted,
             aborted_by,
             dropped: self.dropped,
+            directory: self.directory,
             thresholds: self.setup.thresholds,
             folds: board.folds,
         })
@@ -376,7 +372,7 @@ impl Stage {
             .filter_map(|device| {
                 let device = DeviceIx(device as u32);
                 let lane = self.roster.lane(device, 0)?;
-                Some(((lane, self.enrollment_id(lane)), enrolled.contains(&device)))
+                Some(((lane, self.directory.enrollment(lane)), enrolled.contains(&device)))
             })
             .collect();
         for (lane, truth) in admin.believes(lanes).await? {

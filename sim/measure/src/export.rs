@@ -2,12 +2,13 @@
 
 use crate::fanout::HOPS;
 use crate::folds::Folds;
-use crate::ledger::Anomaly;
+use crate::ledger::{self, Anomaly};
 use crate::series::Kind;
-use droves_facts::{Dur, OPERATIONS, PhaseIx};
+use droves_facts::{CommandKey, Dur, LaneIx, OPERATIONS, PhaseIx};
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::V2Serializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
+use serde::Serialize;
 use std::io::{self, Write};
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -92,10 +93,32 @@ pub fn series_csv(to: &mut impl Write, seconds: impl IntoIterator<Item = Second>
     Ok(())
 }
 
-/// Writes each violation as a line of JSON.
-pub fn ledger_lines(to: &mut impl Write, anomalies: &[Anomaly]) -> Result<(), ExportError> {
-    for anomaly in anomalies {
-        serde_json::to_writer(&mut *to, anomaly)?;
+/// A line of the ledger.
+#[derive(Serialize)]
+struct Line {
+    kind: ledger::Kind,
+    lane: LaneIx,
+    /// The id under which the server knows the enrollment.
+    enrollment: String,
+    /// The command's name on the wire; null where the run did not queue it, or the anomaly is about none.
+    command: Option<Box<str>>,
+    queued_us: Option<u64>,
+    at_us: u64,
+}
+
+/// Writes the anomalies as lines of JSON, under the names that the server knows.
+///
+/// # Errors
+/// The disk.
+pub fn ledger_lines(
+    to: &mut impl Write,
+    anomalies: &[Anomaly],
+    enrollment: impl Fn(LaneIx) -> String,
+    command: impl Fn(CommandKey) -> Option<Box<str>>,
+) -> Result<(), ExportError> {
+    for &Anomaly { kind, lane, command: key, queued_us, at_us } in anomalies {
+        let (enrollment, command) = (enrollment(lane), key.and_then(&command));
+        serde_json::to_writer(&mut *to, &Line { kind, lane, enrollment, command, queued_us, at_us })?;
         to.write_all(b"\n")?;
     }
     Ok(())

@@ -81,7 +81,7 @@ pub enum Kind {
 }
 
 /// One violation, whole.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Anomaly {
     /// What.
     pub kind: Kind,

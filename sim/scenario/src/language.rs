@@ -408,8 +408,10 @@ pub(crate) struct Fault {
     pub(crate) network: Option<At<NetworkFault>>,
     /// What the practice server does wrong.
     pub(crate) server: Option<At<ServerFault>>,
-    /// How often it strikes. Default: 100%.
-    pub(crate) share: Option<Share>,
+    /// How often it strikes, drawn one by one. Default: 100%.
+    pub(crate) share: Option<At<Share>>,
+    /// In place of a share: it strikes once, the n-th of those that it could strike.
+    pub(crate) nth: Option<At<u64>>,
     /// Whom: a population, or several. Default: all.
     pub(crate) who: Option<At<OneOrMore>>,
     /// During which phase. Default: the whole run.

@@ -121,7 +121,10 @@ impl Results {
         self.write("report.html", |file| Ok(file.write_all(page.as_bytes())?))?;
         let junit = junit::document(summary, judgements).map_err(|error| io::Error::other(error.to_string()));
         self.write("junit.xml", |file| Ok(file.write_all(junit?.as_bytes())?))?;
-        self.write("ledger.ndjson", |file| ledger_lines(file, anomalies))?;
+        self.write("ledger.ndjson", |file| {
+            let directory = &finished.directory;
+            ledger_lines(file, anomalies, |lane| directory.enrollment(lane), |key| directory.command(key))
+        })?;
         self.write("series.csv", |file| Ok(series_csv(file, finished.seconds.iter().copied())?))?;
         let name = |phase: PhaseIx| phase_names.get(phase.ix()).cloned().unwrap_or_default();
         let spans: Vec<_> = finished

@@ -2,6 +2,7 @@
 
 use super::Reason;
 use droves_facts::{Dice, LaneIx, Mono, Purpose};
+use droves_scenario::plan::Strikes;
 use std::ops::Range;
 
 /// One fault.
@@ -24,15 +25,6 @@ pub enum Fault {
     Refuse(Reason),
     /// Accepted with 200, and lost: push is best effort.
     Lose,
-}
-
-/// How often an order strikes among the notifications that match it.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub enum Strikes {
-    /// This share of them, drawn one by one.
-    Share(f64),
-    /// One of them: the n-th, counted from 1.
-    Nth(u64),
 }
 
 /// The name of an order that was given, to take it back.

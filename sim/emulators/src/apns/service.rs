@@ -249,9 +249,9 @@ const TRY: Dur = Dur::secs(2);
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
-    use super::super::order::Strikes;
     use super::super::request::Provider;
     use super::*;
+    use droves_scenario::plan::Strikes;
     use http::HeaderMap;
     use proptest::prelude::*;
 

@@ -3,7 +3,7 @@
 use super::device::{Enrollment, Queued};
 use super::faults::{self, Faults};
 use super::profile;
-use super::truth::Truth;
+use super::truth::{Struck, Truth};
 use bytes::Bytes;
 use droves_facts::{CommandStatus, Dur, Limits, Mono, Wall};
 use droves_scenario::plan::ServerFault;
@@ -22,6 +22,8 @@ use std::sync::Arc;
 
 /// Enrollments that fit.
 const ENROLLMENTS_MAX: usize = 2_000_000;
+/// Bytes of a bootstrap token that are kept; real ones have about a hundred.
+const BOOTSTRAP_MAX: usize = 4_096;
 /// Commands that wait for one enrollment.
 const QUEUE_MAX: usize = 10_000;
 
@@ -129,7 +131,7 @@ impl Brain {
     /// Answers a request; pushes that it leads to are put into `wakes`.
     pub fn answer(&mut self, now: Mono, wall: Wall, request: &Incoming<'_>, wakes: &mut Vec<Wake>) -> Outgoing {
         let is_device = matches!(request.path, "/mdm" | "/checkin");
-        let fault = if is_device { self.device_fault(now) } else { None };
+        let fault = if is_device { self.device_fault(now, request.body) } else { None };
         let mut outgoing = match fault {
             Some(ServerFault::Answer(status)) => text(status, "on order"),
             Some(ServerFault::HangUp) => Outgoing { hangs_up: true, ..text(503, "on order") },
@@ -147,18 +149,29 @@ impl Brain {
         outgoing
     }
 
-    fn device_fault(&mut self, now: Mono) -> Option<ServerFault> {
+    fn device_fault(&mut self, now: Mono, body: &[u8]) -> Option<ServerFault> {
         let wanted =
             |fault: &ServerFault| matches!(fault, ServerFault::Answer(_) | ServerFault::Slow(_) | ServerFault::HangUp);
-        let fault = self.faults.strike(now, wanted);
-        self.struck(fault);
-        fault
+        if !self.faults.has(wanted) {
+            return None;
+        }
+        let value = plist::read(body, &self.limits).ok();
+        let id = value.as_ref().and_then(|value| Who::of(value.as_dict()?).ok()).map(|who| enrollment_id(&who));
+        self.strike(now, id.as_deref(), None, wanted)
     }
 
-    fn struck(&mut self, fault: Option<ServerFault>) {
-        if let Some(fault) = fault {
-            *self.truth.struck.entry(faults::name(&fault)).or_default() += 1;
-        }
+    /// The fault that strikes, if one does; it is written down.
+    fn strike(
+        &mut self,
+        now: Mono,
+        enrollment: Option<&str>,
+        command: Option<&str>,
+        wanted: impl Fn(&ServerFault) -> bool,
+    ) -> Option<ServerFault> {
+        let fault = self.faults.strike(now, enrollment, wanted)?;
+        let (enrollment, command) = (enrollment.map(str::to_owned), command.map(str::to_owned));
+        self.truth.struck(Struck { kind: faults::name(&fault), at: now, enrollment, command });
+        Some(fault)
     }
 
     fn route(&mut self, now: Mono, wall: Wall, request: &Incoming<'_>, wakes: &mut Vec<Wake>) -> Outgoing {
@@ -259,20 +272,29 @@ impl Brain {
             Err(error) => return text(400, &error.to_string()),
         };
         let name = message.name();
+        let mut body = Vec::new();
         let outcome = match message {
             Message::Authenticate(authenticate) => self.authenticate(&device_id(&authenticate.id), signer),
             Message::TokenUpdate(update) => self.token_update(&update.who, signer, update.token, update.push_magic),
             Message::CheckOut { id, .. } => self.known(&device_id(&id), signer).map(|()| {
                 self.leave(&device_id(&id));
             }),
-            Message::SetBootstrapToken { id, .. } => self.known(&device_id(&id), signer),
-            Message::GetBootstrapToken { id, .. } => self.known(&device_id(&id), signer),
+            Message::SetBootstrapToken { id, token, .. } => self.known(&device_id(&id), signer).map(|()| {
+                let enrollment = self.enrollments.entry(device_id(&id)).or_default();
+                enrollment.bootstrap = token.filter(|token| token.len() <= BOOTSTRAP_MAX).map(<[u8]>::to_vec);
+            }),
+            Message::GetBootstrapToken { id, .. } => self.known(&device_id(&id), signer).map(|()| {
+                let held = self.enrollments.get(&device_id(&id)).and_then(|enrollment| enrollment.bootstrap.as_ref());
+                if let Some(token) = held {
+                    checkin::write_bootstrap_token(&mut body, token);
+                }
+            }),
             Message::UserAuthenticate { .. } => Err(text(410, "network users are not managed here")),
         };
         match outcome {
             Ok(()) => {
                 *self.truth.checkins.entry(name).or_default() += 1;
-                Outgoing { content_type: checkin::CONTENT_TYPE, ..text(200, "") }
+                Outgoing { content_type: checkin::CONTENT_TYPE, body: body.into(), ..text(200, "") }
             }
             Err(refusal) => refusal,
         }
@@ -345,14 +367,14 @@ impl Brain {
             Said::Answered { uuid, status, .. } => {
                 let command = enrollment.answered(uuid, *status);
                 let request = command.as_ref().map_or("other", |command| command.request.as_str());
-                self.truth.command(request, status_word(*status));
+                self.truth.command(&id, uuid, request, status_word(*status));
                 if let Some(command) = command {
                     self.answered(now, &device, &id, &command, *status);
                 }
             }
         }
         let Some(next) = self.enrollments.get(&id).and_then(Enrollment::next) else { return text(200, "") };
-        self.truth.command(&next.request, "delivered");
+        self.truth.command(&id, &next.uuid, &next.request, "delivered");
         Outgoing { content_type: command::CONTENT_TYPE, body: next.plist.clone().into(), ..text(200, "") }
     }
 
@@ -361,8 +383,8 @@ impl Brain {
             return;
         }
         let is_copy = command.is_copy;
-        let repeat = self.faults.strike(now, |fault| !is_copy && matches!(fault, ServerFault::RepeatCommand));
-        self.struck(repeat);
+        let wanted = |fault: &ServerFault| !is_copy && matches!(fault, ServerFault::RepeatCommand);
+        let repeat = self.strike(now, Some(id), Some(&command.uuid), wanted);
         if repeat.is_some()
             && let Some(enrollment) = self.enrollments.get_mut(id)
         {
@@ -414,11 +436,10 @@ impl Brain {
                 failed.insert(id.clone(), "not enrolled");
                 continue;
             }
-            self.truth.command(&command.request, "queued");
-            let fault = self
-                .faults
-                .strike(now, |fault| matches!(fault, ServerFault::LoseCommand | ServerFault::MisdeliverCommand));
-            self.struck(fault);
+            self.truth.command(id, &command.uuid, &command.request, "queued");
+            let wanted =
+                |fault: &ServerFault| matches!(fault, ServerFault::LoseCommand | ServerFault::MisdeliverCommand);
+            let fault = self.strike(now, Some(id), Some(&command.uuid), wanted);
             let target = match fault {
                 Some(ServerFault::LoseCommand) => continue,
                 Some(_) => self.somebody_else(ids, &command.uuid).unwrap_or_else(|| id.clone()),
@@ -453,8 +474,7 @@ impl Brain {
             };
             let wake = Wake { token: hex::encode(&enrollment.token), magic: enrollment.magic.clone() };
             self.truth.push("asked");
-            let fault = self.faults.strike(now, |fault| matches!(fault, ServerFault::ForgetPush));
-            self.struck(fault);
+            let fault = self.strike(now, Some(id), None, |fault| matches!(fault, ServerFault::ForgetPush));
             if fault.is_none() {
                 wakes.push(wake);
             }

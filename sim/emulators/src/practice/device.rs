@@ -22,6 +22,8 @@ pub(super) struct Enrollment {
     pub(super) magic: String,
     /// SHA-256 of the identity that the device enrolled with; none for a user channel, which has the device's.
     pub(super) certificate: Option<[u8; 32]>,
+    /// What a Mac left with `SetBootstrapToken`.
+    pub(super) bootstrap: Option<Vec<u8>>,
     queue: VecDeque<Arc<Queued>>,
     /// Refused with NotNow since the device connected.
     put_off: VecDeque<Arc<Queued>>,

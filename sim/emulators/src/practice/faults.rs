@@ -1,25 +1,30 @@
 //! What the practice server does wrong, on order.
 
-use droves_facts::{Dice, Dur, Mono, PhaseIx, Purpose};
-use droves_scenario::plan::{Delay, Fault, FaultKind, ServerFault};
-use std::collections::BTreeMap;
+use droves_facts::{Dice, Dur, Mono, PhaseIx, PopulationIx, Purpose};
+use droves_scenario::plan::{Delay, Fault, FaultKind, ServerFault, Strikes};
+use std::collections::{BTreeMap, HashMap};
 
-/// Faults with their windows. Whether one strikes is drawn from the run's dice and the number of the occasion.
+/// Faults with their windows. Whether one strikes is drawn from the run's dice and the number of the occasion, or
+/// counted.
 #[derive(Clone, Debug)]
 pub struct Faults {
     rows: Vec<Row>,
     dice: Dice,
     occasion: u64,
     began: BTreeMap<PhaseIx, Mono>,
+    populations: HashMap<String, PopulationIx>,
 }
 
 #[derive(Clone, Debug)]
 struct Row {
     fault: ServerFault,
-    share: f64,
+    strikes: Strikes,
+    who: Option<Vec<PopulationIx>>,
     during: Option<PhaseIx>,
     after: Dur,
     length: Option<Dur>,
+    /// Occasions that it could have struck.
+    matched: u64,
 }
 
 impl Faults {
@@ -28,14 +33,22 @@ impl Faults {
         let row = |fault: &Fault| match fault.what {
             FaultKind::Server(server) => Some(Row {
                 fault: server,
-                share: fault.share,
+                strikes: fault.strikes,
+                who: fault.who.clone(),
                 during: fault.during,
                 after: fault.after,
                 length: fault.length,
+                matched: 0,
             }),
             _ => None,
         };
-        Faults { rows: faults.iter().filter_map(row).collect(), dice, occasion: 0, began: BTreeMap::new() }
+        let rows = faults.iter().filter_map(row).collect();
+        Faults { rows, dice, occasion: 0, began: BTreeMap::new(), populations: HashMap::new() }
+    }
+
+    /// Tells which population a device is of, by the id that it enrolls with (users' channels are their device's).
+    pub fn introduce(&mut self, populations: HashMap<String, PopulationIx>) {
+        self.populations = populations;
     }
 
     /// A phase of the plan begins.
@@ -48,10 +61,24 @@ impl Faults {
         self.began.remove(&phase);
     }
 
-    /// The first fault of a kind that `wanted` names and that strikes on this occasion.
-    pub(super) fn strike(&mut self, now: Mono, wanted: impl Fn(&ServerFault) -> bool) -> Option<ServerFault> {
+    /// Whether there is a fault of a kind that `wanted` names.
+    pub(super) fn has(&self, wanted: impl Fn(&ServerFault) -> bool) -> bool {
+        self.rows.iter().any(|row| wanted(&row.fault))
+    }
+
+    /// The first fault of a kind that `wanted` names and that strikes this enrollment on this occasion. Each counts
+    /// what it could strike, struck by another or not, so that faults do not move each other.
+    pub(super) fn strike(
+        &mut self,
+        now: Mono,
+        id: Option<&str>,
+        wanted: impl Fn(&ServerFault) -> bool,
+    ) -> Option<ServerFault> {
         self.occasion += 1;
-        for (n, row) in self.rows.iter().enumerate().filter(|(_, row)| wanted(&row.fault)) {
+        let device = id.map(|id| id.split(':').next().unwrap_or(id));
+        let population = device.and_then(|device| self.populations.get(device));
+        let mut struck = None;
+        for (n, row) in self.rows.iter_mut().enumerate().filter(|(_, row)| wanted(&row.fault)) {
             let start = match row.during {
                 None => Some(Mono::ZERO),
                 Some(phase) => self.began.get(&phase).copied(),
@@ -60,12 +87,22 @@ impl Faults {
                 let from = start + row.after;
                 from <= now && row.length.is_none_or(|length| now < from + length)
             });
-            let drawn = self.dice.draw(u32::MAX - n as u32, Purpose::Fault, self.occasion).unit();
-            if is_open && drawn < row.share {
-                return Some(row.fault);
+            let is_about = row.who.as_ref().is_none_or(|who| population.is_some_and(|ix| who.contains(ix)));
+            if !is_open || !is_about {
+                continue;
+            }
+            row.matched += 1;
+            let strikes = match row.strikes {
+                Strikes::Share(share) => {
+                    self.dice.draw(u32::MAX - n as u32, Purpose::Fault, self.occasion).unit() < share
+                }
+                Strikes::Nth(nth) => row.matched == nth,
+            };
+            if strikes && struck.is_none() {
+                struck = Some(row.fault);
             }
         }
-        None
+        struck
     }
 
     /// A number for whatever is chosen on an occasion.

@@ -17,4 +17,4 @@ mod truth;
 pub use brain::{Brain, Incoming, Outgoing, Wake};
 pub use faults::Faults;
 pub use server::{Config, Practice, StartError};
-pub use truth::Truth;
+pub use truth::{Fates, ROWS_MAX, Struck, Truth};

@@ -4,7 +4,7 @@ use super::brain::{Brain, Incoming, Outgoing, Wake};
 use super::faults::Faults;
 use super::provider::Provider;
 use bytes::Bytes;
-use droves_facts::{Limits, Mono, PhaseIx, Wall};
+use droves_facts::{Limits, Mono, PhaseIx, PopulationIx, Wall};
 use droves_net::clock::{Clock, RunClock};
 use droves_net::listen::{BindError, Listener, Settings, read_body};
 use droves_net::tls::TlsError;
@@ -14,6 +14,7 @@ use http_body_util::Full;
 use hyper::body::Incoming as Body;
 use hyper::service::service_fn;
 use nix::sys::resource::{UsageWho, getrusage};
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -153,6 +154,11 @@ impl Practice {
     /// What it knows of the run.
     pub fn truth(&self) -> serde_json::Value {
         self.brain().truth()
+    }
+
+    /// Tells which population a device is of, for faults that are only some populations'.
+    pub fn introduce(&self, populations: HashMap<String, PopulationIx>) {
+        self.brain().faults().introduce(populations);
     }
 
     /// A phase of the plan begins: faults that go with it are on.

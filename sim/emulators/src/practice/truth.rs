@@ -1,5 +1,6 @@
 //! What the practice server knows of a run, counted by itself.
 
+use droves_facts::Mono;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -10,6 +11,10 @@ pub struct Truth {
     pub requests: BTreeMap<(String, u16), u64>,
     /// Commands by request type and what became of them.
     pub commands: BTreeMap<(String, &'static str), u64>,
+    /// The same by enrollment. At most [`ROWS_MAX`] of them.
+    pub lanes: BTreeMap<String, Fates>,
+    /// The same by the command's UUID. At most [`ROWS_MAX`] of them.
+    pub uuids: BTreeMap<String, Fates>,
     /// Check-in messages that were taken, by type.
     pub checkins: BTreeMap<&'static str, u64>,
     /// Certificates issued.
@@ -17,16 +22,56 @@ pub struct Truth {
     /// Pushes by what became of them: asked, then the push service's status or `failed`.
     pub pushes: BTreeMap<String, u64>,
     /// Faults that struck, by kind.
-    pub struck: BTreeMap<&'static str, u64>,
+    pub faults: BTreeMap<&'static str, u64>,
+    /// Each fault that struck, in order. At most [`ROWS_MAX`] of them.
+    pub struck: Vec<Struck>,
+    /// Whether something was left out of what is kept one by one.
+    pub is_partial: bool,
 }
 
+/// What became of commands, and how often.
+pub type Fates = BTreeMap<&'static str, u64>;
+
+/// A fault that struck.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Struck {
+    /// Which.
+    pub kind: &'static str,
+    /// When, on the run's clock.
+    pub at: Mono,
+    /// Whom, if the server knew by then.
+    pub enrollment: Option<String>,
+    /// Which command, if it was about one.
+    pub command: Option<String>,
+}
+
+/// What is kept one by one is bounded: beyond it the sums by kind still hold.
+pub const ROWS_MAX: usize = 100_000;
+
 impl Truth {
-    pub(super) fn command(&mut self, request: &str, what: &'static str) {
+    /// Something became of a command.
+    pub(super) fn command(&mut self, enrollment: &str, uuid: &str, request: &str, what: &'static str) {
         *self.commands.entry((request.to_owned(), what)).or_default() += 1;
+        for (rows, name) in [(&mut self.lanes, enrollment), (&mut self.uuids, uuid)] {
+            if rows.len() < ROWS_MAX || rows.contains_key(name) {
+                *rows.entry(name.to_owned()).or_default().entry(what).or_default() += 1;
+            } else {
+                self.is_partial = true;
+            }
+        }
     }
 
     pub(super) fn push(&mut self, what: &str) {
         *self.pushes.entry(what.to_owned()).or_default() += 1;
+    }
+
+    pub(super) fn struck(&mut self, struck: Struck) {
+        *self.faults.entry(struck.kind).or_default() += 1;
+        if self.struck.len() < ROWS_MAX {
+            self.struck.push(struck);
+        } else {
+            self.is_partial = true;
+        }
     }
 
     /// As `GET /_truth` tells it.
@@ -41,6 +86,10 @@ impl Truth {
             let of_request = commands.entry(request.clone()).or_insert_with(|| json!({}));
             of_request[*what] = json!(count);
         }
+        let struck = |struck: &Struck| {
+            let Struck { kind, at, enrollment, command } = struck;
+            json!({ "kind": kind, "at_us": at.0, "enrollment": enrollment, "command": command })
+        };
         json!({
             "enrolled": { "devices": devices, "users": users },
             "pending": pending,
@@ -48,8 +97,12 @@ impl Truth {
             "checkins": self.checkins,
             "requests": requests,
             "commands": commands,
+            "by_enrollment": self.lanes,
+            "by_command": self.uuids,
             "pushes": self.pushes,
-            "faults": self.struck,
+            "faults": self.faults,
+            "struck": self.struck.iter().map(struck).collect::<Vec<_>>(),
+            "is_partial": self.is_partial,
         })
     }
 }

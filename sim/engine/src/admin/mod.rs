@@ -9,9 +9,10 @@ mod command;
 
 pub use command::Command;
 
+use crate::directory::Directory;
 use crate::inbox::Shards;
 use call::{Api, Failed};
-use droves_facts::{Blame, CommandKey, Dur, Fact, LaneIx, Limits, Mono, Operation, PhaseIx, Truth, What};
+use droves_facts::{Blame, Dur, Fact, LaneIx, Mono, Operation, PhaseIx, Truth, What};
 use droves_net::clock::{Clock, RunClock};
 use droves_net::tls::ClientTls;
 use droves_scenario::plan::Target;
@@ -56,7 +57,7 @@ pub(crate) struct Admin {
     vars: minijinja::Value,
     shards: Shards,
     clock: RunClock,
-    limits: Arc<Limits>,
+    directory: Rc<Directory>,
     queueing: Rc<Semaphore>,
     pushing: Rc<Semaphore>,
 }
@@ -71,7 +72,7 @@ impl Admin {
         tls: ClientTls,
         shards: Shards,
         clock: RunClock,
-        limits: Arc<Limits>,
+        directory: &Rc<Directory>,
     ) -> Result<Option<Self>, AdminError> {
         let Some(mut profile) = target.profile.admin.clone() else { return Ok(None) };
         if let (server::Auth::Bearer(Secret(secret)), Some(token)) = (&mut profile.auth, token)
@@ -84,7 +85,7 @@ impl Admin {
             Some(template) => call::render(template, &vars)?,
             None => url.to_owned(),
         };
-        let api = Api::new(&base, &profile.auth, &target.authorised, tls, Arc::clone(&limits))?;
+        let api = Api::new(&base, &profile.auth, &target.authorised, tls, Arc::clone(directory.limits()))?;
         let in_flight = |call: &Option<server::Call>| call.as_ref().map_or(1, |call| call.in_flight.max(1) as usize);
         Ok(Some(Admin {
             queueing: Rc::new(Semaphore::new(in_flight(&profile.queue_command))),
@@ -95,7 +96,7 @@ impl Admin {
             vars,
             shards,
             clock,
-            limits,
+            directory: Rc::clone(directory),
         }))
     }
 
@@ -147,7 +148,7 @@ impl Admin {
         let queued = self.clock.now();
         let named = match (&call.command_name, &outcome) {
             (CommandName::Returned(member), Ok(answer)) => {
-                answer.get(member).and_then(|name| name.as_str()).map(|name| CommandKey::of(name.as_bytes()))
+                answer.get(member).and_then(|name| name.as_str()).map(|name| self.directory.queued(name))
             }
             _ => None,
         };
@@ -273,7 +274,7 @@ impl Admin {
     ) -> Result<Result<serde_json::Value, Failed>, AdminError> {
         let request = self.api.request(call, names)?;
         self.say(phase, What::RequestStarted { operation });
-        let outcome = self.api.send(request, call, &self.clock, &self.limits).await;
+        let outcome = self.api.send(request, call, &self.clock, self.directory.limits()).await;
         let (timing, bytes_out, bytes_in) = match &outcome {
             Ok(answered) => (answered.timing, answered.bytes_out, answered.bytes_in),
             Err(failed) => (failed.timing, 0, 0),

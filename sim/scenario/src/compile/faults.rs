@@ -4,7 +4,7 @@ use super::Checks;
 use super::fleet::sigma;
 use super::phases::{World, names};
 use crate::language::{self, NetworkFault, PushFault};
-use crate::plan::{Delay, Fault, FaultKind, Phase, ServerFault, ThresholdLine};
+use crate::plan::{Delay, Fault, FaultKind, Phase, ServerFault, Strikes, ThresholdLine};
 use crate::problem::{Problem, nearest};
 use crate::yaml::{At, Named, TextOr};
 use droves_facts::{Dur, PhaseIx, PopulationIx};
@@ -30,10 +30,29 @@ pub(super) fn faults(written: &[At<language::Fault>], stage: &Stage<'_>, checks:
         let during = fault.during.as_ref().and_then(|name| phase(name, stage, checks));
         let length = fault.length.as_ref().and_then(|l| checks.above_zero(&l.map(|l| l.0), "a length such as `30s`"));
         let after = fault.after.map_or(Dur::ZERO, |after| after.0);
-        let share = fault.share.map_or(1.0, |share| share.0);
-        faults.extend(what.map(|what| Fault { what, share, who, during, after, length }));
+        let strikes = strikes(fault, checks);
+        faults.extend(what.map(|what| Fault { what, strikes, who, during, after, length }));
     }
     faults
+}
+
+fn strikes(fault: &At<language::Fault>, checks: &mut Checks<'_>) -> Strikes {
+    match (&fault.share, &fault.nth) {
+        (share, None) => Strikes::Share(share.as_ref().map_or(1.0, |share| share.0)),
+        (Some(share), Some(_)) => {
+            checks.push(Problem::new("a fault has a `share` or an `nth`, not both", share.place));
+            Strikes::Share(share.0)
+        }
+        (None, Some(nth)) => {
+            if fault.network.is_some() {
+                let problem = Problem::new("a network fault has no `nth`", nth.place);
+                checks.push(problem.cured("its connections are opened side by side, and have no order: say a `share`"));
+            } else if nth.value == 0 {
+                checks.push(Problem::new("faults are counted from 1", nth.place));
+            }
+            Strikes::Nth(nth.value)
+        }
+    }
 }
 
 fn kind(fault: &At<language::Fault>, embedded: bool, checks: &mut Checks<'_>) -> Option<FaultKind> {

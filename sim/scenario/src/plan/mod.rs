@@ -442,8 +442,8 @@ pub struct Tls {
 pub struct Fault {
     /// What.
     pub what: FaultKind,
-    /// How often it strikes, 0..=1 (drawn per notification, connection or request).
-    pub share: f64,
+    /// How often it strikes, of notifications, connections or requests.
+    pub strikes: Strikes,
     /// Whom it strikes: populations, as places in [`Plan::populations`]; none is all.
     pub who: Option<Vec<PopulationIx>>,
     /// While this phase runs; none is the whole run.
@@ -452,6 +452,15 @@ pub struct Fault {
     pub after: Dur,
     /// How long it lasts; none is to the end.
     pub length: Option<Dur>,
+}
+
+/// How often a fault strikes among those that it could strike.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Strikes {
+    /// This share of them, 0..=1, drawn one by one.
+    Share(f64),
+    /// One of them: the n-th, counted from 1.
+    Nth(u64),
 }
 
 /// What can go wrong on purpose, and where.

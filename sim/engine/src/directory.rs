@@ -1,0 +1,77 @@
+//! Under which names the server knows whom and what: enrollments, and the commands that were queued.
+
+use crate::cast::Cast;
+use crate::health;
+use droves_device::apple::Apple;
+use droves_device::{Clocks, Ctx, Machine, Out};
+use droves_facts::{CommandKey, DeviceIx, LaneIx, Limits, Mono};
+use droves_scenario::plan::{Plan, Roster};
+use droves_wire::apple::push::Tokens;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Commands whose names are kept.
+const COMMANDS_MAX: usize = 100_000;
+
+/// The names.
+#[derive(Debug)]
+pub struct Directory {
+    plan: Arc<Plan>,
+    roster: Arc<Roster>,
+    cast: Cast,
+    tokens: Arc<Tokens>,
+    limits: Arc<Limits>,
+    commands: RefCell<HashMap<CommandKey, Box<str>>>,
+}
+
+impl Directory {
+    pub(crate) fn new(
+        plan: Arc<Plan>,
+        roster: Arc<Roster>,
+        cast: Cast,
+        tokens: Arc<Tokens>,
+        limits: Arc<Limits>,
+    ) -> Self {
+        Directory { plan, roster, cast, tokens, limits, commands: RefCell::default() }
+    }
+
+    pub(crate) fn limits(&self) -> &Arc<Limits> {
+        &self.limits
+    }
+
+    /// The id under which the server knows a lane's enrollment.
+    pub fn enrollment(&self, lane: LaneIx) -> String {
+        let (device, channel) = self.roster.locate(lane).unwrap_or((DeviceIx(0), 0));
+        let mut out = Out::default();
+        let ctx = Ctx {
+            clocks: Clocks { now: Mono::ZERO, wall: health::wall() },
+            dice: self.plan.dice(),
+            limits: &self.limits,
+            lane,
+            device,
+            channel: u8::try_from(channel).unwrap_or(u8::MAX),
+            character: &self.cast.characters[usize::from(self.cast.kind(device))],
+            identity: None,
+            cause: Mono::ZERO,
+            tokens: &self.tokens,
+            out: &mut out,
+        };
+        Apple::enrollment_id(&ctx)
+    }
+
+    /// The name of a command, as it is on the wire, if it was queued by this run.
+    pub fn command(&self, key: CommandKey) -> Option<Box<str>> {
+        self.commands.borrow().get(&key).cloned()
+    }
+
+    /// A command was queued under this name.
+    pub(crate) fn queued(&self, name: &str) -> CommandKey {
+        let key = CommandKey::of(name.as_bytes());
+        let mut commands = self.commands.borrow_mut();
+        if commands.len() < COMMANDS_MAX {
+            commands.entry(key).or_insert_with(|| name.into());
+        }
+        key
+    }
+}

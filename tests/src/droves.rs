@@ -50,17 +50,53 @@ impl Droves {
         self.certificates.join("push-ca.pem")
     }
 
-    /// Begin a run of a scenario, with its results in a folder of this name.
-    pub fn start(&self, name: &str, scenario: &str, env: &[(&str, &str)], flags: &[&str]) -> Result<Started, Error> {
+    /// Write a scenario, and begin another command with it than `run`: `command FILE flags`.
+    pub fn begin(
+        &self,
+        command: &[&str],
+        name: &str,
+        scenario: &str,
+        env: &[(&str, &str)],
+        flags: &[&str],
+    ) -> Result<Running, Error> {
+        let file = self.scenario(name, scenario)?;
+        let mut program = Command::new(&self.program);
+        program.args(command).arg(&file).args(flags).envs(env.iter().copied()).env_remove("RUST_LOG");
+        if command.contains(&"mint") {
+            program.arg("--keys").arg(keys());
+        }
+        Running::start(&command.join("-"), &self.dir, &mut program)
+    }
+
+    /// The same to its end; anything but 0 is an error with what it said.
+    pub fn complete(
+        &self,
+        command: &[&str],
+        name: &str,
+        scenario: &str,
+        env: &[(&str, &str)],
+        flags: &[&str],
+    ) -> Result<(), Error> {
+        let mut running = self.begin(command, name, scenario, env, flags)?;
+        wait_until(Duration::from_secs(300), || !running.is_alive());
+        if running.exit_code() == Some(0) { Ok(()) } else { Err(running.error("did not end well")) }
+    }
+
+    fn scenario(&self, name: &str, scenario: &str) -> Result<PathBuf, Error> {
         let file = self.dir.join(format!("{name}.yaml"));
         std::fs::write(&file, scenario).map_err(Error::at(&file))?;
+        Ok(file)
+    }
+
+    /// Begin a run of a scenario, with its results in a folder of this name.
+    pub fn start(&self, name: &str, scenario: &str, env: &[(&str, &str)], flags: &[&str]) -> Result<Started, Error> {
+        let file = self.scenario(name, scenario)?;
         let out = self.dir.join(format!("results-{name}"));
         let ready = self.dir.join(format!("{name}.ready"));
         let mut command = Command::new(&self.program);
         command.arg("run").arg(&file).arg("--headless").arg("--out").arg(&out).arg("--certs").arg(&self.certificates);
         command.args(["--door-port", &self.door.to_string(), "--wait", "30s"]).arg("--ready-file").arg(&ready);
-        // Keys are made once for all cases of this machine.
-        command.arg("--keys").arg(std::env::temp_dir().join("droves-test-keys"));
+        command.arg("--keys").arg(keys());
         command.args(flags).envs(env.iter().copied()).env_remove("RUST_LOG");
         Ok(Started { running: Running::start(name, &self.dir, &mut command)?, out, ready })
     }
@@ -69,6 +105,11 @@ impl Droves {
     pub fn run(&self, name: &str, scenario: &str, env: &[(&str, &str)], flags: &[&str]) -> Result<Run, Error> {
         self.start(name, scenario, env, flags)?.finish()
     }
+}
+
+/// Keys are made once for all cases of this machine.
+fn keys() -> PathBuf {
+    std::env::temp_dir().join("droves-test-keys")
 }
 
 /// A run under way.

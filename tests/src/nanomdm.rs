@@ -30,6 +30,8 @@ pub struct Surroundings {
     pub https_proxy: Option<String>,
     /// `SSL_CERT_FILE`: the authority of the emulated push service.
     pub trusted: Option<PathBuf>,
+    /// Whether it takes enrollments over from other servers.
+    pub takes_over: bool,
     /// Who is asked what it got.
     pub witness: Option<Arc<dyn Witness>>,
 }
@@ -37,6 +39,9 @@ pub struct Surroundings {
 impl Surroundings {
     /// The flag and the environment. Without a proxy of ours pushes end at a closed port: no test reaches Apple.
     pub(crate) fn apply(&self, command: &mut Command) {
+        if self.takes_over {
+            command.args(["-migration", "-retro"]);
+        }
         if let Some(url) = &self.webhook_url {
             command.args(["-webhook-url", url]);
         }

@@ -37,6 +37,11 @@ impl Authority {
         &self.certificate
     }
 
+    /// Its key, PEM: for those who certify in its place.
+    pub fn key(&self) -> &Path {
+        &self.key
+    }
+
     /// Certify a new RSA key for a device, as SCEP would.
     pub fn certify(&self, common_name: &str) -> Result<Identity, Error> {
         let file = |ending: &str| self.dir.join(format!("{common_name}.{ending}"));

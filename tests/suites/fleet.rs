@@ -50,6 +50,7 @@ fn stage<S: Server>(
         https_proxy: Some(droves.proxy()),
         trusted: Some(droves.trusted()),
         webhook_url,
+        takes_over: false,
         witness: Some(Arc::clone(&witness)),
     };
     let server = start(&scep, around)?;

@@ -1,6 +1,7 @@
 //! A machine and the three tiers of its state.
 
 use crate::{Action, Ctx, Event};
+use bytes::Bytes;
 use droves_facts::DeviceState;
 use std::fmt::Debug;
 use std::hash::Hash;
@@ -45,6 +46,10 @@ pub trait Machine: Sized {
     /// The id under which a server's administrator finds this lane's enrollment: for Apple the UDID, and for a user
     /// channel `UDID:UserID`.
     fn enrollment_id(ctx: &Ctx<'_>) -> String;
+
+    /// The messages from which a server that takes enrollments over knows this lane, in order; none if it is not
+    /// enrolled.
+    fn check_ins(record: &Self::Record, shared: &Self::Shared, ctx: &Ctx<'_>) -> Vec<Bytes>;
 
     /// After a restart: what a lane that was saved in this state waits for first.
     fn resume(record: &Self::Record, ctx: &Ctx<'_>) -> Action;

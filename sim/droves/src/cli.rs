@@ -18,6 +18,7 @@ Try:
   droves run scenarios/quickstart.yaml             2,000 devices against the server that is built in
   droves check scenarios/nanomdm.yaml              what a scenario would do, or what is wrong with it
   droves run scenarios/nanomdm.yaml -e phones=50   a variable of the scenario changed
+  droves fleet mint --help                         a fleet without the hours of enrolling it
 
 Exit codes: 0 passed, 99 a threshold failed, 104 the scenario is invalid, 105 interrupted (results are written),
 110 the ledger found violations, 111 the generator was the limit, 113 the target is unreachable.";
@@ -33,6 +34,9 @@ pub(crate) enum What {
     Schema(SchemaArgs),
     /// Run the practice server alone.
     Practice(PracticeArgs),
+    /// Make a fleet without enrolling it, and make it known to a server.
+    #[command(subcommand)]
+    Fleet(FleetWhat),
     /// Make the emulated push service's authority, and print the file that a server under test must trust.
     Certs(CertsArgs),
 }
@@ -92,6 +96,66 @@ pub(crate) struct RunArgs {
     /// Mark the results; may be given several times.
     #[arg(long = "tag", value_name = "NAME=VALUE", value_parser = pair)]
     pub(crate) tags: Vec<(String, String)>,
+}
+
+/// What to do with a fleet.
+#[derive(Debug, Subcommand)]
+pub(crate) enum FleetWhat {
+    /// Make every device of a scenario enrolled, with a certificate of a CA that you have. Sends nothing. Goes on where
+    /// it was stopped.
+    Mint(MintArgs),
+    /// Make a fleet known to the scenario's server, if that takes enrollments over (nanomdm: -migration -retro).
+    Announce(AnnounceArgs),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = MINT_AFTER)]
+pub(crate) struct MintArgs {
+    #[command(flatten)]
+    pub(crate) scenario: Scenario,
+    /// Where the fleet is kept.
+    #[arg(long, env = "DROVES_FLEET", value_name = "DIR")]
+    pub(crate) fleet: PathBuf,
+    /// The CA's certificate, PEM.
+    #[arg(long, env = "DROVES_CA", value_name = "FILE")]
+    pub(crate) ca: PathBuf,
+    /// The CA's private key, PEM in PKCS#8.
+    #[arg(long, env = "DROVES_CA_KEY", value_name = "FILE")]
+    pub(crate) ca_key: PathBuf,
+    /// The enrollment profile, if the server has it.
+    #[arg(long, env = "DROVES_PROFILE", value_name = "FILE")]
+    pub(crate) profile: Option<PathBuf>,
+    /// Keys of the identities. Devices that enroll by SCEP have RSA keys; P-256 keys come from other ways to enroll.
+    #[arg(long, env = "DROVES_KEY_KIND", value_enum, default_value = "rsa")]
+    pub(crate) key_kind: KeyKind,
+    /// Keep devices' private keys here (readable by you only).
+    /// [default: $XDG_CACHE_HOME/droves/keys]
+    #[arg(long, env = "DROVES_KEYS", value_name = "DIR")]
+    pub(crate) keys: Option<PathBuf>,
+}
+
+const MINT_AFTER: &str = "\
+A fleet for a nanomdm that trusts ca.pem (-ca ca.pem -migration -retro):
+  openssl req -x509 -newkey rsa:2048 -nodes -days 3650 -subj /CN=Fleet -keyout ca.key -out ca.pem
+  droves fleet mint fleet.yaml --fleet fleet --ca ca.pem --ca-key ca.key
+  droves fleet announce fleet.yaml --fleet fleet
+  droves run fleet.yaml --fleet fleet";
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+pub(crate) enum KeyKind {
+    /// RSA, 2,048 bits.
+    Rsa,
+    /// ECDSA, P-256.
+    P256,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AnnounceArgs {
+    #[command(flatten)]
+    pub(crate) scenario: Scenario,
+    /// Where the fleet is kept.
+    #[arg(long, env = "DROVES_FLEET", value_name = "DIR")]
+    pub(crate) fleet: PathBuf,
 }
 
 #[derive(Debug, Args)]

@@ -2,6 +2,7 @@
 
 mod check;
 mod cli;
+mod fleet;
 mod practice;
 mod run;
 mod stop;
@@ -18,6 +19,7 @@ fn main() -> ExitCode {
         What::Check(args) => check::check(&args),
         What::Schema(args) => check::schema(&args),
         What::Practice(args) => practice::practice(&args),
+        What::Fleet(what) => fleet::fleet(&what),
         What::Certs(args) => practice::certs(&args),
     };
     match result {

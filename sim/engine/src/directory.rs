@@ -42,9 +42,19 @@ impl Directory {
 
     /// The id under which the server knows a lane's enrollment.
     pub fn enrollment(&self, lane: LaneIx) -> String {
+        self.speak(lane, Apple::enrollment_id)
+    }
+
+    /// Whose a lane is.
+    pub(crate) fn device(&self, lane: LaneIx) -> Option<DeviceIx> {
+        self.roster.locate(lane).map(|(device, _)| device)
+    }
+
+    /// Asks a lane something that depends on nothing that it has been through.
+    pub(crate) fn speak<T>(&self, lane: LaneIx, ask: impl FnOnce(&Ctx<'_>) -> T) -> T {
         let (device, channel) = self.roster.locate(lane).unwrap_or((DeviceIx(0), 0));
         let mut out = Out::default();
-        let ctx = Ctx {
+        ask(&Ctx {
             clocks: Clocks { now: Mono::ZERO, wall: health::wall() },
             dice: self.plan.dice(),
             limits: &self.limits,
@@ -56,8 +66,7 @@ impl Directory {
             cause: Mono::ZERO,
             tokens: &self.tokens,
             out: &mut out,
-        };
-        Apple::enrollment_id(&ctx)
+        })
     }
 
     /// The name of a command, as it is on the wire, if it was queued by this run.

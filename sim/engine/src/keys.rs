@@ -10,8 +10,12 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 /// RSA under 2,048 bits can't be had from the library; Apple's default for SCEP is 1,024.
 pub(crate) const RSA_BITS_MIN: u16 = 2_048;
+const RSA_KIND: &str = "rsa2048";
+const P256_KIND: &str = "p256";
 /// A device with a key of its own has two numbers, and takes the other one when it renews.
 const OTHER: u32 = 1 << 31;
+/// Numbers of P-256 keys. Nobody enrolls with one by SCEP; minted identities may have them.
+pub(crate) const P256: u32 = 1 << 30;
 
 /// Why there is no key.
 #[derive(Debug, thiserror::Error)]
@@ -41,8 +45,10 @@ impl KeyRing {
             Keys::Unique => u32::MAX,
         };
         let mut known = HashMap::new();
-        for (ix, pkcs8) in pool.load(u32::from(RSA_BITS_MIN), wanted)? {
-            known.insert(KeyIx(ix), Arc::new(Key::from_pkcs8(&pkcs8)?));
+        for (kind, base) in [(RSA_KIND, 0), (P256_KIND, P256)] {
+            for (number, pkcs8) in pool.load(kind, wanted)? {
+                known.insert(KeyIx(base | number), Arc::new(Key::from_pkcs8(&pkcs8)?));
+            }
         }
         Ok(KeyRing { plan, known: RwLock::new(known), pool: Mutex::new(pool) })
     }
@@ -71,8 +77,12 @@ impl KeyRing {
         if let Some(key) = self.find(ix) {
             return Ok(key);
         }
-        let key = Arc::new(Key::generate_rsa(u32::from(RSA_BITS_MIN))?);
-        pool.add(u32::from(RSA_BITS_MIN), ix.0, &key.to_pkcs8()?)?;
+        let (key, kind, number) = match ix.0 & P256 {
+            0 => (Key::generate_rsa(u32::from(RSA_BITS_MIN))?, RSA_KIND, ix.0),
+            _ => (Key::generate_p256()?, P256_KIND, ix.0 & !P256),
+        };
+        let key = Arc::new(key);
+        pool.add(kind, number, &key.to_pkcs8()?)?;
         self.known.write().unwrap_or_else(PoisonError::into_inner).insert(ix, Arc::clone(&key));
         Ok(key)
     }

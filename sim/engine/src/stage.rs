@@ -16,7 +16,7 @@ use crate::steps::{Change, Steps};
 use crate::store;
 use droves_emulators::apns;
 use droves_emulators::practice::{self, Practice};
-use droves_facts::{ArrivalFate, DeviceIx, Dur, Fact, LaneIx, Limits, Mono, Operation, PhaseIx, What};
+use droves_facts::{ArrivalFate, DeviceIx, Dice, Dur, Fact, LaneIx, Limits, Mono, Operation, PhaseIx, What};
 use droves_fleet::{Fleet, KeyPool, Whose, Writer};
 use droves_measure::{Fold, Folds};
 use droves_net::clock::{Clock, RunClock};
@@ -38,6 +38,8 @@ use tokio::sync::watch;
 
 /// Sessions that are open when the last phase ends get this long.
 const DRAIN_MAX: Dur = Dur::secs(5);
+/// How often shards that are late are looked after.
+const GATHER_STEP: Duration = Duration::from_millis(100);
 /// Enrollments that the server is asked about at the end.
 const BELIEFS_MAX: usize = 2_000;
 
@@ -173,11 +175,11 @@ impl Stage {
         look: &mut dyn FnMut(Look),
     ) -> Result<Finished, RunError> {
         let plan = Arc::clone(&self.setup.plan);
-        let mut steps = Steps::new(Arc::clone(&plan), self.clock.now());
         let mut board = Board::new(self.roster.devices(), self.is_restart, plan.bounds.lag_max);
+        let (mut interrupted, mut aborted_by) = (self.gather(&mut board, &mut stop).await?, None);
+        let mut steps = Steps::new(Arc::clone(&plan), self.clock.now());
         let mut commands: u64 = 0;
-        let (mut interrupted, mut aborted_by) = (false, None);
-        while !steps.is_over() {
+        while !interrupted && !steps.is_over() {
             let now = self.clock.now();
             for change in steps.advance(now, &board.reached()) {
                 self.change(change);
@@ -209,9 +211,7 @@ impl Stage {
                 },
                 () = tokio::time::sleep(wait) => {}
             }
-            if let Some(ix) = self.workers.iter().position(JoinHandle::is_finished) {
-                return Err(RunError::Worker(ix));
-            }
+            self.all_work()?;
         }
         for change in steps.break_off(self.clock.now()) {
             self.change(change);
@@ -220,6 +220,28 @@ impl Stage {
             self.drain(&mut board, &plan, &steps, look).await;
         }
         self.finish(board, steps, interrupted, aborted_by).await
+    }
+
+    /// Waits until every shard has its devices: before, the push service knows none of those that were enrolled before.
+    /// Whether somebody breaks it off meanwhile.
+    async fn gather(&mut self, board: &mut Board, stop: &mut watch::Receiver<bool>) -> Result<bool, RunError> {
+        while board.latest.len() < self.workers.len() {
+            tokio::select! {
+                biased;
+                changed = stop.changed() => if changed.is_err() || *stop.borrow() { return Ok(true) },
+                report = self.reports.recv() => match report {
+                    Some(report) => board.take(report, self.clock.now()),
+                    None => return Err(RunError::Worker(0)),
+                },
+                () = tokio::time::sleep(GATHER_STEP) => {}
+            }
+            self.all_work()?;
+        }
+        Ok(false)
+    }
+
+    fn all_work(&self) -> Result<(), RunError> {
+        self.workers.iter().position(JoinHandle::is_finished).map_or(Ok(()), |ix| Err(RunError::Worker(ix)))
     }
 
     fn change(&mut self, change: Change) {
@@ -257,13 +279,20 @@ impl Stage {
         let lanes: Vec<_> = due.iter().map(|&(_, lane)| (lane, self.directory.enrollment(lane))).collect();
         match &planned.action {
             Action::Command { command, push, .. } => {
-                let ready = Rc::new(Command::new(command, plan.dice(), phase, *commands));
-                self.directory.queued(&ready.uuid);
-                *commands += 1;
-                self.shards.all(|| ToShard::Command(phase, ready.key));
+                // Each call has a command of its own: a server that has a name already refuses it for everybody. For
+                // the same reason names differ from run to run, whatever the seed.
+                let dice = Dice::new(plan.seed.wrapping_add(self.began_us.cast_unsigned()));
+                let ready = lanes.chunks(admin.queue_batch_max()).map(|lanes| {
+                    let ready = Command::new(command, dice, phase, *commands);
+                    self.directory.queued(&ready.uuid);
+                    *commands += 1;
+                    self.shards.all(|| ToShard::Command(phase, ready.key));
+                    (ready, lanes.to_vec())
+                });
+                let ready = ready.collect();
                 let (deadline, push) = (command.deadline, *push);
                 tokio::task::spawn_local(async move {
-                    let result = match admin.queue(&ready, lanes, deadline, phase).await {
+                    let result = match admin.queue(ready, deadline, phase).await {
                         Ok(taken) if push && !taken.is_empty() => admin.push(taken, phase).await,
                         Ok(_) => Ok(()),
                         Err(error) => Err(error),
@@ -426,7 +455,7 @@ fn queue<T>() -> (UnboundedSender<T>, UnboundedReceiver<T>) {
     tokio::sync::mpsc::unbounded_channel()
 }
 
-fn whose(plan: &Plan, roster: &Roster) -> Whose {
+pub(crate) fn whose(plan: &Plan, roster: &Roster) -> Whose {
     let cells = Cells::new(roster, 1);
     let mut starts: Vec<u32> = cells.of_shard(0).map(|(_, _, lanes)| lanes.start).collect();
     starts.push(roster.lanes());
@@ -514,7 +543,7 @@ async fn reach(url: &str, authorised: &[String], limits: &Limits, wait: Dur, clo
 }
 
 /// Whom the devices trust: the scenario's CA or the machine's, and the practice server's.
-fn roots(plan: &Plan, practice: Option<&Practice>) -> Result<Roots, RunError> {
+pub(crate) fn roots(plan: &Plan, practice: Option<&Practice>) -> Result<Roots, RunError> {
     let mut trust = match &plan.tls.ca {
         Some(payload) => Trust::only(tls::certificates_of_pem(&payload.bytes)?),
         None => Trust::system(),

@@ -1,4 +1,4 @@
-//! RSA keys on disk: made once a machine, one PKCS#8 file each, mode 0600, named by size and number.
+//! Private keys on disk: made once a machine, one PKCS#8 file each, mode 0600, named by kind and number.
 
 use crate::private;
 use std::path::{Path, PathBuf};
@@ -31,13 +31,13 @@ impl KeyPool {
         Ok(KeyPool { folder: folder.to_owned() })
     }
 
-    /// Keys of this size with numbers below `below`, as far as they are there: number and PKCS#8.
-    pub fn load(&self, bits: u32, below: u32) -> Result<Vec<(u32, Vec<u8>)>, KeyPoolError> {
+    /// Keys of this kind (`rsa2048`, `p256`) with numbers below `below`, as far as they are there: number and PKCS#8.
+    pub fn load(&self, kind: &str, below: u32) -> Result<Vec<(u32, Vec<u8>)>, KeyPoolError> {
         let failed = |path: &Path| {
             let path = path.to_owned();
             move |why| KeyPoolError { path, why }
         };
-        let prefix = format!("rsa{bits}-");
+        let prefix = format!("{kind}-");
         let mut keys = Vec::new();
         for entry in fs::read_dir(&self.folder).map_err(failed(&self.folder))? {
             let path = entry.map_err(failed(&self.folder))?.path();
@@ -58,8 +58,8 @@ impl KeyPool {
     }
 
     /// Keeps a key.
-    pub fn add(&self, bits: u32, number: u32, pkcs8: &[u8]) -> Result<(), KeyPoolError> {
-        let path = self.folder.join(format!("rsa{bits}-{number}.pk8"));
+    pub fn add(&self, kind: &str, number: u32, pkcs8: &[u8]) -> Result<(), KeyPoolError> {
+        let path = self.folder.join(format!("{kind}-{number}.pk8"));
         private::write(&path, pkcs8).map_err(|why| KeyPoolError { path, why })
     }
 }
@@ -73,12 +73,12 @@ mod tests {
     fn keys_are_kept_and_are_their_owners() {
         let dir = tempfile::tempdir().unwrap();
         let pool = KeyPool::open(&dir.path().join("keys")).unwrap();
-        pool.add(2_048, 3, b"three").unwrap();
-        pool.add(2_048, 30, b"thirty").unwrap();
-        pool.add(4_096, 1, b"large").unwrap();
+        pool.add("rsa2048", 3, b"three").unwrap();
+        pool.add("rsa2048", 30, b"thirty").unwrap();
+        pool.add("rsa4096", 1, b"large").unwrap();
         fs::write(dir.path().join("keys/readme.txt"), "not a key").unwrap();
-        assert_eq!(pool.load(2_048, 10).unwrap(), [(3, b"three".to_vec())]);
-        assert_eq!(pool.load(2_048, 31).unwrap().len(), 2);
+        assert_eq!(pool.load("rsa2048", 10).unwrap(), [(3, b"three".to_vec())]);
+        assert_eq!(pool.load("rsa2048", 31).unwrap().len(), 2);
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;

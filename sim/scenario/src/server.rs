@@ -3,7 +3,7 @@
 //! No server's name stands in Rust. Strings that say so are minijinja templates; their syntax and the names that they
 //! use are checked when the profile is read, and the engine renders them. What they know: `vars` (text by name),
 //! `target.url`, and in a call `ids` (enrollment ids), `id` (the first of them), `command.plist`, `command.uuid`,
-//! `command.request`.
+//! `command.request`, and in an import `id` and `message`.
 
 use crate::plan::Payload;
 use std::collections::BTreeMap;
@@ -70,6 +70,8 @@ pub struct Admin {
     pub queue_command: Option<Call>,
     /// Asks the server to push devices.
     pub push: Option<Call>,
+    /// Tells the server of a device that enrolled elsewhere, by one of the messages that it sent there.
+    pub import_enrollment: Option<Call>,
     /// Asks what the server believes of devices.
     pub believes: Believes,
 }

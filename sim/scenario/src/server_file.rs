@@ -136,6 +136,8 @@ struct CallsFile {
     queue_command: Option<At<CallFile>>,
     /// Asks the server to push devices.
     push: Option<At<CallFile>>,
+    /// Tells the server of a device that enrolled elsewhere, by one of the messages that it sent there.
+    import_enrollment: Option<At<CallFile>>,
 }
 
 /// One call. Exactly one of `get`, `put` and `post`.
@@ -272,6 +274,7 @@ fn event(word: EventWord) -> WebhookEvent {
 /// Names that templates may use, besides `vars`.
 const ANYWHERE: &[&str] = &["target.url"];
 const IN_A_CALL: &[&str] = &["target.url", "ids", "id", "command.plist", "command.uuid", "command.request"];
+const IN_AN_IMPORT: &[&str] = &["target.url", "id", "message"];
 
 struct Read<'a> {
     vars: BTreeMap<String, Var>,
@@ -312,8 +315,9 @@ impl Read<'_> {
                 AuthFile::Bearer(token) => Auth::Bearer(Secret(token)),
                 AuthFile::Header(header) => Auth::Header { name: header.name, value: Secret(header.value) },
             },
-            queue_command: admin.calls.queue_command.and_then(|call| self.call(call)),
-            push: admin.calls.push.and_then(|call| self.call(call)),
+            queue_command: admin.calls.queue_command.and_then(|call| self.call(call, IN_A_CALL)),
+            push: admin.calls.push.and_then(|call| self.call(call, IN_A_CALL)),
+            import_enrollment: admin.calls.import_enrollment.and_then(|call| self.call(call, IN_AN_IMPORT)),
             believes: match admin.believes {
                 BelievesFile::None(why) => Believes::Nothing(why),
                 BelievesFile::Call(believes) => self.believes(*believes),
@@ -337,7 +341,7 @@ impl Read<'_> {
         Believes::Call { call: Box::new(call), enrolled: believes.enrolled, pending: believes.pending }
     }
 
-    fn call(&mut self, call: At<CallFile>) -> Option<Call> {
+    fn call(&mut self, call: At<CallFile>, names: &[&str]) -> Option<Call> {
         let place = call.place;
         let call = call.value;
         let given = [(Method::Get, call.get), (Method::Put, call.put), (Method::Post, call.post)];
@@ -347,9 +351,9 @@ impl Read<'_> {
             self.problems.push(problem.cured("say one of `get`, `put` and `post`"));
             return None;
         };
-        self.template(&path.value, path.place, IN_A_CALL);
+        self.template(&path.value, path.place, names);
         if let Some(body) = &call.body {
-            self.template(&body.value, body.place, IN_A_CALL);
+            self.template(&body.value, body.place, names);
         }
         let batch = self.bounded(call.batch.as_ref(), 1, 10_000);
         let in_flight = self.bounded(call.in_flight.as_ref(), 4, 256);
@@ -427,7 +431,7 @@ impl Read<'_> {
         }
         let vars: BTreeMap<_, _> = self.vars.keys().map(|name| (name, "value")).collect();
         let sample = serde_json::json!({
-            "vars": vars, "target": { "url": "https://127.0.0.1" }, "ids": [ "A", "B" ], "id": "A",
+            "vars": vars, "target": { "url": "https://127.0.0.1" }, "ids": [ "A", "B" ], "id": "A", "message": "<plist/>",
             "command": { "plist": "<plist/>", "uuid": "U", "request": "SecurityInfo" },
         });
         if let (true, Err(error)) = (unknown.is_empty(), template.render(minijinja::value::Serde(&sample))) {

@@ -13,6 +13,7 @@ mod hardware;
 mod lane;
 mod leave;
 mod messages;
+mod minted;
 mod own;
 mod record;
 mod session;
@@ -20,10 +21,12 @@ mod shared;
 #[cfg(test)]
 mod tests;
 
+pub use minted::Minting;
 pub use record::Record;
 pub use shared::Shared;
 
 use crate::{Action, Ctx, Event, Machine, Reasons, Slept, What};
+use bytes::Bytes;
 use droves_facts::{Blame, DeviceState, Dur};
 use exchange::Trouble;
 use lane::Lane;
@@ -140,6 +143,10 @@ impl Machine for Apple {
     fn enrollment_id(ctx: &Ctx<'_>) -> String {
         let udid = hardware::Hardware::of(ctx).udid();
         if ctx.channel == 0 { udid } else { format!("{udid}:{}", messages::user(ctx.channel, ctx).0) }
+    }
+
+    fn check_ins(record: &Record, shared: &Shared, ctx: &Ctx<'_>) -> Vec<Bytes> {
+        minted::check_ins(record, shared, ctx)
     }
 
     fn resume(record: &Record, ctx: &Ctx<'_>) -> Action {

@@ -4,9 +4,11 @@
 //! a time-out and a bounded answer. A call whose outcome is not known leaves its commands *unknown*: they may be queued
 //! or not. Nothing is called twice.
 
+mod announce;
 mod call;
 mod command;
 
+pub use announce::{Announce, AnnounceError, Announced, announce};
 pub use command::Command;
 
 use crate::directory::Directory;
@@ -100,24 +102,27 @@ impl Admin {
         }))
     }
 
-    /// Queues a command, and gives the lanes for which the server took it.
+    /// Devices that one call can queue a command for.
+    pub(crate) fn queue_batch_max(&self) -> usize {
+        self.profile.queue_command.as_ref().map_or(1, |call| call.batch.max(1) as usize)
+    }
+
+    /// Queues commands, each for those who share one call, and gives the lanes for which the server took it.
     pub(crate) async fn queue(
         self: &Rc<Self>,
-        command: &Rc<Command>,
-        lanes: Vec<Named>,
+        commands: Vec<(Command, Vec<Named>)>,
         deadline: Option<Dur>,
         phase: PhaseIx,
     ) -> Result<Vec<Named>, AdminError> {
-        let call = self.profile.queue_command.as_ref().ok_or_else(|| self.missing("queue_command"))?;
-        let batch = call.batch.max(1) as usize;
+        if self.profile.queue_command.is_none() {
+            return Err(self.missing("queue_command"));
+        }
         let mut tasks = Vec::new();
-        let mut lanes = lanes;
-        while !lanes.is_empty() {
-            let rest = lanes.split_off(lanes.len().min(batch));
-            let (this, command) = (Rc::clone(self), Rc::clone(command));
-            let part = std::mem::replace(&mut lanes, rest);
-            tasks
-                .push(tokio::task::spawn_local(async move { this.queue_batch(&command, part, deadline, phase).await }));
+        for (command, lanes) in commands {
+            let this = Rc::clone(self);
+            tasks.push(tokio::task::spawn_local(
+                async move { this.queue_batch(&command, lanes, deadline, phase).await },
+            ));
         }
         let mut taken = Vec::new();
         for task in tasks {
@@ -309,7 +314,17 @@ impl Admin {
     }
 }
 
-/// One line of what a server said.
+/// What a server said, on one line.
 fn line(text: &str) -> String {
-    text.lines().next().unwrap_or_default().chars().filter(|c| !c.is_control()).take(200).collect()
+    let mut line = String::new();
+    for word in text.split_whitespace() {
+        line.push_str(if line.is_empty() { "" } else { " " });
+        line.push_str(word);
+        if line.len() > LINE_BYTES_MAX {
+            break;
+        }
+    }
+    line.chars().filter(|c| !c.is_control()).take(LINE_BYTES_MAX).collect()
 }
+
+const LINE_BYTES_MAX: usize = 200;

@@ -91,6 +91,10 @@ impl Machine for Toy {
         ctx.lane.to_string()
     }
 
+    fn check_ins(_: &Self::Record, _: &Self::Shared, _: &Ctx<'_>) -> Vec<Bytes> {
+        Vec::new()
+    }
+
     fn resume(_record: &Record, _ctx: &Ctx<'_>) -> Action {
         sleep()
     }

@@ -17,9 +17,9 @@ use crate::{Ctx, Event, Order, ProfileSource};
 use droves_facts::{Blame, Operation, What as Fact};
 
 pub(super) use checkin::{Authenticated, Bootstrapping, HasIdentity, Registered, authenticate, register, token_update};
-pub(super) use profile::{Plan, plan};
+pub(super) use profile::{Plan, plan, read};
 pub(super) use renewal::{install, is_own, renew};
-pub(super) use scep::{Asked, GotProfile, HasCa, HasCaps, HasKey, Opening, Waiting};
+pub(super) use scep::{Asked, GotProfile, HasCa, HasCaps, HasKey, Opening, Waiting, renew_at};
 
 use scep::start_key;
 

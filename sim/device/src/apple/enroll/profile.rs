@@ -5,7 +5,7 @@ use crate::apple::exchange::Trouble;
 use crate::apple::hardware::Hardware;
 use crate::apple::shared::{MdmSettings, Profile};
 use crate::{Ctx, ProfileSource};
-use droves_facts::{Blame, Platform};
+use droves_facts::{Blame, Limits, Platform};
 use droves_wire::apple::identity;
 use droves_wire::apple::profile::{Allowances, EnrollmentMode, EnrollmentProfile, Heading, Identity, Scep};
 
@@ -20,20 +20,35 @@ pub(in crate::apple) struct Plan {
 
 /// Reads an enrollment profile.
 pub(in crate::apple) fn plan(bytes: &[u8], ctx: &Ctx<'_>) -> Result<Plan, Trouble> {
-    let broken = |text: &str| Trouble::new(blame(ctx), "profile", format!("enrollment profile: {text}"));
-    let allowances = Allowances { http: ctx.character.allow_http };
-    let parsed = EnrollmentProfile::parse(bytes, allowances, ctx.limits).map_err(|error| broken(&error.to_string()))?;
-    let profile = read_profile(bytes, ctx.limits).map_err(|text| broken(&text))?.profile;
+    let broken = |text: &str| Trouble::new(blame(ctx), "profile", text.to_owned());
+    let Read { settings, profile, identity } =
+        read(bytes, ctx.character.allow_http, ctx.limits).map_err(|text| broken(&text))?;
+    let (heading, scep) = match identity {
+        Identity::Scep(heading, scep) => (heading, scep),
+        Identity::Pkcs12 { .. } => {
+            return Err(broken("enrollment profile: identities in it are not simulated, only those by SCEP"));
+        }
+    };
+    Ok(Plan { settings, profile, scep: filled(scep, &heading, ctx) })
+}
+
+/// What is in an enrollment profile, the same for every device.
+pub(in crate::apple) struct Read {
+    pub(in crate::apple) settings: MdmSettings,
+    pub(in crate::apple) profile: Profile,
+    identity: Identity,
+}
+
+/// Reads it without acting on it.
+pub(in crate::apple) fn read(bytes: &[u8], allow_http: bool, limits: &Limits) -> Result<Read, String> {
+    let broken = |text: &str| format!("enrollment profile: {text}");
+    let allowances = Allowances { http: allow_http };
+    let parsed = EnrollmentProfile::parse(bytes, allowances, limits).map_err(|error| broken(&error.to_string()))?;
+    let profile = read_profile(bytes, limits).map_err(|text| broken(&text))?.profile;
     let mdm = &parsed.mdm;
     if mdm.enrollment_mode == Some(EnrollmentMode::User) {
         return Err(broken("account-driven user enrollment is not simulated"));
     }
-    let (heading, scep) = match parsed.identity {
-        Identity::Scep(heading, scep) => (heading, scep),
-        Identity::Pkcs12 { .. } => {
-            return Err(broken("identities in the profile are not simulated, only those by SCEP"));
-        }
-    };
     let check_in_url = mdm.check_in_url.as_deref().unwrap_or(&mdm.server_url);
     let settings = MdmSettings {
         server_url: mdm.server_url.as_str().into(),
@@ -46,7 +61,7 @@ pub(in crate::apple) fn plan(bytes: &[u8], ctx: &Ctx<'_>) -> Result<Plan, Troubl
         bootstrap_token: mdm.bootstrap_token(),
         profile_identifier: profile.identifier.as_ref().into(),
     };
-    Ok(Plan { settings, profile, scep: filled(scep, &heading, ctx) })
+    Ok(Read { settings, profile, identity: parsed.identity })
 }
 
 /// A profile from a file is the scenario's, one from a URL the server's.

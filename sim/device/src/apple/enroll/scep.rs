@@ -308,7 +308,7 @@ fn request(plan: &Plan, ca: &Ca, lane: &Lane, ctx: &Ctx<'_>) -> scep::Issue {
 }
 
 /// When a certificate is renewed by itself: with a tenth of its life to go.
-fn renew_at(identity: &Identity) -> Option<Wall> {
+pub(in crate::apple) fn renew_at(identity: &Identity) -> Option<Wall> {
     let (from, to) = x509::validity(&identity.certificate).ok()?;
     Some(to - Dur(to.since(from).0 / 10))
 }

@@ -62,6 +62,9 @@ pub(crate) struct RunArgs {
     /// Keep the fleet here: a later run begins with the devices enrolled and as they were.
     #[arg(long, env = "DROVES_FLEET", value_name = "DIR")]
     pub(crate) fleet: Option<PathBuf>,
+    /// Leave the fleet on disk as it is, so that every run begins with the same one.
+    #[arg(long, env = "DROVES_FLEET_STAYS", requires = "fleet")]
+    pub(crate) fleet_stays: bool,
     /// Keep devices' private keys here (readable by you only). RSA keys are made once and used again.
     /// [default: $XDG_CACHE_HOME/droves/keys]
     #[arg(long, env = "DROVES_KEYS", value_name = "DIR")]

@@ -76,7 +76,13 @@ fn announce(args: &AnnounceArgs) -> anyhow::Result<u8> {
     for reason in &told.reasons {
         say(&format!("refused: {reason}"));
     }
-    say(&format!("the server took {} of {} enrollments and refused {}", told.taken, told.lanes, told.refused));
+    say(&format!(
+        "the server took {} of {} enrollments and refused {}; {} are not enrolled",
+        told.taken,
+        told.lanes - told.left_out,
+        told.refused,
+        told.left_out
+    ));
     Ok(match told {
         _ if *stopped.borrow() => INTERRUPTED,
         Announced { refused: 0, is_cut_short: false, .. } => 0,

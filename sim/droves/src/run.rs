@@ -37,6 +37,7 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<u8> {
         plan: Arc::clone(&plan),
         limits: Limits::default(),
         fleet: args.fleet.clone(),
+        fleet_stays: args.fleet_stays,
         keys: args.keys.clone().unwrap_or_else(|| droves_engine::default_keys_folder(env)),
         certificates: args.certs.clone(),
         shards,

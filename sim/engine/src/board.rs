@@ -24,6 +24,8 @@ pub(crate) struct Board {
     pub(crate) health: Health,
     pub(crate) fds_max: u64,
     pub(crate) seconds: Vec<Second>,
+    /// What was lost of the fleet on disk, in sentences.
+    pub(crate) dropped: Vec<String>,
 }
 
 /// The latest report of a shard, but for what was folded.
@@ -48,11 +50,13 @@ impl Board {
             health: Health::default(),
             fds_max: 0,
             seconds: Vec::new(),
+            dropped: Vec::new(),
         }
     }
 
     pub(crate) fn take(&mut self, report: Report, now: Mono) {
-        let Report { shard, folds, reached, live, unfinished, sessions_open, held, .. } = report;
+        let Report { shard, folds, reached, live, unfinished, sessions_open, held, mut dropped, .. } = report;
+        self.dropped.append(&mut dropped);
         self.recent.take(&folds, now);
         self.second(&folds, now);
         self.folds.merge(folds);

@@ -49,6 +49,8 @@ pub(crate) struct Report {
     pub(crate) held: u64,
     /// With the last report: the devices that are enrolled.
     pub(crate) enrolled: Vec<DeviceIx>,
+    /// What was lost of the fleet on disk, in sentences.
+    pub(crate) dropped: Vec<String>,
     /// The last one.
     pub(crate) is_last: bool,
 }

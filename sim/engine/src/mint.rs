@@ -98,9 +98,13 @@ pub fn mint(mint: Mint, stop: &watch::Receiver<bool>, mut progress: impl FnMut(M
     let roster = Arc::new(plan.roster());
     let minting = Minting::under(&profile(&mint)?, plan.target.profile.enroll_apple.allow_http, &mint.limits)
         .map_err(MintError::Profile)?;
-    let mut fleet = Fleet::open(&mint.fleet, stage::whose(&plan, &roster))?;
-    let there: HashSet<LaneIx> =
-        fleet.read()?.into_iter().filter(|lane| lane.identity.is_some()).map(|lane| lane.lane).collect();
+    let fleet = Fleet::open(&mint.fleet, stage::whose(&plan, &roster))?;
+    let (reader, mut there) = (fleet.reader(), HashSet::new());
+    for cell in 0..reader.cells() {
+        let lanes = reader.lanes(cell)?.0;
+        there.extend(lanes.into_iter().filter(|lane| lane.identity.is_some()).map(|lane| lane.lane));
+    }
+    drop(reader);
     let keys = KeyRing::open(plan.keys, KeyPool::open(&mint.keys)?)?;
     let cast = Cast::of(&plan, &roster, &ProfileSource::Url("".into()));
     let tokens = Arc::new(Tokens::new(fleet.secret()));

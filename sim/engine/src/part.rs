@@ -2,7 +2,6 @@
 
 use crate::cast::Cast;
 use crate::faults::NetworkFaults;
-use crate::health;
 use crate::inbox::{PushBox, Report, ToShard};
 use crate::keys::KeyRing;
 use crate::makers::Job;
@@ -10,17 +9,16 @@ use crate::session::{Mailbox, Network};
 use crate::store::Keep;
 use crate::track::Tracks;
 use crate::worker::Worker;
-use droves_device::Clocks;
 use droves_device::apple::Apple;
 use droves_emulators::apns;
 use droves_facts::Limits;
-use droves_fleet::Saver;
+use droves_fleet::{Reader, Saver};
 use droves_measure::Folds;
-use droves_net::clock::{Clock, RunClock};
+use droves_net::clock::RunClock;
 use droves_net::connect::{Dialler, Sources};
 use droves_net::tls::{ClientTls, ClientTlsSettings, Roots};
 use droves_scenario::plan::{Plan, Roster};
-use droves_shard::{Cells, Config, Shard, Snapshot};
+use droves_shard::{Cells, Config, Shard};
 use droves_wire::apple::push::Tokens;
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -50,7 +48,7 @@ pub(crate) struct Part {
     pub(crate) inbox: UnboundedReceiver<ToShard>,
     pub(crate) pushes: Arc<[PushBox]>,
     pub(crate) reporter: UnboundedSender<Report>,
-    pub(crate) snapshots: Vec<Snapshot>,
+    pub(crate) stored: Option<Reader>,
     pub(crate) is_restart: bool,
 }
 
@@ -93,20 +91,7 @@ impl Part {
             keeps: self.saver.is_some(),
         };
         let cast = self.cast;
-        let mut shard = Shard::<Apple>::new(config, |device| cast.kind(device));
-        let clocks = Clocks { now: self.clock.now(), wall: health::wall() };
-        for snapshot in &self.snapshots {
-            match shard.restore(snapshot, clocks) {
-                Ok(Some((generation, topic))) => {
-                    let topic = self.registry.topic(&topic);
-                    if !topic.is_some_and(|t| self.registry.register(snapshot.lane, generation, t, clocks.wall)) {
-                        tracing::error!(lane = %snapshot.lane, "token is not registered");
-                    }
-                }
-                Ok(None) => {}
-                Err(error) => tracing::error!(lane = %snapshot.lane, %error, "lane is not restored"),
-            }
-        }
+        let shard = Shard::<Apple>::new(config, |device| cast.kind(device));
         let worker = Worker {
             shard,
             ix: self.ix,
@@ -121,6 +106,7 @@ impl Part {
             folds: if self.is_restart { Folds::after_restart() } else { Folds::default() },
             tracks: Tracks::new(self.plan, self.roster),
             cells: self.cells,
+            stored: self.stored,
         };
         LocalSet::new().block_on(&runtime, worker.run());
     }

@@ -32,6 +32,8 @@ pub struct Setup {
     pub limits: Limits,
     /// Where the fleet is kept; none: it is forgotten at the end.
     pub fleet: Option<PathBuf>,
+    /// Whether the fleet there stays as it is, whatever happens to it in this run.
+    pub fleet_stays: bool,
     /// Where keys are kept.
     pub keys: PathBuf,
     /// Where the push service's authority is kept.

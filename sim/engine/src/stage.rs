@@ -13,11 +13,10 @@ use crate::makers::Makers;
 use crate::part::Part;
 use crate::run::{Finished, Look, Ready, RunError, Setup};
 use crate::steps::{Change, Steps};
-use crate::store;
 use droves_emulators::apns;
 use droves_emulators::practice::{self, Practice};
 use droves_facts::{ArrivalFate, DeviceIx, Dice, Dur, Fact, LaneIx, Limits, Mono, Operation, PhaseIx, What};
-use droves_fleet::{Fleet, KeyPool, Whose, Writer};
+use droves_fleet::{Fleet, KeyPool, Reader, Whose, Writer};
 use droves_measure::{Fold, Folds};
 use droves_net::clock::{Clock, RunClock};
 use droves_net::connect::{self, Dialler, Sources};
@@ -25,7 +24,7 @@ use droves_net::files::OpenFiles;
 use droves_net::tls::{ClientTls, ClientTlsSettings, Roots, Trust};
 use droves_net::{authorise, tls};
 use droves_scenario::plan::{Action, FaultKind, Plan, Population, Roster};
-use droves_shard::{CELLS, Cells, Snapshot};
+use droves_shard::{CELLS, Cells};
 use droves_wire::apple::push::Tokens;
 use droves_wire::digest;
 use std::net::SocketAddr;
@@ -96,10 +95,8 @@ impl Stage {
         let makers = Makers::start(cells.shards(), &keys, &shards, &limits)?;
         let profile = enrollment::source(&plan.target, &url)?;
         let cast = Cast::of(&plan, &roster, &profile);
-        let mut stored = match fleet {
-            None => Stored::default(),
-            Some(fleet) => Stored::open(fleet, &shards)?,
-        };
+        let stored =
+            fleet.map_or_else(|| Ok(OnDisk::default()), |fleet| OnDisk::open(fleet, setup.fleet_stays, &shards))?;
         let (reporter, reports) = queue();
         let mut workers = Vec::new();
         for (ix, inbox) in inboxes.into_iter().enumerate() {
@@ -120,7 +117,7 @@ impl Stage {
                 inbox,
                 pushes: Arc::clone(&boxes),
                 reporter: reporter.clone(),
-                snapshots: stored.of_shard.get_mut(ix).map(std::mem::take).unwrap_or_default(),
+                stored: stored.reader.clone(),
                 is_restart: stored.is_restart,
             };
             let body = move || part.run();
@@ -385,7 +382,7 @@ impl Stage {
             practice_truth,
             interrupted,
             aborted_by,
-            dropped: self.dropped,
+            dropped: [self.dropped, board.dropped].concat(),
             directory: self.directory,
             thresholds: self.setup.thresholds,
             folds: board.folds,
@@ -411,30 +408,29 @@ impl Stage {
     }
 }
 
-/// What was on the disk, by shard.
+/// What is on the disk.
 #[derive(Default)]
-struct Stored {
-    of_shard: Vec<Vec<Snapshot>>,
+struct OnDisk {
+    reader: Option<Reader>,
     writer: Option<Writer>,
     dropped: Vec<String>,
     is_restart: bool,
 }
 
-impl Stored {
-    fn open(mut fleet: Fleet, shards: &Shards) -> Result<Self, RunError> {
-        let lanes = fleet.read()?;
-        let (dropped, is_restart) = (fleet.dropped().to_vec(), !fleet.is_new() && !lanes.is_empty());
+impl OnDisk {
+    fn open(fleet: Fleet, stays: bool, shards: &Shards) -> Result<Self, RunError> {
+        let reader = fleet.reader();
+        let (dropped, is_restart) = (fleet.dropped().to_vec(), reader.count()? > 0);
+        if stays {
+            return Ok(OnDisk { reader: Some(reader), writer: None, dropped, is_restart });
+        }
         let ways = shards.clone();
         let writer = fleet.writer(Box::new(move |lane, ticket, result| match result {
             Ok(()) => drop(ways.owner(lane, ToShard::Saved { lane, ticket })),
             // The lane's own deadline ends its wait.
             Err(error) => tracing::error!(%lane, %error, "not saved"),
         }))?;
-        let mut of_shard = vec![Vec::new(); shards.cells.shards()];
-        for lane in lanes {
-            of_shard[shards.cells.shard_of(lane.lane)].push(store::restored(lane));
-        }
-        Ok(Stored { of_shard, writer: Some(writer), dropped, is_restart })
+        Ok(OnDisk { reader: Some(reader), writer: Some(writer), dropped, is_restart })
     }
 }
 

@@ -4,7 +4,7 @@ use droves_device::{Identity, KeyIx};
 use droves_facts::LaneIx;
 use droves_fleet::{Saver, Stored, StoredIdentity};
 use droves_shard::{Snapshot, Ticket};
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// What a shard saves with.
@@ -12,7 +12,7 @@ use std::sync::Arc;
 pub(crate) struct Keep {
     saver: Option<Saver>,
     /// Encoded parts that many lanes have: one allocation for all.
-    shared: HashMap<Vec<u8>, Arc<[u8]>>,
+    shared: HashSet<Arc<[u8]>>,
 }
 
 /// Parts remembered; beyond that the memory begins anew.
@@ -20,7 +20,7 @@ const SHARED_MAX: usize = 4_096;
 
 impl Keep {
     pub(crate) fn new(saver: Option<Saver>) -> Self {
-        Keep { saver, shared: HashMap::new() }
+        Keep { saver, shared: HashSet::new() }
     }
 
     /// Whether lanes are kept beyond the run.
@@ -44,9 +44,8 @@ impl Keep {
                 if self.shared.len() >= SHARED_MAX {
                     self.shared.clear();
                 }
-                let part: Arc<[u8]> = shared.as_slice().into();
-                self.shared.insert(shared, Arc::clone(&part));
-                part
+                self.shared.insert(Arc::clone(&shared));
+                shared
             }
         };
         let identity =
@@ -60,5 +59,5 @@ pub(crate) fn restored(stored: Stored) -> Snapshot {
     let Stored { lane, record, shared, own, identity, ended } = stored;
     let identity = identity
         .map(|identity| Arc::new(Identity { key: KeyIx(identity.key), certificate: identity.certificate.into() }));
-    Snapshot { lane, record, shared: shared.to_vec(), own: own.map(Vec::into_boxed_slice), identity, ended }
+    Snapshot { lane, record, shared, own: own.map(Vec::into_boxed_slice), identity, ended }
 }

@@ -4,15 +4,16 @@ use crate::health;
 use crate::inbox::{PushBox, Report, ToShard};
 use crate::makers::Job;
 use crate::session::{Letter, Network, Session};
-use crate::store::Keep;
+use crate::store::{self, Keep};
 use crate::track::Tracks;
 use droves_device::apple::Apple;
 use droves_device::{Clocks, Peer, Request};
 use droves_emulators::apns::Registry;
 use droves_facts::{Dur, Fact, LaneIx, Mono, What};
+use droves_fleet::Reader;
 use droves_measure::{Fold, Folds};
 use droves_net::clock::{Clock, RunClock};
-use droves_shard::{Answer, Cells, Effect, Exchange, Input, Shard, Ticket};
+use droves_shard::{Answer, Cells, Effect, Exchange, Input, Known, Shard, Ticket};
 use http::HeaderMap;
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -41,6 +42,8 @@ pub(crate) struct Worker {
     pub(crate) folds: Folds,
     pub(crate) tracks: Tracks,
     pub(crate) cells: Arc<Cells>,
+    /// The fleet as an earlier run left it.
+    pub(crate) stored: Option<Reader>,
 }
 
 impl Worker {
@@ -54,8 +57,10 @@ impl Worker {
             saved: Vec::new(),
             report_at: Mono::ZERO,
             held: 0,
+            dropped: Vec::new(),
             worker: self,
         };
+        running.restore();
         while running.turn().await {}
         running.finish().await;
     }
@@ -73,9 +78,50 @@ struct Running {
     report_at: Mono,
     /// Connections that stand.
     held: u64,
+    /// What was lost of the fleet on disk, in sentences.
+    dropped: Vec<String>,
 }
 
 impl Running {
+    /// Puts the lanes back as the store has them, one cell after another, so that a large fleet is never there twice.
+    fn restore(&mut self) {
+        let Some(stored) = self.worker.stored.take() else { return };
+        let mut known = Known::<Apple>::new();
+        let cells: Vec<usize> = self.worker.cells.of_shard(self.worker.ix).map(|(cell, _, _)| cell).collect();
+        for cell in cells {
+            let lanes = match stored.lanes(cell) {
+                Ok((lanes, mut dropped)) => {
+                    self.dropped.append(&mut dropped);
+                    lanes
+                }
+                Err(error) => {
+                    self.dropped.push(error.to_string());
+                    continue;
+                }
+            };
+            let clocks = self.clocks();
+            for stored in lanes {
+                let lane = stored.lane;
+                match self.worker.shard.restore(store::restored(stored), &mut known, clocks) {
+                    Ok(Some((generation, topic))) => {
+                        if !self.register(lane, generation, &topic, clocks) {
+                            self.dropped.push(format!("lane {lane}: the push service takes its token no more"));
+                        }
+                    }
+                    Ok(None) => {}
+                    Err(error) => self.dropped.push(format!("lane {lane}: {error}")),
+                }
+            }
+            self.carry_out(clocks);
+        }
+    }
+
+    /// Tells the push service of a lane's token.
+    fn register(&self, lane: LaneIx, generation: u32, topic: &str, clocks: Clocks) -> bool {
+        let Some(registry) = &self.worker.registry else { return true };
+        registry.topic(topic).is_some_and(|topic| registry.register(lane, generation, topic, clocks.wall))
+    }
+
     /// Waits for whatever comes first and takes it in. Whether to go on.
     async fn turn(&mut self) -> bool {
         let next = self.worker.shard.next().unwrap_or(Mono::NEVER).min(self.report_at);
@@ -224,14 +270,7 @@ impl Running {
     fn request(&mut self, lane: LaneIx, ticket: Ticket, request: Box<Request>, clocks: Clocks) {
         match request.peer {
             Peer::PushService { generation } => {
-                let status = match &self.worker.registry {
-                    None => 200,
-                    Some(registry) => {
-                        let topic = registry.topic(&request.url);
-                        let is_taken = topic.is_some_and(|t| registry.register(lane, generation, t, clocks.wall));
-                        if is_taken { 200 } else { 503 }
-                    }
-                };
+                let status = if self.register(lane, generation, &request.url, clocks) { 200 } else { 503 };
                 self.played.push((lane, ticket, status));
             }
             Peer::Server => {
@@ -257,13 +296,14 @@ impl Running {
             } else {
                 Vec::new()
             },
+            dropped: std::mem::take(&mut self.dropped),
             is_last,
         };
         // Without a coordinator nobody wants it.
         drop(self.worker.coordinator.send(report));
     }
 
-    /// Closes what is open, stores every lane as it is, and reports for the last time.
+    /// Closes what is open, stores the lanes that are awake as they are, and reports for the last time.
     async fn finish(mut self) {
         self.sessions.clear();
         for _ in 0..MESSAGES_MAX {
@@ -277,7 +317,7 @@ impl Running {
         let clocks = self.clocks();
         self.carry_out_facts(clocks);
         if self.worker.store.is_kept() {
-            for snapshot in self.worker.shard.snapshots() {
+            for snapshot in self.worker.shard.live_snapshots() {
                 // Nobody waits for it.
                 self.saved.extend(self.worker.store.save(None, snapshot));
             }

@@ -4,7 +4,7 @@
 
 use aws_lc_rs::digest;
 use droves_facts::LaneIx;
-use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
+use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition, WriteTransaction};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -50,6 +50,15 @@ struct Row {
 
 /// A lane, or which one can't be read, and why.
 pub(crate) type Readable = Result<Stored, (LaneIx, String)>;
+
+/// How many lanes a cell holds.
+pub(crate) fn count(cell: &Database) -> Result<u64, redb::Error> {
+    match cell.begin_read()?.open_table(LANES) {
+        Ok(lanes) => Ok(lanes.len()?),
+        Err(redb::TableError::TableDoesNotExist(_)) => Ok(0),
+        Err(error) => Err(error.into()),
+    }
+}
 
 /// Every lane of a cell, in order. A row that can't be read is an error with its lane.
 pub(crate) fn read(cell: &Database) -> Result<Vec<Readable>, redb::Error> {

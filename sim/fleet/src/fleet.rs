@@ -8,12 +8,15 @@ use droves_facts::LaneIx;
 use redb::Database;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::{fs, io};
 
 /// Version of the folder's layout.
 const VERSION: u32 = 1;
 const FILE: &str = "fleet.json";
 const SECRET: &str = "secret";
+/// Of each cell: lanes are read once and written whole, so there is little to remember. The default is a gigabyte.
+const CACHE_BYTES: usize = 256 << 10;
 
 /// Whose fleet it is: what must be the same in every run with one folder.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -89,9 +92,50 @@ pub enum FleetError {
 pub struct Fleet {
     whose: Whose,
     secret: [u8; 32],
-    cells: Vec<Database>,
+    cells: Arc<[Database]>,
     is_new: bool,
     dropped: Vec<String>,
+}
+
+/// The way to what a fleet's cells hold, for as many threads as want to read. Cheap to copy.
+#[derive(Clone, Debug)]
+pub struct Reader {
+    cells: Arc<[Database]>,
+    lanes: u32,
+}
+
+impl Reader {
+    /// How many cells there are.
+    pub fn cells(&self) -> usize {
+        self.cells.len()
+    }
+
+    /// Every lane of a cell that was ever saved; and what can't be read, in sentences.
+    pub fn lanes(&self, cell: usize) -> Result<(Vec<Stored>, Vec<String>), FleetError> {
+        let Some(database) = self.cells.get(cell) else { return Ok((Vec::new(), Vec::new())) };
+        let (mut lanes, mut dropped) = (Vec::new(), Vec::new());
+        for row in cell::read(database).map_err(broken(cell))? {
+            match row {
+                Ok(stored) if stored.lane.0 < self.lanes => lanes.push(stored),
+                Ok(stored) => dropped.push(format!("lane {} is beyond the fleet", stored.lane)),
+                Err((lane, why)) => dropped.push(format!("lane {lane}: {why}")),
+            }
+        }
+        Ok((lanes, dropped))
+    }
+
+    /// How many lanes were ever saved.
+    pub fn count(&self) -> Result<u64, FleetError> {
+        self.cells.iter().enumerate().map(|(number, cell)| cell::count(cell).map_err(broken(number))).sum()
+    }
+}
+
+fn broken(cell: usize) -> impl Fn(redb::Error) -> FleetError {
+    move |why| FleetError::Cell { path: PathBuf::from(cell_name(cell)), why: Box::new(why) }
+}
+
+fn cell_name(number: usize) -> String {
+    format!("cell-{number:02}.redb")
 }
 
 impl Fleet {
@@ -127,10 +171,10 @@ impl Fleet {
             .map_err(|_| FleetError::File { path: secret_path.clone(), why: io::Error::other("not 32 bytes") })?;
         let (mut cells, mut dropped) = (Vec::new(), Vec::new());
         for number in 0..whose.cells.len().saturating_sub(1) {
-            let path = folder.join(format!("cell-{number:02}.redb"));
+            let path = folder.join(cell_name(number));
             cells.push(open(&path, &mut dropped)?);
         }
-        Ok(Fleet { whose, secret, cells, is_new, dropped })
+        Ok(Fleet { whose, secret, cells: cells.into(), is_new, dropped })
     }
 
     /// Whether this is the folder's first run.
@@ -143,28 +187,14 @@ impl Fleet {
         self.secret
     }
 
-    /// What was lost when it was opened or read, in sentences.
+    /// What was lost when it was opened, in sentences.
     pub fn dropped(&self) -> &[String] {
         &self.dropped
     }
 
-    /// Every lane that was ever saved.
-    pub fn read(&mut self) -> Result<Vec<Stored>, FleetError> {
-        let mut all = Vec::new();
-        for (number, cell) in self.cells.iter().enumerate() {
-            let rows = cell::read(cell).map_err(|why| FleetError::Cell {
-                path: PathBuf::from(format!("cell-{number:02}.redb")),
-                why: Box::new(why),
-            })?;
-            for row in rows {
-                match row {
-                    Ok(stored) if stored.lane.0 < self.whose.lanes => all.push(stored),
-                    Ok(stored) => self.dropped.push(format!("lane {} is beyond the fleet", stored.lane)),
-                    Err((lane, why)) => self.dropped.push(format!("lane {lane}: {why}")),
-                }
-            }
-        }
-        Ok(all)
+    /// The way to what it holds.
+    pub fn reader(&self) -> Reader {
+        Reader { cells: Arc::clone(&self.cells), lanes: self.whose.lanes }
     }
 
     /// Begins the writer's thread, which owns the cells from now on.
@@ -193,14 +223,15 @@ fn same(folder: &Path, there: &Whose, here: &Whose) -> Result<(), FleetError> {
 /// none.
 fn open(path: &Path, dropped: &mut Vec<String>) -> Result<Database, FleetError> {
     let cell = |why: redb::DatabaseError| FleetError::Cell { path: path.to_owned(), why: Box::new(why.into()) };
-    match Database::create(path) {
+    let create = || Database::builder().set_cache_size(CACHE_BYTES).create(path);
+    match create() {
         Ok(database) => Ok(database),
         Err(why @ redb::DatabaseError::DatabaseAlreadyOpen) => Err(cell(why)),
         Err(why) if path.exists() => {
             let aside = path.with_extension("redb.broken");
             fs::rename(path, &aside).map_err(|why| FleetError::File { path: aside.clone(), why })?;
             dropped.push(format!("{} could not be opened ({why}) and lies in {}", path.display(), aside.display()));
-            Database::create(path).map_err(cell)
+            create().map_err(cell)
         }
         Err(why) => Err(cell(why)),
     }

@@ -12,6 +12,6 @@ mod private;
 mod writer;
 
 pub use cell::{Stored, StoredIdentity};
-pub use fleet::{Fleet, FleetError, Whose};
+pub use fleet::{Fleet, FleetError, Reader, Whose};
 pub use keys::{KeyPool, KeyPoolError};
 pub use writer::{Acknowledge, Saver, Writer};

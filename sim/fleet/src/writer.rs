@@ -5,6 +5,7 @@ use droves_facts::LaneIx;
 use redb::Database;
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -45,7 +46,7 @@ impl Saver {
 
 impl Writer {
     pub(crate) fn start(
-        cells: Vec<Database>,
+        cells: Arc<[Database]>,
         cell_of: Box<dyn Fn(LaneIx) -> usize + Send>,
         acknowledge: Acknowledge,
     ) -> io::Result<Self> {

@@ -124,7 +124,7 @@ pub struct Snapshot {
     /// The record, encoded.
     pub record: Vec<u8>,
     /// What the lane has in common with others, encoded. One value for many lanes: the store keeps it once.
-    pub shared: Vec<u8>,
+    pub shared: Arc<[u8]>,
     /// What is its own, encoded.
     pub own: Option<Box<[u8]>>,
     /// The device's identity, with the snapshot of its main lane.

@@ -18,5 +18,5 @@ mod wheel;
 pub use arrivals::Due;
 pub use cells::{CELLS, Cells};
 pub use lane::Snapshot;
-pub use shard::{Config, Registration, Shard};
+pub use shard::{Config, Known, Registration, Shard};
 pub use shell::{Answer, Effect, Exchange, Input, Ticket};

@@ -20,7 +20,7 @@ use droves_facts::{
 use droves_scenario::plan::{Overload, Plan, Roster};
 use droves_wire::apple::push::Tokens;
 use slab::Slab;
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 /// What a shard is made from.
@@ -48,6 +48,9 @@ pub struct Config {
 
 /// A push token's generation, and the topic that it is for.
 pub type Registration = (u32, Arc<str>);
+
+/// Shared parts of lanes that are put back, by their bytes.
+pub type Known<M> = HashMap<Arc<[u8]>, Arc<<M as Machine>::Shared>>;
 
 /// An order on its way to a lane, and what the lane is opened with if it is to enroll.
 type Ordered<S> = (LaneIx, Note, Option<Arc<S>>);
@@ -109,20 +112,31 @@ impl<M: Machine> Shard<M> {
     }
 
     /// Puts a lane back as the store had it, and says as what it is registered at the push service. The error says what
-    /// is wrong with its bytes.
-    pub fn restore(&mut self, snapshot: &Snapshot, clocks: Clocks) -> Result<Option<Registration>, String> {
+    /// is wrong with its bytes. `known` is for one caller's lanes in a row: what many have in common is read once.
+    pub fn restore(
+        &mut self,
+        snapshot: Snapshot,
+        known: &mut Known<M>,
+        clocks: Clocks,
+    ) -> Result<Option<Registration>, String> {
         let lane = snapshot.lane;
         let record = M::record_from_bytes(&snapshot.record)?;
-        let shared = Arc::new(M::shared_from_bytes(&snapshot.shared)?);
+        let shared = match known.get(&snapshot.shared) {
+            Some(shared) => Arc::clone(shared),
+            None => {
+                let shared = self.intern(Arc::new(M::shared_from_bytes(&snapshot.shared)?));
+                known.insert(snapshot.shared, Arc::clone(&shared));
+                shared
+            }
+        };
         let (device, channel) = self.locate(lane);
         if channel == 0 {
-            self.device_mut(lane, device).identity = snapshot.identity.clone();
+            self.device_mut(lane, device).identity = snapshot.identity;
             let to = M::state(&record);
             self.say(clocks, PhaseIx(0), lane, Said::Device { from: droves_facts::DeviceState::Unenrolled, to });
         }
-        let shared = self.intern(shared);
         let place = self.place(lane);
-        self.lanes[place].slept = Slept { record, shared, own: snapshot.own.clone() };
+        self.lanes[place].slept = Slept { record, shared, own: snapshot.own };
         if snapshot.ended {
             self.lanes[place].mode = Mode::Ended;
             return Ok(None);
@@ -130,7 +144,7 @@ impl<M: Machine> Shard<M> {
         let registration = M::registration(&record, &self.lanes[place].slept.shared);
         let mut out = Out::default();
         let action = M::resume(&record, &self.ctx(lane, clocks, clocks.now, &mut out));
-        self.asleep(lane, clocks, action);
+        self.rests(lane, clocks, action);
         Ok(registration)
     }
 
@@ -208,9 +222,19 @@ impl<M: Machine> Shard<M> {
 
     /// Every lane as the store would keep it; live ones as they are at this moment.
     pub fn snapshots(&mut self) -> Vec<Snapshot> {
-        let lanes: Vec<LaneIx> =
-            self.config.cells.of_shard(self.config.shard).flat_map(|(_, _, lanes)| lanes.map(LaneIx)).collect();
-        lanes.into_iter().map(|lane| self.snapshot(lane)).collect()
+        self.lanes_of_it().map(|lane| self.snapshot(lane)).collect()
+    }
+
+    /// The lanes that are awake, as they are at this moment: the others were saved when they fell asleep.
+    pub fn live_snapshots(&mut self) -> Vec<Snapshot> {
+        let is_live = |lane: &LaneIx| matches!(self.lanes[self.place(*lane)].mode, Mode::Live(_));
+        let live: Vec<LaneIx> = self.lanes_of_it().filter(is_live).collect();
+        live.into_iter().map(|lane| self.snapshot(lane)).collect()
+    }
+
+    fn lanes_of_it(&self) -> impl Iterator<Item = LaneIx> + use<M> {
+        let lanes: Vec<_> = self.config.cells.of_shard(self.config.shard).map(|(_, _, lanes)| lanes).collect();
+        lanes.into_iter().flatten().map(LaneIx)
     }
 
     /// Delivers orders between lanes, and lets queued lanes in while there is room.
@@ -330,7 +354,7 @@ impl<M: Machine> Shard<M> {
         Snapshot {
             lane,
             record: M::record_to_bytes(&slept.record),
-            shared: M::shared_to_bytes(&slept.shared),
+            shared: M::shared_to_bytes(&slept.shared).into(),
             own: slept.own,
             identity: if channel == 0 { self.identity(lane).cloned() } else { None },
             ended: self.lanes[self.place(lane)].mode == Mode::Ended,

@@ -6,8 +6,8 @@ mod toy;
 
 use droves_device::{Failure, Reached};
 use droves_facts::{ArrivalFate, Blame, Dur, Fact, LaneIx, Mono, PhaseIx, PushFate, What};
-use droves_shard::Input;
 use droves_shard::forecast::Forecast;
+use droves_shard::{Input, Known};
 use proptest::prelude::*;
 use toy::{Script, World, forecast, plan};
 
@@ -140,8 +140,9 @@ fn a_restored_shard_goes_on_where_it_was() {
     let mut run = enrolled(World::default());
     let snapshots = run.shard.snapshots();
     let mut next = forecast(plan(TEN, "enroll: { who: all, arrivals: at_once }"), 100, World::default());
-    for snapshot in &snapshots {
-        next.shard.restore(snapshot, next.clocks()).unwrap();
+    let (mut known, clocks) = (Known::<toy::Toy>::new(), next.clocks());
+    for snapshot in snapshots.clone() {
+        next.shard.restore(snapshot, &mut known, clocks).unwrap();
     }
     let now = next.clocks().now;
     next.input(Input::Push { lane: LaneIx(3), magic: "magic", keep_until: None, pushed: now });

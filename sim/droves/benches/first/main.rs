@@ -17,7 +17,7 @@ mod memory;
 mod sink;
 
 use bare::Bare;
-use droves_facts::{Dur, Fact, LaneIx, Mono, Operation, Outcome, PhaseIx, RequestTiming, What};
+use droves_facts::{Dur, Fact, LaneIx, Mono, Operation, Outcome, PhaseIx, RequestTiming, Unit, What};
 use droves_measure::{Fold, Folds, Own};
 use droves_wire::apple::signature;
 use droves_wire::digest::Digest;
@@ -205,7 +205,8 @@ fn sessions(camp: &Camp, sink: &mut Sink, scale: &Scale, p256: bool) -> Sessions
             sink.order(requests - 1, 0);
             let run = fleet::run(&steady, Some(&folder), |_| ());
             let counts = &run.finished.folds.counts;
-            assert!(counts.sessions_started > 0, "nobody checked in");
+            let made = counts.tries_of(None, Unit::Request).succeeded as f64 / counts.sessions_started as f64;
+            assert!((made / f64::from(requests) - 1.0).abs() < 0.05, "{made} requests a session, not {requests}");
             taken[place].push((run.cpu_s - idle) * 1e6 / counts.sessions_started as f64);
             taken[2 + place].push(bare.session_us(rate, scale.seconds, requests));
         }

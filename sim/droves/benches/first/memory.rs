@@ -106,8 +106,9 @@ fn ours(order: &Order) -> f64 {
     let plan = std::sync::Arc::new(fleet::plan(&order.dir, &order.scenario));
     let mut looks = [0.0; 2];
     let run = fleet::run(&plan, Some(&order.fleet), |look| {
-        let place = usize::from(look.phases.first().is_some_and(|phase| phase.name == "many"));
-        looks[place] = resident();
+        if let Some(phase) = look.phases.first() {
+            looks[usize::from(phase.name == "many")] = resident();
+        }
     });
     if order.many == 0 {
         return looks[0];

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use droves_net::listen::{Listener, Settings};
-use droves_net::tls::{self, AskClient, ServerTls, ServerTlsSettings, Trust};
+use droves_net::tls::{self, Alpn, AskClient, ServerTls, ServerTlsSettings, Trust};
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -24,7 +24,7 @@ static STALL_S: AtomicU32 = AtomicU32::new(0);
 
 const COMMAND: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?><plist version=\"1.0\"><dict><key>Command</key><dict>\
 <key>RequestType</key><string>DeviceInformation</string><key>Queries</key><array><string>UDID</string></array></dict>\
-<key>CommandUUID</key><string>UUID</string></dict></plist>";
+<key>CommandUUID</key><string>NUMBER</string></dict></plist>";
 
 /// The process.
 pub(crate) struct Sink {
@@ -77,7 +77,8 @@ pub(crate) fn serve(dir: &Path) {
     let read = |name: &str| std::fs::read(dir.join(name)).unwrap();
     let identity = read("server.pem");
     let trust = Trust::only(tls::certificates_of_pem(&read("ca.pem")).unwrap()).load().unwrap();
-    let settings = ServerTlsSettings { ask: AskClient::IssuedBy(trust), ..ServerTlsSettings::default() };
+    let settings =
+        ServerTlsSettings { ask: AskClient::IssuedBy(trust), alpn: Alpn::Http1, ..ServerTlsSettings::default() };
     let chain = tls::certificates_of_pem(&identity).unwrap();
     let tls = ServerTls::new(chain, &tls::key_of_pem(&identity).unwrap(), &settings).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -102,6 +103,6 @@ async fn answer(
         tokio::time::sleep(Duration::from_secs(u64::from(STALL_S.load(Relaxed)))).await;
     }
     let body =
-        if number < COMMANDS.load(Relaxed) { COMMAND.replace("UUID", &number.to_string()) } else { String::new() };
+        if number < COMMANDS.load(Relaxed) { COMMAND.replace("NUMBER", &number.to_string()) } else { String::new() };
     Ok(Response::new(Full::new(Bytes::from(body))))
 }

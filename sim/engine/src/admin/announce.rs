@@ -10,7 +10,7 @@ use crate::stage;
 use droves_device::apple::Apple;
 use droves_device::{Machine, ProfileSource};
 use droves_facts::{LaneIx, Limits};
-use droves_fleet::{Fleet, FleetError, Stored};
+use droves_fleet::{Fleet, FleetError, Reader, Stored};
 use droves_net::clock::RunClock;
 use droves_net::tls::{ClientTls, ClientTlsSettings, TlsError};
 use droves_scenario::plan::Plan;
@@ -44,12 +44,14 @@ pub struct Announce {
 /// How far it is.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Announced {
-    /// Enrolled lanes of the fleet: devices, and users with a channel of their own.
-    pub lanes: u32,
+    /// Lanes of the fleet: devices, and users with a channel of their own.
+    pub lanes: u64,
     /// Lanes that the server took.
-    pub taken: u32,
+    pub taken: u64,
     /// Lanes that it refused.
-    pub refused: u32,
+    pub refused: u64,
+    /// Lanes that are not enrolled.
+    pub left_out: u64,
     /// The first refusals, in words.
     pub reasons: Vec<String>,
     /// Whether it was ended before it was through.
@@ -123,7 +125,10 @@ struct Desk {
 }
 
 struct State {
-    /// Lanes that are still to be made known.
+    reader: Reader,
+    /// The cell that is next.
+    cell: usize,
+    /// Lanes of the cell before that are still to be made known.
     lanes: Peekable<std::vec::IntoIter<Stored>>,
     so_far: Announced,
     in_a_row: u32,
@@ -142,19 +147,20 @@ impl Desk {
         let client = ClientTls::new(&stage::roots(&plan, None)?, ClientTlsSettings::default())?;
         let api = Api::new(&base, &profile.auth, &target.authorised, client, Arc::clone(&limits))?;
         let roster = Arc::new(plan.roster());
-        let mut fleet = Fleet::open(&announce.fleet, stage::whose(&plan, &roster))?;
-        let lanes: Vec<Stored> = fleet.read()?.into_iter().filter(|lane| !lane.ended).collect();
+        let fleet = Fleet::open(&announce.fleet, stage::whose(&plan, &roster))?;
+        let reader = fleet.reader();
         let tokens = Arc::new(Tokens::new(fleet.secret()));
         let cast = Cast::of(&plan, &roster, &ProfileSource::Url("".into()));
         let directory = Directory::new(Arc::clone(&plan), roster, cast, tokens, Arc::clone(&limits));
-        let so_far = Announced { lanes: u32::try_from(lanes.len()).unwrap_or(u32::MAX), ..Announced::default() };
-        let state = RefCell::new(State { lanes: lanes.into_iter().peekable(), so_far, in_a_row: 0 });
+        let so_far = Announced { lanes: reader.count()?, ..Announced::default() };
+        let state = State { reader, cell: 0, lanes: Vec::new().into_iter().peekable(), so_far, in_a_row: 0 };
+        let state = RefCell::new(state);
         Ok(Desk { api, call, vars, directory, limits, clock: RunClock::start(), stop, state })
     }
 
     /// Takes devices in order until there are none, or no point in it.
     async fn work(self: Rc<Self>) -> Result<(), AnnounceError> {
-        while let Some(lanes) = self.next() {
+        while let Some(lanes) = self.next()? {
             for lane in lanes {
                 let outcome = self.lane(&lane).await?;
                 self.state.borrow_mut().ended(outcome);
@@ -164,27 +170,36 @@ impl Desk {
     }
 
     /// A device's lanes. One task has them all, since a server knows a user by its device.
-    fn next(&self) -> Option<Vec<Stored>> {
+    fn next(&self) -> Result<Option<Vec<Stored>>, AnnounceError> {
         let state = &mut *self.state.borrow_mut();
-        if *self.stop.borrow() || state.in_a_row >= IN_A_ROW_MAX {
-            state.so_far.is_cut_short |= state.lanes.len() > 0;
-            return None;
+        while state.lanes.peek().is_none() {
+            if state.cell == state.reader.cells() {
+                return Ok(None);
+            }
+            // What can't be read was said when the fleet was last run, and is refused by nobody.
+            state.lanes = state.reader.lanes(state.cell)?.0.into_iter().peekable();
+            state.cell += 1;
         }
-        let mut lanes = vec![state.lanes.next()?];
-        let device = self.directory.device(lanes[0].lane);
+        if *self.stop.borrow() || state.in_a_row >= IN_A_ROW_MAX {
+            state.so_far.is_cut_short = true;
+            return Ok(None);
+        }
+        let mut lanes: Vec<Stored> = state.lanes.next().into_iter().collect();
+        let device = lanes.first().and_then(|lane| self.directory.device(lane.lane));
         while let Some(sister) = state.lanes.next_if(|lane| self.directory.device(lane.lane) == device) {
             lanes.push(sister);
         }
-        Some(lanes)
+        Ok(Some(lanes))
     }
 
-    /// Makes one lane known; the inner error is the server's.
-    async fn lane(&self, lane: &Stored) -> Result<Result<(), String>, AnnounceError> {
+    /// Makes one lane known, if it is enrolled; the inner error is the server's.
+    async fn lane(&self, lane: &Stored) -> Result<Result<bool, String>, AnnounceError> {
         let broken = |why| AnnounceError::Lane(lane.lane, why);
         let record = Apple::record_from_bytes(&lane.record).map_err(broken)?;
         let shared = Apple::shared_from_bytes(&lane.shared).map_err(broken)?;
         let messages = self.directory.speak(lane.lane, |ctx| Apple::check_ins(&record, &shared, ctx));
         let id = self.directory.enrollment(lane.lane);
+        let is_enrolled = !messages.is_empty();
         for message in messages {
             let text = String::from_utf8_lossy(&message);
             let names = context! { id => id.clone(), message => text, ..self.vars.clone() };
@@ -193,14 +208,15 @@ impl Desk {
                 return Ok(Err(format!("{id}: {}", failed.text)));
             }
         }
-        Ok(Ok(()))
+        Ok(Ok(is_enrolled))
     }
 }
 
 impl State {
-    fn ended(&mut self, outcome: Result<(), String>) {
+    fn ended(&mut self, outcome: Result<bool, String>) {
         match outcome {
-            Ok(()) => {
+            Ok(false) => self.so_far.left_out += 1,
+            Ok(true) => {
                 self.so_far.taken += 1;
                 self.in_a_row = 0;
             }

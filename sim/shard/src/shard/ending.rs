@@ -18,7 +18,17 @@ impl<M: Machine> Shard<M> {
         }
     }
 
+    /// A lane falls asleep, and is saved as it is.
     pub(super) fn asleep(&mut self, lane: LaneIx, clocks: Clocks, action: Action) {
+        self.rests(lane, clocks, action);
+        if self.config.keeps {
+            let snapshot = Box::new(self.snapshot(lane));
+            self.effects.push(Effect::Save { ticket: None, snapshot });
+        }
+    }
+
+    /// A lane sleeps from now on.
+    pub(super) fn rests(&mut self, lane: LaneIx, clocks: Clocks, action: Action) {
         let place = self.place(lane);
         let l = &mut self.lanes[place];
         l.mode = Mode::Asleep;
@@ -26,10 +36,6 @@ impl<M: Machine> Shard<M> {
         l.until = action.until;
         l.hear = action.hear;
         l.slept_at = clocks.now;
-        if self.config.keeps {
-            let snapshot = Box::new(self.snapshot(lane));
-            self.effects.push(Effect::Save { ticket: None, snapshot });
-        }
         // Not at once, even if it is due: the queue's turn comes first.
         let due = self.due(lane).max(clocks.now);
         self.set_timer(lane, due);

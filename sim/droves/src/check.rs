@@ -13,7 +13,7 @@ pub(crate) const INVALID: u8 = 104;
 /// Reads a scenario and its thresholds, or says everything that is wrong with it.
 pub(crate) fn load(scenario: &Scenario) -> Result<(Loaded, Thresholds), u8> {
     let env = |name: &str| std::env::var(name).ok();
-    let loaded = match droves_scenario::load(&scenario.file, &scenario.vars, env) {
+    let loaded = match droves_scenario::load(&scenario.file, &scenario.given(), env) {
         Ok(loaded) => loaded,
         Err(problems) => {
             say(&problems.to_string());

@@ -1,6 +1,7 @@
 //! Commands and flags. Every flag has a variable of the environment.
 
 use clap::{Args, Parser, Subcommand};
+use droves_scenario::Given;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -50,6 +51,16 @@ pub(crate) struct Scenario {
     /// Set a variable of the scenario; may be given several times.
     #[arg(short = 'e', long = "env", value_name = "NAME=VALUE", value_parser = pair)]
     pub(crate) vars: Vec<(String, String)>,
+    /// Another seed than the scenario's: another fleet of the same kind.
+    #[arg(long, env = "DROVES_SEED", value_name = "N")]
+    pub(crate) seed: Option<u64>,
+}
+
+impl Scenario {
+    /// What is said here against the file.
+    pub(crate) fn given(&self) -> Given {
+        Given { vars: self.vars.clone(), seed: self.seed }
+    }
 }
 
 #[derive(Debug, Args)]

@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 
 pub(crate) fn practice(args: &PracticeArgs) -> anyhow::Result<u8> {
     let faults = match &args.faults {
-        Some(file) => match check::load(&Scenario { file: file.clone(), vars: Vec::new() }) {
+        Some(file) => match check::load(&Scenario { file: file.clone(), vars: Vec::new(), seed: None }) {
             Ok((loaded, _)) => {
                 let is_somebodys = |fault: &Fault| fault.who.is_some() && matches!(fault.what, FaultKind::Server(_));
                 if loaded.plan.faults.iter().any(is_somebodys) {

@@ -17,7 +17,7 @@ mod units;
 mod words;
 mod yaml;
 
-pub use load::{Loaded, load};
+pub use load::{Given, Loaded, load};
 pub use problem::{Problem, Problems, Source};
 pub use schema::{schema, server_schema};
 pub use words::words;

@@ -9,7 +9,7 @@ use crate::problem::{Problem, Problems, Source, nearest};
 use crate::schema;
 use crate::server::{ProfileSource, ServerProfile};
 use crate::server_file::{self, ServerFile};
-use crate::yaml::{Kind, Lookup, Node, Unused, emit, parse, read, substitute};
+use crate::yaml::{Key, Kind, Lookup, Node, Unused, emit, parse, read, substitute};
 use aws_lc_rs::digest;
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,8 +28,17 @@ pub struct Loaded {
     pub warnings: Problems,
 }
 
-/// Reads the scenario at a path. `vars` are those of the command line (`-e name=value`), `env` is the environment.
-pub fn load(path: &Path, vars: &[(String, String)], env: impl Fn(&str) -> Option<String>) -> Result<Loaded, Problems> {
+/// What the command line says against the file.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Given {
+    /// Variables (`-e name=value`).
+    pub vars: Vec<(String, String)>,
+    /// Another seed than the file's.
+    pub seed: Option<u64>,
+}
+
+/// Reads the scenario at a path. `env` is the environment.
+pub fn load(path: &Path, given: &Given, env: impl Fn(&str) -> Option<String>) -> Result<Loaded, Problems> {
     let name = path.display().to_string();
     let text = match read_bounded(path, FILE_BYTES_MAX) {
         Ok(bytes) => String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned()),
@@ -41,7 +50,7 @@ pub fn load(path: &Path, vars: &[(String, String)], env: impl Fn(&str) -> Option
     })?;
     let folder = path.parent().unwrap_or(Path::new("")).to_owned();
     let stem = path.file_stem().map_or("scenario".into(), |stem| stem.to_string_lossy().into_owned());
-    load_text(&Source::new(name, text), &stem, &Files::Folder(folder), vars, &env)
+    load_text(&Source::new(name, text), &stem, &Files::Folder(folder), given, &env)
 }
 
 /// A larger file is refused before it is read.
@@ -51,9 +60,10 @@ fn load_text(
     source: &Source,
     stem: &str,
     files: &Files,
-    overrides: &[(String, String)],
+    given: &Given,
     env: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Loaded, Problems> {
+    let overrides = given.vars.as_slice();
     let mut problems = Vec::new();
     let Some(mut tree) = parse(source.text(), &mut problems) else {
         return Err(Problems::of(source.clone(), problems));
@@ -66,6 +76,9 @@ fn load_text(
         lookup.declare(vars, overrides, &mut problems);
     }
     substitute(&mut tree, &lookup, &mut problems);
+    if let Some(seed) = given.seed {
+        reseed(&mut tree, seed);
+    }
     let resolved_yaml = emit(&tree);
     let server_node = tree.member("target").and_then(|target| target.member("server")).cloned();
     let (scenario, holed) = typed::<Scenario>(&mut tree, &schema::SCENARIO, &mut problems);
@@ -104,6 +117,17 @@ fn load_text(
         }
         _ => Err(all),
     }
+}
+
+/// Puts a seed in, as if the file had it.
+fn reseed(tree: &mut Node, seed: u64) {
+    let Kind::Map(entries) = &mut tree.kind else { return };
+    let Some((_, fleet)) = entries.iter_mut().find(|(key, _)| key.text == "fleet") else { return };
+    let place = fleet.place;
+    let Kind::Map(entries) = &mut fleet.kind else { return };
+    entries.retain(|(key, _)| key.text != "seed");
+    let value = Node { place, kind: Kind::Scalar { text: seed.to_string(), plain: true, shown: None } };
+    entries.push((Key { text: "seed".to_owned(), place }, value));
 }
 
 /// Walks the tree against a schema, and reads it if it fits.

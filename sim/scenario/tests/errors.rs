@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use droves_scenario::load;
+use droves_scenario::{Given, load};
 use std::path::Path;
 
 /// Loads a scenario of this text and gives what is said of it.
@@ -12,7 +12,7 @@ fn said(text: &str) -> String {
     std::fs::write(&path, text).unwrap();
     let given = [("unused".to_owned(), "1".to_owned())];
     let vars = if text.contains("# -e unused=1") { &given[..] } else { &[] };
-    let said = match load(&path, vars, |_| None) {
+    let said = match load(&path, &Given { vars: vars.to_vec(), seed: None }, |_| None) {
         Ok(loaded) => format!("loaded\n{}", loaded.warnings.render(false)),
         Err(problems) => problems.render(false),
     };
@@ -54,7 +54,7 @@ thresholds:
 
 #[test]
 fn six_errors_have_six_carets() {
-    let problems = load(Path::new("tests/bad/six.yaml"), &[], |_| None).unwrap_err();
+    let problems = load(Path::new("tests/bad/six.yaml"), &Given::default(), |_| None).unwrap_err();
     let text = problems.render(false);
     check("six", std::slice::from_ref(&text));
     assert!(text.matches(" ^").count() >= 6, "{text}");
@@ -62,13 +62,13 @@ fn six_errors_have_six_carets() {
 
 #[test]
 fn a_bad_server_profile() {
-    let problems = load(Path::new("tests/bad/odd.yaml"), &[], |_| None).unwrap_err();
+    let problems = load(Path::new("tests/bad/odd.yaml"), &Given::default(), |_| None).unwrap_err();
     check("server", &[problems.render(false)]);
 }
 
 #[test]
 fn colours_are_an_option() {
-    let problems = load(Path::new("tests/bad/odd.yaml"), &[], |_| None).unwrap_err();
+    let problems = load(Path::new("tests/bad/odd.yaml"), &Given::default(), |_| None).unwrap_err();
     assert!(problems.render(true).contains("\u{1b}[1;31m"));
     assert!(!problems.to_string().contains('\u{1b}'));
 }

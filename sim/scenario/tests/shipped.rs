@@ -4,7 +4,7 @@
 
 use droves_facts::Dur;
 use droves_scenario::plan::{Action, Condition};
-use droves_scenario::{Loaded, load};
+use droves_scenario::{Given, Loaded, load};
 use std::path::{Path, PathBuf};
 
 fn scenarios() -> PathBuf {
@@ -14,7 +14,8 @@ fn scenarios() -> PathBuf {
 fn shipped(name: &str, vars: &[(&str, &str)]) -> Loaded {
     let vars: Vec<_> = vars.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let env = |name: &str| name.ends_with("_KEY").then(|| "k3y".to_owned());
-    load(&scenarios().join(name), &vars, env).unwrap_or_else(|problems| panic!("{name}\n{problems}"))
+    load(&scenarios().join(name), &Given { vars, seed: None }, env)
+        .unwrap_or_else(|problems| panic!("{name}\n{problems}"))
 }
 
 #[test]
@@ -73,7 +74,7 @@ fn the_hash_names_what_happens_and_no_secret() {
     assert_eq!(base.plan.hash.len(), 64);
     assert_eq!(shipped("nanomdm.yaml", &[]).plan.hash, base.plan.hash);
     assert_ne!(shipped("nanomdm.yaml", &[("phones", "1401")]).plan.hash, base.plan.hash);
-    let other_key = load(&scenarios().join("nanomdm.yaml"), &[], |_| Some("other".to_owned())).unwrap();
+    let other_key = load(&scenarios().join("nanomdm.yaml"), &Given::default(), |_| Some("other".to_owned())).unwrap();
     assert_eq!(other_key.plan.hash, base.plan.hash);
     let shown = format!("{:?}{}", base.plan, base.resolved_yaml);
     assert!(!shown.contains("k3y"));
@@ -87,9 +88,20 @@ fn the_resolved_scenario_is_the_same_scenario() {
     let path = folder.path().join("again.yaml");
     let text = base.resolved_yaml.replace("payloads/", "../payloads/");
     std::fs::write(&path, text).unwrap();
-    let again = load(&path, &[], |_| None).unwrap();
+    let again = load(&path, &Given::default(), |_| None).unwrap();
     assert_eq!(again.plan.populations, base.plan.populations);
     assert_eq!(again.plan.steps, base.plan.steps);
+}
+
+#[test]
+fn a_seed_of_the_command_line_is_as_good_as_the_files() {
+    let path = scenarios().join("quickstart.yaml");
+    let seeded = |seed| load(&path, &Given { seed, ..Given::default() }, |_| None).unwrap();
+    let (base, other) = (seeded(None), seeded(Some(4_711)));
+    assert_eq!(other.plan.seed, 4_711);
+    assert_ne!(other.plan.hash, base.plan.hash);
+    assert_eq!(other.plan.hash, seeded(Some(4_711)).plan.hash);
+    assert!(other.resolved_yaml.contains("seed: 4711"), "{}", other.resolved_yaml);
 }
 
 #[test]
@@ -99,7 +111,7 @@ fn profiles_that_are_shipped_are_inside_the_program() {
     let text = "droves: 1\ntarget: { server: nanohub, url: \"http://127.0.0.1:9004\", vars: { topic: t } }\n\
                 fleet: { populations: { a: { platform: ios, count: 1 } } }\nphases: [ { enroll: { who: all } } ]\n";
     std::fs::write(&path, text).unwrap();
-    let plan = load(&path, &[], |_| Some("k".to_owned())).unwrap().plan;
+    let plan = load(&path, &Given::default(), |_| Some("k".to_owned())).unwrap().plan;
     assert_eq!(plan.target.profile.name, "nanohub");
     assert_eq!(plan.target.vars["mdm_path"], "/mdm");
     assert!(plan.phases[0].until.limit().is_some());

@@ -124,7 +124,7 @@ fn keys() -> PathBuf {
 pub(crate) fn plan(dir: &Path, text: &str) -> Plan {
     let path = dir.join("bench.yaml");
     std::fs::write(&path, text).unwrap();
-    match droves_scenario::load(&path, &[], |_| None) {
+    match droves_scenario::load(&path, &droves_scenario::Given::default(), |_| None) {
         Ok(loaded) => loaded.plan,
         Err(problems) => panic!("{problems}"),
     }

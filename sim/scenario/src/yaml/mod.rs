@@ -13,4 +13,4 @@ mod tree;
 pub(crate) use de::{At, Named, TextOr, read};
 pub(crate) use emit::emit;
 pub(crate) use substitute::{Lookup, Unused, substitute};
-pub(crate) use tree::{Kind, Node, parse};
+pub(crate) use tree::{Key, Kind, Node, parse};

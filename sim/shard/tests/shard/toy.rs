@@ -213,7 +213,7 @@ pub(crate) fn plan(fleet: &str, phase: &str) -> Plan {
         "droves: 1\ntarget: {{ server: practice }}\nfleet:\n  populations:\n    {fleet}\nphases:\n  - {phase}{until}\n{rest}\n"
     );
     std::fs::write(&path, &text).unwrap();
-    match droves_scenario::load(&path, &[], |_| None) {
+    match droves_scenario::load(&path, &droves_scenario::Given::default(), |_| None) {
         Ok(loaded) => loaded.plan,
         Err(problems) => panic!("{problems}\n{text}"),
     }

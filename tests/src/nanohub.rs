@@ -3,7 +3,8 @@
 use crate::nanomdm::{API_KEY, Api, Surroundings, is_ready};
 use crate::process::Running;
 use crate::server::{Refusals, Server, Witness};
-use crate::{Error, PushCertificate, program};
+use crate::{Answer, Call, Error, PushCertificate, program};
+use base64::prelude::{BASE64_STANDARD, Engine};
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -33,6 +34,35 @@ impl NanoHub {
     /// The port that it serves.
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Make declarations (JSON, by identifier) the set of these enrollments; each gets a command and a push for it.
+    pub fn declare(&self, set: &str, declarations: &[(&str, &str)], enrollments: &[String]) -> Result<(), Error> {
+        for (identifier, json) in declarations {
+            self.declarative("PUT", "/declarations", json.as_bytes())?;
+            self.declarative("PUT", &format!("/set-declarations/{set}?declaration={identifier}"), &[])?;
+        }
+        for enrollment in enrollments {
+            self.declarative("PUT", &format!("/enrollment-sets/{enrollment}?set={set}"), &[])?;
+        }
+        Ok(())
+    }
+
+    /// What enrollments reported of their declarations.
+    pub fn declaration_status(&self, enrollments: &[String]) -> Result<serde_json::Value, Error> {
+        let answer = self.declarative("GET", &format!("/declaration-status/{}", enrollments.join(",")), &[])?;
+        serde_json::from_slice(&answer.body).map_err(|_| Error::Answer(answer.text()))
+    }
+
+    fn declarative(&self, method: &str, path: &str, body: &[u8]) -> Result<Answer, Error> {
+        let authorization = format!("Basic {}", BASE64_STANDARD.encode(format!("nanohub:{API_KEY}")));
+        let path = format!("/api/v1/ddm{path}");
+        let headers = [("Authorization", authorization.as_str()), ("Content-Type", "application/json")];
+        let answer = Call { method, path: &path, headers: &headers, body }.send(self.port)?;
+        match answer.status {
+            200..=299 | 304 => Ok(answer),
+            status => Err(Error::Answer(format!("{method} {path}: {status} {}", answer.text()))),
+        }
     }
 
     fn api(&self) -> Api {

@@ -77,6 +77,21 @@ impl Recorder {
     }
 }
 
+impl Recorder {
+    /// The enrollments that are there and not checked out.
+    pub fn enrollments(&self) -> BTreeSet<String> {
+        let mut enrolled = BTreeSet::new();
+        for event in self.shared.events().iter() {
+            match event.topic.as_str() {
+                "mdm.TokenUpdate" => enrolled.insert(event.id.clone()),
+                "mdm.CheckOut" => enrolled.remove(&event.id),
+                _ => false,
+            };
+        }
+        enrolled
+    }
+}
+
 impl Drop for Recorder {
     fn drop(&mut self) {
         self.shared.ends.store(true, Ordering::Relaxed);
@@ -92,15 +107,7 @@ impl Drop for Recorder {
 
 impl Witness for Recorder {
     fn enrolled(&self) -> Result<u64, Error> {
-        let mut enrolled = BTreeSet::new();
-        for event in self.shared.events().iter() {
-            match event.topic.as_str() {
-                "mdm.TokenUpdate" => enrolled.insert(event.id.clone()),
-                "mdm.CheckOut" => enrolled.remove(&event.id),
-                _ => false,
-            };
-        }
-        Ok(enrolled.len() as u64)
+        Ok(self.enrollments().len() as u64)
     }
 
     fn results(&self) -> Result<Results, Error> {

@@ -235,3 +235,49 @@ fn the_same_fleet_at_nanohub() {
         results_are_whole(&*stage.witness, 5)
     });
 }
+
+/// The server says by its own API what it was told.
+#[test]
+fn declarations_reach_a_fleet_and_are_reported_to_nanohub() {
+    const ACTIVATION: &str =
+        r#"{"Type":"com.apple.activation.simple","Identifier":"t.act","Payload":{"StandardConfigurations":["t.on"]}}"#;
+    const ON: &str =
+        r#"{"Type":"com.apple.configuration.management.test","Identifier":"t.on","Payload":{"Echo":"on"}}"#;
+    const OFF: &str =
+        r#"{"Type":"com.apple.configuration.management.test","Identifier":"t.off","Payload":{"Echo":"off"}}"#;
+    alone("declarations_at_nanohub", |ground| {
+        let recorder = Arc::new(Recorder::start()?);
+        let url = Some(recorder.url());
+        let witness: Arc<dyn Witness> = Arc::<Recorder>::clone(&recorder);
+        let stage =
+            stage(ground, witness, url, |scep, around| NanoHub::start(ground.path(), &scep.authority(), around))?;
+        let fleet = format!(
+            "    phones: {{ platform: ios, count: 20, {QUICK} }}\n    laptops: {{ platform: macos, count: 5, {QUICK} }}\n"
+        );
+        let phases = "  - name: enroll\n    enroll: { who: all, arrivals: at_once }\n    until: { enrolled: 100%, within: 1m }\n  - wait: 30s\n";
+        let scenario = stage.scenario("nanohub", &fleet, phases);
+        let started = stage.droves.start("declared", &scenario, &[("NANOHUB_API_KEY", API_KEY)], &[])?;
+        assert!(droves_e2e::wait_until(Duration::from_secs(60), || stage.witness.enrolled().is_ok_and(|n| n == 25)));
+        let enrollments: Vec<String> = recorder.enrollments().into_iter().collect();
+        assert_eq!(enrollments.len(), 25);
+        stage.server.declare("s", &[("t.on", ON), ("t.off", OFF), ("t.act", ACTIVATION)], &enrollments)?;
+        let reported = |enrollment: &String| -> bool {
+            let status = stage.server.declaration_status(std::slice::from_ref(enrollment)).unwrap_or_default();
+            let rows = status[enrollment].as_array().cloned().unwrap_or_default();
+            let has = |identifier: &str, active: bool| {
+                rows.iter()
+                    .any(|row| row["identifier"] == identifier && row["active"] == active && row["valid"] == "valid")
+            };
+            has("t.act", true) && has("t.on", true) && has("t.off", false)
+        };
+        let all = droves_e2e::wait_until(Duration::from_secs(20), || enrollments.iter().all(reported));
+        assert!(all, "{:#}", stage.server.declaration_status(&enrollments[..1])?);
+        let run = started.finish()?;
+        assert_eq!(run.code, 0, "{:#}", run.summary["verdict"]);
+        run.adds_up();
+        let counted = |name: &str| run.summary["operations"][format!("apple.declarative.{name}")]["count"].as_u64();
+        assert_eq!(counted("declaration"), Some(3 * 25));
+        assert!(counted("status") >= Some(25));
+        Ok(())
+    });
+}

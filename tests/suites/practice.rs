@@ -98,6 +98,23 @@ fn with_fault(ground: &Ground, fault: &str) -> Result<Run, Error> {
     Droves::new(ground.path())?.run("faulty", &text, &[], &[])
 }
 
+#[test]
+fn declarations_are_synced_after_the_command_loop() {
+    alone("declarations", |ground| {
+        let fleet = "    phones: { platform: ios, count: 30 }\n    macs: { platform: macos, count: 10, users: 1 }\n";
+        let phases = "  - name: enroll\n    enroll: { who: all, arrivals: at_once }\n    until: { enrolled: 100%, within: 1m }\n  \
+                      - name: declare\n    command: { who: all, request: DeclarativeManagement, push: true }\n    \
+                      until: { accepted: 100%, within: 1m }\n  - wait: 2s\n";
+        let run =
+            Droves::new(ground.path())?.run("declared", &scenario("{ server: practice }", fleet, phases), &[], &[])?;
+        assert_eq!(run.code, 0, "{:#}", run.summary["verdict"]);
+        run.adds_up();
+        assert_eq!(truth(&run)["status_reports"], 40);
+        assert_eq!(run.summary["operations"]["apple.declarative.declaration"]["count"], 80);
+        Ok(())
+    });
+}
+
 fn check(name: &str, fault: &str, wanted: &[(&str, u64)]) {
     alone(name, |ground| {
         let run = with_fault(ground, fault)?;

@@ -32,6 +32,10 @@ pub struct Limits {
     pub profiles_max: usize,
     /// Apps that a device holds as managed; likewise.
     pub apps_max: usize,
+    /// Declarations of one channel, and configurations that one activation names.
+    pub declarations_max: usize,
+    /// Syncs of declarations in a row, for a server whose token is another one after each (fleetdm/fleet#43050).
+    pub declarative_rounds_max: u8,
     /// A request from first byte out to last byte in. CFNetwork's default is 60 s.
     pub request_wait_max: Dur,
     /// A TCP connect.
@@ -57,6 +61,8 @@ impl Default for Limits {
             notes_max: 16,
             profiles_max: 512,
             apps_max: 1_024,
+            declarations_max: 1_024,
+            declarative_rounds_max: 8,
             request_wait_max: Dur::secs(60),
             connect_wait_max: Dur::secs(20),
             tls_wait_max: Dur::secs(20),

@@ -65,6 +65,10 @@ operations! {
     AppleUserAuthenticate "apple.user_authenticate" Request "Check-in message UserAuthenticate of a macOS network user.";
     AppleSetBootstrapToken "apple.set_bootstrap_token" Request "Check-in message SetBootstrapToken.";
     AppleGetBootstrapToken "apple.get_bootstrap_token" Request "Check-in message GetBootstrapToken.";
+    AppleTokens "apple.declarative.tokens" Request "Check-in message DeclarativeManagement: which state the declarations are in.";
+    AppleItems "apple.declarative.items" Request "The same: which declarations there are.";
+    AppleDeclaration "apple.declarative.declaration" Request "The same: one declaration.";
+    AppleStatus "apple.declarative.status" Request "The same: the device's status report.";
     AppleCheckOut "apple.check_out" Request "Check-in message CheckOut.";
     AppleIdle "apple.idle" Request "First request of the command loop: Status Idle, answered by a command or by nothing.";
     AppleCommand "apple.command" Request "A command's result sent, answered by the next command or by nothing.";

@@ -86,6 +86,14 @@ pub(super) fn idle(ctx: &Ctx<'_>) -> Bytes {
     out.into()
 }
 
+/// DeclarativeManagement: a question about the channel's declarations, or the report of them.
+pub(super) fn declarative(endpoint: &str, data: Option<&[u8]>, ctx: &Ctx<'_>) -> Bytes {
+    let (udid, (user_id, short, long)) = (Hardware::of(ctx).udid(), user(ctx.channel, ctx));
+    let user = User { id: &user_id, short_name: Some(&short), long_name: Some(&long), not_on_console: None };
+    let who = Who { id: EnrollmentId::Udid(&udid), user: (ctx.channel > 0).then_some(user) };
+    written(&Message::DeclarativeManagement { who, endpoint, data })
+}
+
 /// Where a command's own keys sort among `CommandUUID`, `Status` and `UDID`, which every result has: keys stand sorted,
 /// as Apple's encoder leaves them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

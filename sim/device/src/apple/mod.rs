@@ -7,6 +7,7 @@
 //! in the record; so folding loses only a question that is under way, and after it the lane asks again.
 
 mod commands;
+mod declarative;
 mod enroll;
 mod exchange;
 mod hardware;
@@ -62,6 +63,7 @@ enum State {
     Polling(session::Polling),
     Working(Box<session::Working>),
     Reporting(session::Reporting),
+    Syncing(Box<declarative::Syncing>),
     Leaving(leave::Leaving),
 }
 
@@ -117,6 +119,7 @@ impl Machine for Apple {
             State::Polling(state) => state.on(event, lane, ctx),
             State::Working(state) => state.on(event, lane, ctx),
             State::Reporting(state) => state.on(event, lane, ctx),
+            State::Syncing(state) => state.on(event, lane, ctx),
             State::Leaving(state) => state.on(event, lane, ctx),
         };
         self.state = state;

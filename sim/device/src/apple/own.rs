@@ -1,6 +1,7 @@
 //! What is a lane's own beyond its record: a result that the server has not taken yet, apps on their way in. Usually
 //! nothing.
 
+use super::declarative::Declarative;
 use super::record::{OWN_VERSION, from_bytes, to_bytes};
 use super::shared::{App, MdmSettings, Profile};
 use crate::KeyIx;
@@ -21,6 +22,8 @@ pub(super) struct Own {
     pub(super) update: Option<Update>,
     /// A new identity that the server does not know yet.
     pub(super) renewal: Option<Renewal>,
+    /// Declarative management, once the server has turned it on.
+    pub(super) declarative: Option<Declarative>,
 }
 
 /// A result that the server has not taken yet.

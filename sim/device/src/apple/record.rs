@@ -142,6 +142,6 @@ pub(super) fn from_bytes<'a, T: Deserialize<'a>>(what: &str, version: u8, bytes:
 /// Version of a record's bytes.
 pub(super) const RECORD_VERSION: u8 = 1;
 /// Version of the bytes of what is shared.
-pub(super) const SHARED_VERSION: u8 = 2;
+pub(super) const SHARED_VERSION: u8 = 3;
 /// Version of the bytes of what is a lane's own.
-pub(super) const OWN_VERSION: u8 = 2;
+pub(super) const OWN_VERSION: u8 = 3;

@@ -9,7 +9,7 @@ use super::exchange::{Exchange, Heard, Taken, Trouble, Verdict};
 use super::lane::Lane;
 use super::own::Owed;
 use super::record::Stage;
-use super::{State, Step, enroll, leave, messages};
+use super::{State, Step, declarative, enroll, leave, messages};
 use crate::{Action, Ctx, Event, Reasons, What};
 use bytes::Bytes;
 use droves_facts::{Blame, CommandKey, CommandStatus, Dur, Operation, Outcome, What as Fact};
@@ -200,8 +200,16 @@ fn report(lane: &mut Lane, owed: Owed, session: Session, then: Then, ctx: &mut C
     Step(State::Reporting(Reporting { exchange, session, then }), action)
 }
 
-/// The server has nothing more.
+/// The server has no more commands: what it wants of declarations comes now.
 fn over(lane: &mut Lane, session: Session, ctx: &mut Ctx<'_>) -> Step {
+    match declarative::begin(lane, session, ctx) {
+        Some(step) => step,
+        None => done(lane, session, ctx),
+    }
+}
+
+/// The server has nothing more.
+pub(super) fn done(lane: &mut Lane, session: Session, ctx: &mut Ctx<'_>) -> Step {
     if session.last == Some(CommandStatus::NotNow) {
         let soon = ctx.clocks.wall + Dur::secs(1);
         lane.record.next_at = Some(ctx.locked_until().map_or(soon, |end| end.max(soon)));
@@ -211,7 +219,7 @@ fn over(lane: &mut Lane, session: Session, ctx: &mut Ctx<'_>) -> Step {
 }
 
 /// The session came to nothing: the device comes back by its schedule, or leaves.
-fn broken(lane: &mut Lane, verdict: Verdict, ctx: &mut Ctx<'_>) -> Step {
+pub(super) fn broken(lane: &mut Lane, verdict: Verdict, ctx: &mut Ctx<'_>) -> Step {
     match verdict {
         Verdict::Unenroll(trouble) => {
             lane.complain(&trouble, ctx);
@@ -223,7 +231,7 @@ fn broken(lane: &mut Lane, verdict: Verdict, ctx: &mut Ctx<'_>) -> Step {
     }
 }
 
-fn hang_up(lane: &mut Lane, trouble: &Trouble, ctx: &mut Ctx<'_>) -> Step {
+pub(super) fn hang_up(lane: &mut Lane, trouble: &Trouble, ctx: &mut Ctx<'_>) -> Step {
     lane.complain(trouble, ctx);
     lane.ended(Operation::CheckIn, trouble.outcome(), ctx);
     lane.failed(ctx);

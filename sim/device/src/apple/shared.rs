@@ -3,6 +3,7 @@
 //! Nothing of one device alone is in it (no secret, no time), so that a fleet that was given the same things shares
 //! one value.
 
+use droves_wire::apple::declarative::Declaration;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -15,6 +16,8 @@ pub struct Shared {
     pub(super) profiles: Vec<Arc<Profile>>,
     /// Apps that the server has installed.
     pub(super) apps: Vec<Arc<App>>,
+    /// Declarations, in the server's order.
+    pub(super) declarations: Vec<Arc<Declaration>>,
 }
 
 /// What the `com.apple.mdm` payload says (Apple, *MDM*).

@@ -55,7 +55,7 @@ impl Camp {
         let camp = self.path().display();
         let text = format!(
             "droves: 1\ntarget:\n  server: {camp}/sink.yaml\n  url: https://127.0.0.1:{port}\n  tls: {{ ca: {camp}/ca.pem }}\n\
-             fleet:\n  keys: {{ pool: 8 }}\n  populations:\n    {fleet}\nbounds: {{ lag_max: 60s }}\nphases:\n{phases}"
+             fleet:\n  keys: {{ pool: 8 }}\n  populations:\n    {fleet}\nbounds: {{ lag_max: 60s, connections_max: 18000 }}\nphases:\n{phases}"
         );
         Arc::new(plan(dir, &text))
     }

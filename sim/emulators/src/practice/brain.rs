@@ -1,5 +1,6 @@
 //! The practice server without its sockets.
 
+use super::declarations;
 use super::device::{Enrollment, Queued};
 use super::faults::{self, Faults};
 use super::profile;
@@ -272,7 +273,7 @@ impl Brain {
             Err(error) => return text(400, &error.to_string()),
         };
         let name = message.name();
-        let mut body = Vec::new();
+        let (mut body, mut kind) = (Vec::new(), checkin::CONTENT_TYPE);
         let outcome = match message {
             Message::Authenticate(authenticate) => self.authenticate(&device_id(&authenticate.id), signer),
             Message::TokenUpdate(update) => self.token_update(&update.who, signer, update.token, update.push_magic),
@@ -289,12 +290,22 @@ impl Brain {
                     checkin::write_bootstrap_token(&mut body, token);
                 }
             }),
+            Message::DeclarativeManagement { who, endpoint, .. } => {
+                self.known(&device_id(&who.id), signer).and_then(|()| {
+                    if endpoint == "status" {
+                        self.truth.status_reports += 1;
+                    }
+                    body = declarations::answer(endpoint).ok_or_else(|| text(404, "no such declaration"))?;
+                    kind = "application/json";
+                    Ok(())
+                })
+            }
             Message::UserAuthenticate { .. } => Err(text(410, "network users are not managed here")),
         };
         match outcome {
             Ok(()) => {
                 *self.truth.checkins.entry(name).or_default() += 1;
-                Outgoing { content_type: checkin::CONTENT_TYPE, body: body.into(), ..text(200, "") }
+                Outgoing { content_type: kind, body: body.into(), ..text(200, "") }
             }
             Err(refusal) => refusal,
         }

@@ -7,6 +7,7 @@
 //! a listener on a thread of its own, with a provider that pushes for it.
 
 mod brain;
+mod declarations;
 mod device;
 mod faults;
 mod profile;

@@ -17,6 +17,8 @@ pub struct Truth {
     pub uuids: BTreeMap<String, Fates>,
     /// Check-in messages that were taken, by type.
     pub checkins: BTreeMap<&'static str, u64>,
+    /// Status reports on declarations.
+    pub status_reports: u64,
     /// Certificates issued.
     pub issued: u64,
     /// Pushes by what became of them: asked, then the push service's status or `failed`.
@@ -94,6 +96,7 @@ impl Truth {
             "enrolled": { "devices": devices, "users": users },
             "pending": pending,
             "issued": self.issued,
+            "status_reports": self.status_reports,
             "checkins": self.checkins,
             "requests": requests,
             "commands": commands,

@@ -42,6 +42,15 @@ pub enum Message<'a> {
         /// The device waits in Setup Assistant.
         awaiting_configuration: Option<bool>,
     },
+    /// A channel's declarations are synced: one question, or the status report. Answered by JSON, or by nothing.
+    DeclarativeManagement {
+        /// Which enrollment and channel.
+        who: Who<'a>,
+        /// `tokens`, `declaration-items`, `declaration/<kind>/<identifier>` or `status`.
+        endpoint: &'a str,
+        /// The status report, JSON.
+        data: Option<&'a [u8]>,
+    },
     /// The device asks for that token; answered by [`write_bootstrap_token`], or by nothing.
     GetBootstrapToken {
         /// Which enrollment.
@@ -164,6 +173,11 @@ impl<'a> Message<'a> {
                 id: Who::of(dict)?.id,
                 awaiting_configuration: dict.bool("AwaitingConfiguration"),
             }),
+            "DeclarativeManagement" => Ok(Message::DeclarativeManagement {
+                who: Who::of(dict)?,
+                endpoint: need(dict.str("Endpoint"), "DeclarativeManagement", "Endpoint")?,
+                data: dict.data("Data").filter(|data| !data.is_empty()),
+            }),
             other => Err(CheckinError::Unknown(other.chars().take(64).collect())),
         }
     }
@@ -182,6 +196,7 @@ impl<'a> Message<'a> {
             Message::UserAuthenticate { .. } => "UserAuthenticate",
             Message::SetBootstrapToken { .. } => "SetBootstrapToken",
             Message::GetBootstrapToken { .. } => "GetBootstrapToken",
+            Message::DeclarativeManagement { .. } => "DeclarativeManagement",
         }
     }
 
@@ -208,6 +223,11 @@ impl<'a> Message<'a> {
             Message::GetBootstrapToken { id, awaiting_configuration } => {
                 Who { id, user: None }.push_to(&mut pairs);
                 pairs.maybe("AwaitingConfiguration", awaiting_configuration.map(Node::Bool));
+            }
+            Message::DeclarativeManagement { who, endpoint, data } => {
+                who.push_to(&mut pairs);
+                pairs.text("Endpoint", endpoint);
+                pairs.maybe("Data", data.map(Node::Data));
             }
         }
         pairs.sorted()
@@ -349,6 +369,9 @@ mod tests {
         check(Message::SetBootstrapToken { id, token: Some(&[3]), awaiting_configuration: None });
         check(Message::SetBootstrapToken { id, token: None, awaiting_configuration: Some(false) });
         check(Message::GetBootstrapToken { id, awaiting_configuration: None });
+        let who = Who { id, user: Some(user) };
+        check(Message::DeclarativeManagement { who, endpoint: "tokens", data: None });
+        check(Message::DeclarativeManagement { who: Who { user: None, ..who }, endpoint: "status", data: Some(b"{}") });
     }
 
     #[test]

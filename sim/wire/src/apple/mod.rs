@@ -6,6 +6,7 @@
 pub mod body;
 pub mod checkin;
 pub mod command;
+pub mod declarative;
 pub mod identity;
 pub mod profile;
 pub mod push;

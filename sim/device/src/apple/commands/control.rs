@@ -1,7 +1,7 @@
 //! Commands that lock, erase, restart, or that are only acknowledged; and the list of users.
 
 use super::{Dict, MDM, Refusal, Scene, Then, Writer};
-use crate::apple::messages;
+use crate::apple::{declarative, messages};
 use droves_facts::{Dur, Purpose};
 
 /// `DeviceLock`. A Mac restarts into its lock.
@@ -33,6 +33,12 @@ pub(super) fn erase(_: &Dict, _: &mut Scene<'_, '_>, _: &mut Writer<'_>) -> Resu
 /// `RestartDevice` and `ShutDownDevice`: somebody switches it on again soon.
 pub(super) fn restart(_: &Dict, scene: &mut Scene<'_, '_>, _: &mut Writer<'_>) -> Result<Then, Refusal> {
     Ok(Then::Offline(restart_time(scene)))
+}
+
+/// `DeclarativeManagement`: on from now on; the sync follows the command loop.
+pub(super) fn declarative(body: &Dict, scene: &mut Scene<'_, '_>, _: &mut Writer<'_>) -> Result<Then, Refusal> {
+    declarative::command(body.data("Data"), scene.lane);
+    Ok(Then::Nothing)
 }
 
 /// Commands whose effect nobody can see from outside.

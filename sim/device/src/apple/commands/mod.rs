@@ -165,7 +165,7 @@ const fn slow_on_mac(mut row: Row, mac_ms: (u64, u64)) -> Row {
     row
 }
 
-static ROWS: [Row; 25] = [
+static ROWS: [Row; 26] = [
     row("DeviceInformation", 0, On::All, true, (200, 1_500), device_information::run),
     row("SecurityInfo", rights::SECURITY, On::All, false, (300, 2_000), security::run),
     slow_on_mac(
@@ -187,6 +187,7 @@ static ROWS: [Row; 25] = [
     row("EraseDevice", rights::ERASE, On::All, false, (1_000, 3_000), control::erase),
     row("RestartDevice", rights::LOCK, On::All, false, (1_000, 3_000), control::restart),
     row("ShutDownDevice", rights::LOCK, On::All, false, (1_000, 3_000), control::restart),
+    row("DeclarativeManagement", 0, On::All, true, (50, 150), control::declarative),
     row("DeviceConfigured", 0, On::All, false, (100, 500), control::acknowledged),
     last(row("UserList", 0, On::All, false, (300, 1_000), control::users)),
     row("Settings", rights::SETTINGS, On::All, true, (300, 900), settings::run),

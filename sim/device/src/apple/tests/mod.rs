@@ -4,6 +4,7 @@
 
 mod answers;
 mod anything;
+mod declared;
 mod enrolling;
 mod living;
 mod obeying;

@@ -1,0 +1,213 @@
+//! The devices of a run without a socket and without a clock: the same shard and the same machines, with the practice
+//! server's brain behind a model of service times. An hour takes a second.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use droves_device::apple::Apple;
+use droves_device::{Body, Character, Clocks, Failure, KeyIx, Made, Method, Peer, ProfileSource, Request, Retry, Work};
+use droves_emulators::practice::{Brain, Faults, Incoming, Outgoing, Wake};
+use droves_facts::{
+    DeviceState, Dice, Dur, Fact, LaneIx, Limits, Mono, Operation, Outcome, PhaseIx, Platform, Wall, What,
+};
+use droves_scenario::Given;
+use droves_shard::forecast::{Forecast, World};
+use droves_shard::{Answer, Cells, Config, Shard};
+use droves_wire::apple::checkin::Message;
+use droves_wire::apple::push::Tokens;
+use droves_wire::apple::{request, scep, signature};
+use droves_wire::ca::Authority;
+use droves_wire::keys::Key;
+use droves_wire::plist;
+use http::{HeaderMap, HeaderValue, Uri, header};
+use std::sync::{Arc, OnceLock};
+
+const DEVICES: u32 = 24;
+const ADMIN: &str = "secret";
+
+/// The practice server, which takes a while, and pushes that arrive at once.
+struct Practice {
+    brain: Brain,
+    tokens: Arc<Tokens>,
+    wakes: Vec<Wake>,
+    answers: u64,
+    /// Devices that said Authenticate.
+    enrollments: Vec<String>,
+}
+
+fn authority() -> Arc<Authority> {
+    static AUTHORITY: OnceLock<Arc<Authority>> = OnceLock::new();
+    Arc::clone(AUTHORITY.get_or_init(|| Arc::new(Authority::create("Test", Wall::VIRTUAL_START).unwrap())))
+}
+
+fn key(KeyIx(ix): KeyIx) -> &'static Key {
+    static KEYS: [OnceLock<Key>; 2] = [const { OnceLock::new() }; 2];
+    KEYS[ix as usize].get_or_init(|| Key::generate_rsa(2_048).unwrap())
+}
+
+impl Practice {
+    fn new(tokens: Arc<Tokens>) -> Self {
+        let (url, topic) = ("http://127.0.0.1:1".to_owned(), "com.apple.mgmt.External.test".to_owned());
+        let faults = Faults::new(&[], Dice::new(1));
+        let brain = Brain::new(authority(), url, topic, ADMIN.to_owned(), Limits::default(), faults);
+        Practice { brain, tokens, wakes: Vec::new(), answers: 0, enrollments: Vec::new() }
+    }
+
+    fn ask(&mut self, clocks: Clocks, method: &str, uri: &str, signature: Option<&[u8]>, body: &[u8]) -> Outgoing {
+        let uri: Uri = uri.parse().unwrap();
+        let authorization = format!("Bearer {ADMIN}");
+        let incoming = Incoming {
+            method,
+            path: uri.path(),
+            query: uri.query().unwrap_or_default(),
+            authorization: Some(authorization.as_bytes()),
+            signature,
+            body,
+        };
+        self.brain.answer(clocks.now, clocks.wall, &incoming, &mut self.wakes)
+    }
+
+    /// What the administrator does for all devices.
+    fn administer(&mut self, clocks: Clocks, method: &str, path: &str, body: &[u8]) {
+        let uri = format!("{path}?ids={}", self.enrollments.join(","));
+        let outgoing = self.ask(clocks, method, &uri, None, body);
+        assert_eq!(outgoing.status, 200, "{path}: {:?}", outgoing.body);
+    }
+}
+
+impl World for Practice {
+    fn answer(&mut self, clocks: Clocks, _lane: LaneIx, request: &Request) -> (Dur, Result<Answer, Failure>) {
+        if matches!(request.peer, Peer::PushService { .. }) {
+            return (Dur::ms(1), Ok(Answer { status: 200, headers: HeaderMap::new(), body: bytes::Bytes::new() }));
+        }
+        let body = match &request.body {
+            Body::Empty => &[][..],
+            Body::Bytes(bytes) => bytes,
+        };
+        if request.operation == Operation::AppleAuthenticate {
+            let value = plist::read(body, &Limits::default()).unwrap();
+            let Ok(Message::Authenticate(message)) = Message::of(&value) else { panic!("no Authenticate") };
+            self.enrollments.push(format!("{:?}", message.id).split('"').nth(1).unwrap().to_owned());
+        }
+        let signature = request.sign.zip(request.identity.as_ref()).map(|(sign, identity)| {
+            signature::sign(body, key(identity.key), &identity.certificate, sign.time).unwrap().into_bytes()
+        });
+        let method = match request.method {
+            Method::Get => "GET",
+            Method::Put => "PUT",
+            Method::Post => "POST",
+        };
+        let outgoing = self.ask(clocks, method, &request.url, signature.as_deref(), body);
+        self.answers += 1;
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(outgoing.content_type));
+        let takes = Dur::ms(2 + self.answers % 7) + outgoing.after;
+        (takes, Ok(Answer { status: outgoing.status, headers, body: outgoing.body }))
+    }
+
+    fn make(&mut self, clocks: Clocks, lane: LaneIx, work: Work) -> (Dur, Result<Made, Failure>) {
+        let made = match work {
+            Work::Key { .. } => Made::Key(KeyIx(lane.0 % 2)),
+            Work::ScepRequest { request, key: ix, .. } => {
+                let (body, pending) = scep::build(&request, key(ix), None, clocks.wall).unwrap();
+                Made::ScepRequest { body: body.into(), pending: Box::new(pending) }
+            }
+            Work::ScepOpen { reply, pending, key: ix, .. } => {
+                Made::ScepReply(scep::open(&reply, &pending, key(ix), None, &Limits::default()).unwrap())
+            }
+        };
+        (Dur::ms(1), Ok(made))
+    }
+
+    fn pushes(&mut self, _clocks: Clocks) -> Vec<(LaneIx, String)> {
+        let named = |wake: Wake| {
+            let is_its = |lane: &LaneIx| hex(&self.tokens.token(*lane, 1)) == wake.token.to_lowercase();
+            ((0..DEVICES).map(LaneIx).find(is_its).unwrap(), wake.magic)
+        };
+        std::mem::take(&mut self.wakes).into_iter().map(named).collect()
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn forecast(seed: u64) -> Forecast<Apple, Practice> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("day.yaml");
+    let text = format!(
+        "droves: 1\ntarget: {{ server: practice }}\nfleet:\n  populations:\n    phones: {{ platform: ios, count: {DEVICES} }}\n\
+         phases:\n  - enroll: {{ who: all, arrivals: {{ rate: 2/s }} }}\n    until: {{ enrolled: 100%, within: 1h }}\n  \
+         - check_in: {{ who: all, arrivals: {{ each: {{ every: 10m, jitter: 1m }} }} }}\n    for: 1h\n"
+    );
+    std::fs::write(&path, text).unwrap();
+    let loaded = droves_scenario::load(&path, &Given { seed: Some(seed), ..Given::default() }, |_| None);
+    let plan = loaded.map_or_else(|problems| panic!("{problems}"), |loaded| loaded.plan);
+    let roster = Arc::new(plan.roster());
+    let tokens = Arc::new(Tokens::new([7; 32]));
+    let character = Character {
+        platform: Platform::Ios,
+        model: "iPhone16,1".into(),
+        os_version: "18.1".into(),
+        profile: ProfileSource::Url("http://127.0.0.1:1/enroll".into()),
+        allow_http: true,
+        retry: Retry::AsPlatform,
+        wake: (Dur::ms(500), 0.5),
+        pace: 1.0,
+        locked: (0.0, Dur::secs(1)),
+        users: 0,
+        reenrolls_after_wipe: None,
+    };
+    let config = Config {
+        cells: Arc::new(Cells::new(&roster, 1)),
+        plan: Arc::new(plan),
+        roster,
+        shard: 0,
+        characters: Arc::new([character]),
+        limits: Arc::new(Limits::default()),
+        tokens: Arc::clone(&tokens),
+        sessions_max: 1_000,
+        keeps: false,
+    };
+    Forecast::new(Shard::new(config, |_| 0), Practice::new(tokens))
+}
+
+/// Enrolls, checks in for an hour, and is pushed for a command; gives what was said, and what the server counted.
+fn hour(seed: u64) -> (Vec<Fact>, serde_json::Value) {
+    let mut run = forecast(seed);
+    run.begin(PhaseIx(0));
+    assert!(run.run_until(Mono::ZERO + Dur::secs(60), 100_000));
+    run.end(PhaseIx(0));
+    run.begin(PhaseIx(1));
+    assert!(run.run_until(Mono::ZERO + Dur::secs(3_660), 1_000_000));
+    run.end(PhaseIx(1));
+    let mut plist = Vec::new();
+    request::write(&mut plist, "ONE", &request::Request::SecurityInfo);
+    let clocks = run.clocks();
+    run.world.administer(clocks, "PUT", "/admin/v1/commands", &plist);
+    run.world.administer(clocks, "POST", "/admin/v1/push", &[]);
+    assert!(run.run_until(Mono::ZERO + Dur::secs(3_800), 1_000_000));
+    (run.facts, run.world.brain.truth())
+}
+
+#[test]
+fn the_same_devices_live_an_hour_in_virtual_time() {
+    let (facts, truth) = hour(7);
+    let count = |is: &dyn Fn(&What) -> bool| facts.iter().filter(|fact| is(&fact.what)).count() as u32;
+    assert_eq!(count(&|what| matches!(what, What::Device { to: DeviceState::Enrolled, .. })), DEVICES);
+    assert_eq!(truth["enrolled"]["devices"], DEVICES);
+    assert_eq!(truth["issued"], DEVICES);
+    assert_eq!(count(&|what| matches!(what, What::RequestEnded { outcome: Outcome::Failed { .. }, .. })), 0);
+    // One by itself after enrolling, six by the clock with jitter at the ends, one by push.
+    let sessions = count(&|what| matches!(what, What::RequestEnded { operation: Operation::AppleIdle, .. }));
+    assert!((DEVICES * 7..=DEVICES * 9).contains(&sessions), "{sessions}");
+    assert_eq!(truth["commands"]["SecurityInfo"]["delivered"], DEVICES);
+    assert_eq!(count(&|what| matches!(what, What::Accepted { .. })), DEVICES);
+}
+
+#[test]
+fn a_seed_is_one_hour_and_another_seed_another() {
+    let said = |seed| hour(seed).0.iter().map(|fact| format!("{fact:?}")).collect::<Vec<_>>();
+    let (once, twice, other) = (said(7), said(7), said(8));
+    assert!(once == twice);
+    assert!(once != other);
+}

@@ -201,6 +201,52 @@ fn a_forgotten_push_makes_commands_late() {
     check("forget_push", "forget_push", &[("late", 20)]);
 }
 
+/// What the network does is charged to the network, and the fleet gets over it.
+#[test]
+fn a_broken_network_is_the_networks_fault() {
+    alone("network", |ground| {
+        let check = |fault: &str, kind: &str| -> Result<(), Error> {
+            let phases = [
+                ENROLL,
+                "  - name: calm\n    wait: 11s\n",
+                "  - name: storm\n    check_in: { who: all, arrivals: { rate: 20/s } }\n    for: 3s\n",
+                "  - name: after\n    check_in: { who: all, arrivals: at_once }\n    until: { done: 100%, within: 40s }\n",
+            ];
+            let text = scenario("{ server: practice }", &phones(30), &phases.concat());
+            let text = format!("{text}faults:\n  - network: {fault}\n    during: storm\n    share: 50%\n");
+            let run = Droves::new(ground.path())?.run(kind, &text, &[], &[])?;
+            run.adds_up();
+            let failures = run.summary["failures"].as_array().cloned().unwrap_or_default();
+            assert!(!failures.is_empty(), "{fault}: nobody met it");
+            assert!(failures.iter().all(|failure| failure["blame"] == "network"), "{fault}: {failures:#?}");
+            assert!(failures.iter().any(|failure| failure["kind"] == kind), "{fault}: {failures:#?}");
+            assert_eq!(run.number("devices.enrolled"), 30, "{fault}");
+            assert_eq!(run.number("ledger.lost"), 0);
+            Ok(())
+        };
+        check("refused", "connect_refused")?;
+        check("reset", "reset")
+    });
+}
+
+#[test]
+fn a_slow_network_shows_in_the_latencies_and_nowhere_else() {
+    alone("slow_network", |ground| {
+        let phases = [ENROLL, "  - name: far\n    check_in: { who: all, arrivals: { rate: 10/s } }\n    for: 4s\n"];
+        let text = scenario("{ server: practice }", &phones(20), &phases.concat());
+        let text =
+            format!("{text}faults:\n  - network: {{ latency: {{ fixed: 300ms }} }}\n    during: far\n");
+        let run = Droves::new(ground.path())?.run("far", &text, &[], &[])?;
+        assert_eq!(run.code, 0, "{:#}", run.summary["verdict"]);
+        run.adds_up();
+        let phases = run.summary["phases"].as_array().unwrap();
+        let p50 = |phase: usize| phases[phase]["operations"]["apple.idle"]["service_us"]["p50"].as_u64().unwrap_or(0);
+        assert!(p50(1) > 200_000, "{:#}", phases[1]["operations"]["apple.idle"]);
+        assert_eq!(run.number("requests.failed"), 0);
+        Ok(())
+    });
+}
+
 #[test]
 fn statuses_on_order_are_the_servers_fault() {
     alone("answer", |ground| {

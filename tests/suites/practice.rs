@@ -234,8 +234,7 @@ fn a_slow_network_shows_in_the_latencies_and_nowhere_else() {
     alone("slow_network", |ground| {
         let phases = [ENROLL, "  - name: far\n    check_in: { who: all, arrivals: { rate: 10/s } }\n    for: 4s\n"];
         let text = scenario("{ server: practice }", &phones(20), &phases.concat());
-        let text =
-            format!("{text}faults:\n  - network: {{ latency: {{ fixed: 300ms }} }}\n    during: far\n");
+        let text = format!("{text}faults:\n  - network: {{ latency: {{ fixed: 300ms }} }}\n    during: far\n");
         let run = Droves::new(ground.path())?.run("far", &text, &[], &[])?;
         assert_eq!(run.code, 0, "{:#}", run.summary["verdict"]);
         run.adds_up();

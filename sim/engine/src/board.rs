@@ -21,6 +21,7 @@ pub(crate) struct Board {
     pub(crate) devices: u32,
     pub(crate) lag_max: Dur,
     pub(crate) look_at: Mono,
+    files_at: Mono,
     pub(crate) health: Health,
     pub(crate) fds_max: u64,
     pub(crate) seconds: Vec<Second>,
@@ -47,6 +48,7 @@ impl Board {
             devices,
             lag_max,
             look_at: Mono::ZERO,
+            files_at: Mono::ZERO,
             health: Health::default(),
             fds_max: 0,
             seconds: Vec::new(),
@@ -101,9 +103,7 @@ impl Board {
 
     pub(crate) fn look(&mut self, plan: &Plan, steps: &Steps, practice: Option<&Practice>, now: Mono) -> Look {
         self.look_at = now + LOOK_EVERY;
-        // Files are counted one by one: once a second is enough.
-        let fds = if now.0 / 1_000_000 == self.health_second() { self.health.fds } else { 0 };
-        let health = Health::look_with(fds);
+        let health = Health::look_with(if self.files_are_due(now) { 0 } else { self.health.fds });
         self.fds_max = self.fds_max.max(health.fds);
         self.health = health;
         let reached = self.reached();
@@ -117,7 +117,24 @@ impl Board {
         }
     }
 
-    fn health_second(&self) -> u64 {
-        self.look_at.0.saturating_sub(LOOK_EVERY.0) / 1_000_000
+    /// Files are counted one by one: once a second is enough.
+    fn files_are_due(&mut self, now: Mono) -> bool {
+        let is_due = now >= self.files_at;
+        if is_due {
+            self.files_at = now + Dur::secs(1);
+        }
+        is_due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn open_files_are_counted_once_a_second() {
+        let mut board = Board::new(1, false, Dur::secs(1));
+        let due: Vec<bool> = (0..9).map(|n| board.files_are_due(Mono::ZERO + Dur::ms(250 * n))).collect();
+        assert_eq!(due, [true, false, false, false, true, false, false, false, true]);
     }
 }

@@ -1,7 +1,7 @@
 //! `report.html`: one file that opens offline. The figures of the summary, and the run by seconds as curves.
 
 use crate::figures::{count, time};
-use droves_measure::{Judgement, Second, Summary};
+use droves_measure::{HOPS, Judgement, Second, Summary};
 
 const WIDTH: f64 = 900.0;
 const HEIGHT: f64 = 120.0;
@@ -50,10 +50,12 @@ pub(crate) fn page(summary: &Summary, judgements: &[Judgement], seconds: &[Secon
         row
     });
     page.table(&["operation", "count", "failed", "p50", "p90", "p99", "p99.9", "max"], rows);
-    let hops = summary.fanout.hops_us.iter().map(|(name, hop)| {
-        let mut row = vec![name.clone()];
+    // In the order in which a command goes through them.
+    let hops = HOPS.iter().filter_map(|(_, name)| {
+        let hop = summary.fanout.hops_us.get(*name).filter(|hop| hop.p50.is_some())?;
+        let mut row = vec![(*name).to_owned()];
         row.extend([hop.p50, hop.p90, hop.p99, hop.max].map(time));
-        row
+        Some(row)
     });
     page.table(&["hop of a push", "p50", "p90", "p99", "last"], hops);
     let failures = summary.failures.iter().map(|failure| {
@@ -80,6 +82,10 @@ impl Page {
     }
 
     fn table(&mut self, head: &[&str], rows: impl Iterator<Item = Vec<String>>) {
+        let mut rows = rows.peekable();
+        if rows.peek().is_none() {
+            return;
+        }
         let head: String = head.iter().map(|cell| format!("<th>{}", escaped(cell))).collect();
         self.raw(&format!("<table><tr>{head}"));
         for row in rows {

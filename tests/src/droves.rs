@@ -82,6 +82,15 @@ impl Droves {
         if running.exit_code() == Some(0) { Ok(()) } else { Err(running.error("did not end well")) }
     }
 
+    /// A command that is over at once, and what it says; anything but 0 is an error with it.
+    pub fn say(&self, arguments: &[&str]) -> Result<String, Error> {
+        let output = Command::new(&self.program).args(arguments).env_remove("RUST_LOG").output();
+        let output = output.map_err(Error::at(arguments.join(" ")))?;
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said).into_owned();
+        if output.status.success() { Ok(said) } else { Err(Error::Answer(said)) }
+    }
+
     fn scenario(&self, name: &str, scenario: &str) -> Result<PathBuf, Error> {
         let file = self.dir.join(format!("{name}.yaml"));
         std::fs::write(&file, scenario).map_err(Error::at(&file))?;

@@ -45,6 +45,14 @@ fn a_minted_fleet_is_taken_over_by_nanomdm_and_obeys() {
         droves.complete(&["fleet", "mint"], "minted", &scenario, &env, &mint)?;
         droves.complete(&["fleet", "announce"], "minted", &scenario, &env, &["--fleet", fleet])?;
         assert_eq!(tables.enrolled()?, PHONES + 2 * MACS, "devices, and the users of Macs");
+        // The run goes with a copy that was carried elsewhere.
+        let (file, copy) = (ground.path().join("fleet.ndjson"), ground.path().join("copy"));
+        let (file, copy) = (file.to_str().unwrap(), copy.to_str().unwrap());
+        assert!(droves.say(&["fleet", "export", fleet, file])?.contains("2200 lanes"));
+        assert!(droves.say(&["fleet", "import", copy, file])?.contains("2200 lanes"));
+        assert!(droves.say(&["fleet", "check", copy])?.contains("2200 lanes read, 0 things broken"));
+        assert!(droves.say(&["fleet", "ls", copy])?.contains("enrolled      2200 lanes"));
+        let fleet = copy;
 
         let run = droves.run("minted", &scenario, &env, &["--fleet", fleet])?;
         assert_eq!(run.code, 0, "{:#}", run.summary);

@@ -35,7 +35,7 @@ pub(crate) enum What {
     Schema(SchemaArgs),
     /// Run the practice server alone.
     Practice(PracticeArgs),
-    /// Make a fleet without enrolling it, and make it known to a server.
+    /// Make a fleet without enrolling it, make it known to a server, and look after it.
     #[command(subcommand)]
     Fleet(FleetWhat),
     /// Make the emulated push service's authority, and print the file that a server under test must trust.
@@ -118,6 +118,18 @@ pub(crate) enum FleetWhat {
     /// Make every device of a scenario enrolled, with a certificate of a CA that you have. Sends nothing. Goes on where
     /// it was stopped.
     Mint(MintArgs),
+    /// Say what is in a fleet: devices by state, certificates, bytes on disk.
+    Ls(FolderArgs),
+    /// Show one lane as it is on disk.
+    Show(ShowArgs),
+    /// Read every lane and say what is broken. Exit code 1 if something is.
+    Check(FolderArgs),
+    /// Give back to the file system what cells no longer need.
+    Compact(FolderArgs),
+    /// Write a fleet as one file (without private keys), to be carried elsewhere.
+    Export(CopyArgs),
+    /// Make a fleet out of such a file.
+    Import(CopyArgs),
     /// Make a fleet known to the scenario's server, if that takes enrollments over (nanomdm: -migration -retro).
     Announce(AnnounceArgs),
 }
@@ -161,6 +173,33 @@ pub(crate) enum KeyKind {
     Rsa,
     /// ECDSA, P-256.
     P256,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FolderArgs {
+    /// The fleet.
+    #[arg(value_name = "DIR")]
+    pub(crate) fleet: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ShowArgs {
+    /// The fleet.
+    #[arg(value_name = "DIR")]
+    pub(crate) fleet: PathBuf,
+    /// Which lane: device channels and user channels are numbered together.
+    #[arg(value_name = "LANE")]
+    pub(crate) lane: u32,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CopyArgs {
+    /// The fleet.
+    #[arg(value_name = "DIR")]
+    pub(crate) fleet: PathBuf,
+    /// The file.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
 }
 
 #[derive(Debug, Args)]

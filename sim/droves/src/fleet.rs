@@ -1,11 +1,13 @@
-//! `droves fleet`: a fleet that is made, not enrolled.
+//! `droves fleet`: a fleet that is made, not enrolled; and what is in one.
 
-use crate::cli::{AnnounceArgs, FleetWhat, KeyKind, MintArgs};
-use crate::{check, say, stop};
+use crate::cli::{AnnounceArgs, CopyArgs, FleetWhat, KeyKind, MintArgs, ShowArgs};
+use crate::{check, say, say_some, stop};
 use anyhow::{Context, bail};
-use droves_engine::{Announce, Announced, Mint, Minted};
-use droves_facts::Limits;
+use droves_engine::{Announce, Announced, Inventory, Mint, Minted};
+use droves_facts::{LaneIx, Limits};
+use droves_fleet::Fleet;
 use droves_wire::ca::Authority;
+use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
@@ -18,7 +20,88 @@ pub(crate) fn fleet(what: &FleetWhat) -> anyhow::Result<u8> {
     match what {
         FleetWhat::Mint(args) => mint(args),
         FleetWhat::Announce(args) => announce(args),
+        FleetWhat::Ls(args) => list(&args.fleet),
+        FleetWhat::Show(args) => show(args),
+        FleetWhat::Check(args) => check_fleet(&args.fleet),
+        FleetWhat::Compact(args) => compact(&args.fleet),
+        FleetWhat::Export(args) => export(args),
+        FleetWhat::Import(args) => import(args),
     }
+}
+
+fn list(folder: &Path) -> anyhow::Result<u8> {
+    let Inventory { whose, lanes, identities, expires, broken } = droves_engine::inventory(folder)?;
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{}: {} devices, {} lanes, seed {}", folder.display(), whose.devices, whose.lanes, whose.seed)?;
+    writeln!(out, "populations   {}", whose.populations)?;
+    for (state, count) in &lanes {
+        writeln!(out, "{state:<13} {count} lanes")?;
+    }
+    let expires = expires.map_or_else(String::new, |at| format!(", the first good until {}", droves_views::utc(at.0)));
+    writeln!(out, "certificates  {identities}{expires}")?;
+    writeln!(out, "on disk       {} bytes", bytes_of(folder)?)?;
+    writeln!(out, "broken        {}", broken.len())?;
+    Ok(0)
+}
+
+fn show(args: &ShowArgs) -> anyhow::Result<u8> {
+    match droves_engine::show(&args.fleet, LaneIx(args.lane))? {
+        Some(words) => {
+            write!(std::io::stdout().lock(), "{words}")?;
+            Ok(0)
+        }
+        None => bail!("{}: lane {} was never saved", args.fleet.display(), args.lane),
+    }
+}
+
+fn check_fleet(folder: &Path) -> anyhow::Result<u8> {
+    let Inventory { lanes, broken, .. } = droves_engine::inventory(folder)?;
+    say_some("", &broken);
+    let read: u64 = lanes.values().sum();
+    say(&format!("{}: {read} lanes read, {} things broken", folder.display(), broken.len()));
+    Ok(u8::from(!broken.is_empty()))
+}
+
+fn compact(folder: &Path) -> anyhow::Result<u8> {
+    let before = bytes_of(folder)?;
+    let mut pace = Pace::default();
+    Fleet::compact(folder, |cell, _| pace.say(|| format!("cell {cell} is compact")))?;
+    say(&format!("{}: {before} bytes before, {} now", folder.display(), bytes_of(folder)?));
+    Ok(0)
+}
+
+fn bytes_of(folder: &Path) -> anyhow::Result<u64> {
+    let mut bytes = 0;
+    for entry in std::fs::read_dir(folder).with_context(|| folder.display().to_string())? {
+        bytes += entry?.metadata()?.len();
+    }
+    Ok(bytes)
+}
+
+fn export(args: &CopyArgs) -> anyhow::Result<u8> {
+    let file = private(&args.file).with_context(|| args.file.display().to_string())?;
+    let count = droves_fleet::export(&args.fleet, &mut std::io::BufWriter::new(file))?;
+    say(&format!(
+        "{}: {count} lanes; keep it to yourself: it holds the secret of the push tokens",
+        args.file.display()
+    ));
+    Ok(0)
+}
+
+/// A new file that only its owner may read.
+fn private(path: &Path) -> std::io::Result<std::fs::File> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+fn import(args: &CopyArgs) -> anyhow::Result<u8> {
+    let file = std::fs::File::open(&args.file).with_context(|| args.file.display().to_string())?;
+    let count = droves_fleet::import(&args.fleet, &mut std::io::BufReader::new(file))?;
+    say(&format!("{}: {count} lanes", args.fleet.display()));
+    Ok(0)
 }
 
 fn mint(args: &MintArgs) -> anyhow::Result<u8> {

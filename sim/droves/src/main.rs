@@ -39,6 +39,17 @@ fn logs() {
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).init();
 }
 
+/// The first of many sentences, and how many more there are.
+fn say_some(prefix: &str, sentences: &[String]) {
+    const SHOWN_MAX: usize = 20;
+    for sentence in sentences.iter().take(SHOWN_MAX) {
+        say(&format!("{prefix}{sentence}"));
+    }
+    if sentences.len() > SHOWN_MAX {
+        say(&format!("{prefix}and {} more", sentences.len() - SHOWN_MAX));
+    }
+}
+
 /// A sentence for whoever called.
 #[expect(clippy::print_stderr, reason = "the program's voice")]
 fn say(text: &str) {

@@ -2,7 +2,7 @@
 
 use crate::check;
 use crate::cli::RunArgs;
-use crate::{say, stop};
+use crate::{say, say_some, stop};
 use anyhow::Context;
 use droves_engine::{Finished, Look, Ready, RunError, Setup};
 use droves_facts::{Dur, Limits};
@@ -188,9 +188,7 @@ fn leave(
         target,
     };
     results.finish(&about, &summary, &finished, &names, &anomalies, &judgements)?;
-    for dropped in &finished.dropped {
-        say(&format!("warning: {dropped}"));
-    }
+    say_some("warning: ", &finished.dropped);
     say(&format!("\n{}\nresults in {}", Results::text(&summary, &judgements), results.folder().display()));
     Ok(around.verdict.exit_code)
 }

@@ -158,13 +158,8 @@ impl Fleet {
                 .map_err(|why| FleetError::Head { path: head_path.clone(), why: why.to_string() })?;
             private::write(&head_path, &text).map_err(file(&head_path))?;
         }
-        let text = fs::read(&head_path).map_err(file(&head_path))?;
-        let bad = |why: String| FleetError::Head { path: head_path.clone(), why };
-        let head: Head = serde_json::from_slice(&text).map_err(|why| bad(why.to_string()))?;
-        if head.version != VERSION {
-            return Err(bad(format!("its version is {}, this program's is {VERSION}", head.version)));
-        }
-        same(folder, &head.whose, &whose)?;
+        let there = whose_is(folder)?;
+        same(folder, &there, &whose)?;
         let secret = fs::read(&secret_path).map_err(file(&secret_path))?;
         let secret: [u8; 32] = secret
             .try_into()
@@ -175,6 +170,29 @@ impl Fleet {
             cells.push(open(&path, &mut dropped)?);
         }
         Ok(Fleet { whose, secret, cells: cells.into(), is_new, dropped })
+    }
+
+    /// Opens a folder that there is, whosever it is.
+    pub fn reopen(folder: &Path) -> Result<Self, FleetError> {
+        let whose = whose_is(folder)?;
+        Fleet::open(folder, whose)
+    }
+
+    /// Whose it is.
+    pub fn whose(&self) -> &Whose {
+        &self.whose
+    }
+
+    /// Gives back to the file system what cells no longer need; for each cell, whether there was something.
+    pub fn compact(folder: &Path, mut each: impl FnMut(usize, bool)) -> Result<(), FleetError> {
+        let cells = whose_is(folder)?.cells.len().saturating_sub(1);
+        for number in 0..cells {
+            let path = folder.join(cell_name(number));
+            let failed = |why: redb::Error| FleetError::Cell { path: path.clone(), why: Box::new(why) };
+            let mut cell = Database::builder().set_cache_size(CACHE_BYTES).open(&path).map_err(|e| failed(e.into()))?;
+            each(number, cell.compact().map_err(|why| failed(why.into()))?);
+        }
+        Ok(())
     }
 
     /// Whether this is the folder's first run.
@@ -203,6 +221,18 @@ impl Fleet {
         let cell_of = move |lane: LaneIx| starts.partition_point(|&start| start <= lane.0).saturating_sub(1);
         Writer::start(self.cells, Box::new(cell_of), acknowledge).map_err(FleetError::Thread)
     }
+}
+
+/// What `fleet.json` says.
+fn whose_is(folder: &Path) -> Result<Whose, FleetError> {
+    let path = folder.join(FILE);
+    let text = fs::read(&path).map_err(|why| FleetError::File { path: path.clone(), why })?;
+    let bad = |why: String| FleetError::Head { path: path.clone(), why };
+    let Head { version, whose } = serde_json::from_slice(&text).map_err(|why| bad(why.to_string()))?;
+    if version != VERSION {
+        return Err(bad(format!("its version is {version}, this program's is {VERSION}")));
+    }
+    Ok(whose)
 }
 
 fn same(folder: &Path, there: &Whose, here: &Whose) -> Result<(), FleetError> {

@@ -6,12 +6,14 @@
 //! any moment loses nothing that was acknowledged.
 
 mod cell;
+mod copy;
 mod fleet;
 mod keys;
 mod private;
 mod writer;
 
 pub use cell::{Stored, StoredIdentity};
+pub use copy::{CopyError, export, import};
 pub use fleet::{Fleet, FleetError, Reader, Whose};
 pub use keys::{KeyPool, KeyPoolError};
 pub use writer::{Acknowledge, Saver, Writer};

@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use droves_facts::LaneIx;
-use droves_fleet::{Fleet, FleetError, Stored, StoredIdentity, Whose};
+use droves_fleet::{CopyError, Fleet, FleetError, Stored, StoredIdentity, Whose, export, import};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -157,4 +157,38 @@ fn note(acknowledged: &mut BTreeMap<u32, u8>, line: &str) {
         let known = acknowledged.entry(lane).or_insert(round);
         *known = round.max(*known);
     }
+}
+
+#[test]
+fn a_fleet_is_carried_elsewhere_as_one_file() {
+    let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let lanes: Vec<Stored> = (0..100).map(|ix| lane(ix, 1)).collect();
+    save(here.path(), &lanes);
+    let mut file = Vec::new();
+    assert_eq!(export(here.path(), &mut file).unwrap(), 100);
+    assert_eq!(import(there.path(), &mut file.as_slice()).unwrap(), 100);
+    let (before, after) = (Fleet::reopen(here.path()).unwrap(), Fleet::reopen(there.path()).unwrap());
+    assert_eq!(read(&after).unwrap(), lanes);
+    assert_eq!(after.secret(), before.secret());
+    assert!(matches!(import(there.path(), &mut file.as_slice()), Err(CopyError::There(_))));
+    drop(after);
+    Fleet::compact(there.path(), |_, _| ()).unwrap();
+    assert_eq!(read(&Fleet::reopen(there.path()).unwrap()).unwrap(), lanes);
+}
+
+#[test]
+fn a_copy_that_is_none_says_where() {
+    let dir = tempfile::tempdir().unwrap();
+    let refused = |text: &str| import(&dir.path().join("x"), &mut text.as_bytes()).unwrap_err().to_string();
+    assert!(refused("").contains("line 1"));
+    assert!(refused("{}\n").contains("line 1"));
+    let here = tempfile::tempdir().unwrap();
+    save(here.path(), &[lane(5, 2)]);
+    let mut file = Vec::new();
+    export(here.path(), &mut file).unwrap();
+    let text = String::from_utf8(file).unwrap();
+    assert!(refused(&text.replace("\"lane\":5", "\"lane\":500000")).contains("line 2: lane 500000"));
+    let dir = tempfile::tempdir().unwrap();
+    let cut = &text[..text.len() - 5];
+    assert!(import(dir.path(), &mut cut.as_bytes()).unwrap_err().to_string().contains("line 2"));
 }

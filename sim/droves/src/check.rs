@@ -1,7 +1,7 @@
 //! `droves check` and `droves schema`.
 
 use crate::cli::{CheckArgs, Scenario, SchemaArgs, SchemaOf};
-use crate::say;
+use crate::{doctor, say};
 use anyhow::Context;
 use droves_measure::Thresholds;
 use droves_scenario::{Loaded, Problem, Problems};
@@ -42,6 +42,7 @@ pub(crate) fn check(args: &CheckArgs) -> anyhow::Result<u8> {
         Err(code) => return Ok(code),
     };
     let plan = &loaded.plan;
+    doctor::warn(plan);
     let mut out = std::io::stdout().lock();
     writeln!(out, "{}: seed {}, plan {}", plan.name, plan.seed, &plan.hash[..plan.hash.len().min(12)])?;
     let target = plan.target.url.as_deref().unwrap_or("in this process");

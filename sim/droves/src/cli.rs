@@ -38,6 +38,8 @@ pub(crate) enum What {
     /// Make a fleet without enrolling it, make it known to a server, and look after it.
     #[command(subcommand)]
     Fleet(FleetWhat),
+    /// Say what on this machine stands in the way of a large fleet, and what lifts it. Exit code 1 if something does.
+    Doctor(DoctorArgs),
     /// Make the emulated push service's authority, and print the file that a server under test must trust.
     Certs(CertsArgs),
 }
@@ -254,6 +256,16 @@ pub(crate) struct PracticeArgs {
     /// Take faults from this scenario.
     #[arg(long, env = "DROVES_FAULTS", value_name = "FILE")]
     pub(crate) faults: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// Connections that are to be open at once.
+    #[arg(long, env = "DROVES_CONNECTIONS", value_name = "N", default_value_t = 4_000)]
+    pub(crate) connections: u64,
+    /// Machine-readable.
+    #[arg(long, env = "DROVES_JSON")]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -2,6 +2,7 @@
 
 mod check;
 mod cli;
+mod doctor;
 mod fleet;
 mod practice;
 mod run;
@@ -20,15 +21,22 @@ fn main() -> ExitCode {
         What::Schema(args) => check::schema(&args),
         What::Practice(args) => practice::practice(&args),
         What::Fleet(what) => fleet::fleet(&what),
+        What::Doctor(args) => doctor::doctor(&args),
         What::Certs(args) => practice::certs(&args),
     };
     match result {
         Ok(code) => ExitCode::from(code),
+        // Whoever reads has read enough (`droves check FILE | head`).
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             say(&format!("error: {error:#}"));
             ExitCode::from(1)
         }
     }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
 /// Logs go to stderr, as `RUST_LOG` says; warnings and worse without it.

@@ -2,7 +2,7 @@
 
 use crate::check;
 use crate::cli::RunArgs;
-use crate::{say, say_some, stop};
+use crate::{doctor, say, say_some, stop};
 use anyhow::Context;
 use droves_engine::{Finished, Look, Ready, RunError, Setup};
 use droves_facts::{Dur, Limits};
@@ -28,6 +28,7 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<u8> {
         Err(code) => return Ok(code),
     };
     let plan = Arc::new(loaded.plan);
+    doctor::warn(&plan);
     let results = Results::create(&args.out, &plan.name)?;
     results.scenario(&loaded.resolved_yaml)?;
     let cpus = thread::available_parallelism().map_or(1, usize::from);

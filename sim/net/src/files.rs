@@ -43,34 +43,17 @@ impl OpenFiles {
         self.soft.saturating_sub(OWN_FILES)
     }
 
-    /// How many processes of this limit `connections` need.
-    pub fn processes_for(self, connections: u64) -> u64 {
-        connections.div_ceil(self.connections_max().max(1))
-    }
-
-    /// What stands in the way of so many connections, with the cure; `None` if nothing does.
+    /// What lets so many connections be, if the limit does not.
     pub fn shortage(self, connections: u64) -> Option<String> {
         if connections <= self.connections_max() {
             return None;
         }
-        let processes = self.processes_for(connections);
-        let cure = if self.soft < self.hard && connections + OWN_FILES <= self.hard {
-            format!("raise the soft limit: `ulimit -n {}`", connections + OWN_FILES)
+        let wanted = connections + OWN_FILES;
+        Some(if self.soft < self.hard && wanted <= self.hard {
+            format!("ulimit -n {wanted}")
         } else {
-            format!(
-                "run {processes} worker processes, or raise the hard limit to {} (limits.conf, LimitNOFILE= or \
-                 --ulimit nofile=)",
-                connections + OWN_FILES
-            )
-        };
-        Some(format!(
-            "{connections} connections at once do not fit: this process may open {} files (at most {}), {} of which are \
-             its own, so {} connections fit; {cure}",
-            self.soft,
-            self.hard,
-            OWN_FILES,
-            self.connections_max()
-        ))
+            format!("raise the hard limit to {wanted} (limits.conf, LimitNOFILE= or --ulimit nofile=)")
+        })
     }
 }
 
@@ -83,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_shortage_names_what_fits_and_the_cure() {
+    fn the_shortage_names_the_cure() {
         let check = |soft, hard, connections, parts: &[&str]| {
             let said = OpenFiles { soft, hard }.shortage(connections);
             match said {
@@ -97,10 +80,10 @@ mod tests {
             }
         };
         check(20_000, 20_000, 19_744, &[]);
-        check(20_000, 20_000, 19_745, &["19744 connections fit", "run 2 worker processes", "hard limit to 20001"]);
-        check(1_024, 1_048_576, 50_000, &["768 connections fit", "`ulimit -n 50256`"]);
-        check(1_024, 4_096, 50_000, &["run 66 worker processes"]);
-        check(100, 100, 1, &["0 connections fit", "run 1 worker processes"]);
+        check(20_000, 20_000, 19_745, &["hard limit to 20001"]);
+        check(1_024, 1_048_576, 50_000, &["ulimit -n 50256"]);
+        check(1_024, 4_096, 50_000, &["hard limit to 50256"]);
+        check(100, 100, 1, &["hard limit to 257"]);
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub mod faults;
 pub mod files;
 pub mod http;
 pub mod listen;
+pub mod machine;
 pub mod proxy;
 mod stream;
 pub mod tls;

@@ -52,7 +52,7 @@ struct Scale {
 }
 
 const WHOLE: Scale =
-    Scale { devices: 2_000, seconds: 10, turns: 3_000_000, samples: 2_000, held: (1_000, 6_000), rounds: 3 };
+    Scale { devices: 1_000, seconds: 10, turns: 3_000_000, samples: 2_000, held: (1_000, 6_000), rounds: 3 };
 const QUICK: Scale = Scale { devices: 400, seconds: 5, turns: 300_000, samples: 200, held: (300, 1_500), rounds: 1 };
 
 fn main() {

@@ -135,6 +135,29 @@ fn ending_the_device_channel_ends_its_user_channels() {
     assert!(run.shard.snapshots().iter().all(|snapshot| snapshot.ended));
 }
 
+/// What a device orders its users after a slow answer is due from the answer on: the time before was the server's.
+#[test]
+fn an_order_after_a_slow_answer_is_not_late() {
+    let slow = World { takes: Dur::secs(20), ..World::default() };
+    let mut run = forecast(
+        plan("macs: { platform: macos, count: 2, users: 2 }", "enroll: { who: all, arrivals: at_once }"),
+        100,
+        slow,
+    );
+    run.begin(PhaseIx(0));
+    assert!(run.run_until(Mono::ZERO + Dur::secs(300), 10_000));
+    let lags: Vec<Dur> = run
+        .facts
+        .iter()
+        .filter_map(|fact| match fact.what {
+            What::Lag { lag } => Some(lag),
+            _ => None,
+        })
+        .collect();
+    assert!(lags.len() >= 6, "{lags:?}");
+    assert!(lags.iter().all(|&lag| lag < Dur::secs(1)), "{lags:?}");
+}
+
 #[test]
 fn a_restored_shard_goes_on_where_it_was() {
     let mut run = enrolled(World::default());

@@ -84,6 +84,10 @@ impl<M: Machine> Shard<M> {
     pub(super) fn run(&mut self, lane: LaneIx, clocks: Clocks, event: Event<'_>) {
         let place = self.place(lane);
         let Mode::Live(at) = self.lanes[place].mode else { return };
+        if !matches!(event, Event::Wake(_)) {
+            // What comes of an answer is due from the answer on, however long that took.
+            self.live[at as usize].cause = clocks.now;
+        }
         let (phase, cause) = (self.live[at as usize].phase, self.live[at as usize].cause);
         let mut out = Out::default();
         let (device, channel) = self.locate(lane);

@@ -60,6 +60,10 @@ impl Machine for Toy {
                 Action { what: What::End(Why::Removed), until: Mono::NEVER, hear: Reasons::NONE }
             }
             Event::Response(_) => {
+                if self.asked == Some(Operation::Enroll) && ctx.channel == 0 {
+                    // Where there are none, nobody hears it.
+                    (1..=2).for_each(|channel| ctx.order(channel, Order::Enroll));
+                }
                 self.done(Outcome::Succeeded, ctx);
                 self.record.enrolled = true;
                 sleep()

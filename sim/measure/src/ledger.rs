@@ -10,7 +10,7 @@
 //! it is missing from is not counted as a second violation.
 
 use crate::fanout::{Fanout, Hop};
-use droves_facts::{CommandKey, CommandStatus, Dur, Fact, LaneIx, Mono, PhaseIx, PushFate, Truth, What};
+use droves_facts::{CommandKey, CommandStatus, DeviceState, Dur, Fact, LaneIx, Mono, PhaseIx, PushFate, Truth, What};
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -197,7 +197,8 @@ impl Ledger {
                 }
             }
             What::Accepted { command, status } => self.accepted(lane, *command, *status, at, fanout),
-            What::Unreachable => {
+            // What was queued for a device before it had enrolled is void too: servers clear the queue at Authenticate.
+            What::Unreachable | What::Device { to: DeviceState::Enrolled, .. } => {
                 for (_, entry) in self.open.iter_mut().filter(|(of, _)| of.lane == lane) {
                     entry.flags |= MOOT;
                 }

@@ -47,6 +47,9 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<u8> {
         target_wait: Dur::us(u64::try_from(args.wait.as_micros()).unwrap_or(u64::MAX)),
         thresholds,
     };
+    if let Some(fleet) = args.fleet.as_deref().filter(|fleet| fleet.is_dir()) {
+        say(&format!("opening the fleet in {}", fleet.display()));
+    }
     let (stop, stopped) = stop::on_signal()?;
     let mut target = String::new();
     let mut view = Screen::open(args, &plan.name)?;

@@ -229,6 +229,25 @@ fn a_broken_network_is_the_networks_fault() {
     });
 }
 
+/// A pipeline that keeps the last good run learns that the server has become slower.
+#[test]
+fn a_slower_server_is_worse_than_the_baseline() {
+    alone("baseline", |ground| {
+        let phases = [ENROLL, "  - name: steady\n    check_in: { who: all, arrivals: { rate: 40/s } }\n    for: 4s\n"];
+        let text = scenario("{ server: practice }", &phones(40), &phases.concat());
+        let slow = format!("{text}faults:\n  - server: {{ slow: {{ fixed: 150ms }} }}\n");
+        let droves = Droves::new(ground.path())?;
+        let good = droves.run("release", &text, &[], &[])?;
+        assert_eq!(good.code, 0, "{:#}", good.summary["verdict"]);
+        let baseline = ["--baseline", good.folder.to_str().unwrap(), "--worse-by", "3"];
+        let bad = droves.run("release", &slow, &[], &baseline)?;
+        assert_eq!(bad.code, 112, "{:#}", bad.summary["verdict"]);
+        let reasons = format!("{:?}", bad.summary["verdict"]["reasons"]);
+        assert!(reasons.contains("worse than the baseline: apple.idle p50"), "{reasons}");
+        Ok(())
+    });
+}
+
 #[test]
 fn a_slow_network_shows_in_the_latencies_and_nowhere_else() {
     alone("slow_network", |ground| {

@@ -22,7 +22,8 @@ Try:
   droves fleet mint --help                         a fleet without the hours of enrolling it
 
 Exit codes: 0 passed, 99 a threshold failed, 104 the scenario is invalid, 105 interrupted (results are written),
-110 the ledger found violations, 111 the generator was the limit, 113 the target is unreachable.";
+110 the ledger found violations, 111 the generator was the limit, 112 worse than the baseline, 113 the target is
+unreachable.";
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -109,6 +110,12 @@ pub(crate) struct RunArgs {
     /// Write ports, process id and the push authority's file here (JSON) once everything listens.
     #[arg(long, env = "DROVES_READY_FILE", value_name = "FILE")]
     pub(crate) ready_file: Option<PathBuf>,
+    /// Fail (exit code 112) if this run is worse than an earlier one: its results folder, or its summary.json.
+    #[arg(long, env = "DROVES_BASELINE", value_name = "PATH")]
+    pub(crate) baseline: Option<PathBuf>,
+    /// How much worse than the baseline is worse: 0.2 lets a p50 or p99 be a fifth longer.
+    #[arg(long, env = "DROVES_WORSE_BY", value_name = "SHARE", default_value_t = 0.2, requires = "baseline")]
+    pub(crate) worse_by: f64,
     /// Mark the results; may be given several times.
     #[arg(long = "tag", value_name = "NAME=VALUE", value_parser = pair)]
     pub(crate) tags: Vec<(String, String)>,

@@ -6,7 +6,7 @@ use crate::{doctor, say, say_some, stop};
 use anyhow::Context;
 use droves_engine::{Finished, Look, Ready, RunError, Setup};
 use droves_facts::{Dur, Limits};
-use droves_measure::{Judgement, PhaseSpan, Summary, Surroundings, Verdict, exit_code};
+use droves_measure::{Baseline, Judgement, PhaseSpan, Summary, Surroundings, Verdict, exit_code};
 use droves_net::files::OpenFiles;
 use droves_scenario::plan::Plan;
 use droves_views::{About, Dashboard, Plain, Results, Snapshots, Wish};
@@ -21,6 +21,9 @@ const INTERRUPTED: u8 = 105;
 const GENERATOR: u8 = 111;
 const LEDGER: u8 = 110;
 const THRESHOLD: u8 = 99;
+const WORSE: u8 = 112;
+/// A summary has tens of KB.
+const BASELINE_BYTES_MAX: u64 = 16 << 20;
 
 pub(crate) fn run(args: &RunArgs) -> anyhow::Result<u8> {
     let (loaded, thresholds) = match check::load(&args.scenario) {
@@ -28,6 +31,7 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<u8> {
         Err(code) => return Ok(code),
     };
     let plan = Arc::new(loaded.plan);
+    let baseline = args.baseline.as_deref().map(|path| baseline(path, &plan.name)).transpose()?;
     doctor::warn(&plan);
     let results = Results::create(&args.out, &plan.name)?;
     results.scenario(&loaded.resolved_yaml)?;
@@ -87,7 +91,18 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<u8> {
         }
         Err(error) => return Err(error.into()),
     };
-    leave(args, &plan, &results, finished, shards, cpus, target)
+    let place = Place { shards, cpus, target };
+    leave(args, &plan, &results, finished, place, baseline.as_ref())
+}
+
+/// The summary of an earlier run, read before this one begins.
+fn baseline(path: &Path, scenario: &str) -> anyhow::Result<Baseline> {
+    let file = if path.is_dir() { path.join("summary.json") } else { path.to_owned() };
+    let context = || format!("baseline {}", file.display());
+    let length = std::fs::metadata(&file).with_context(context)?.len();
+    anyhow::ensure!(length <= BASELINE_BYTES_MAX, "{}: larger than any summary", context());
+    let json = std::fs::read(&file).with_context(context)?;
+    Baseline::read(&json, scenario).with_context(context)
 }
 
 /// What shows the run.
@@ -138,15 +153,21 @@ impl Screen {
     }
 }
 
+/// Where the run was.
+struct Place {
+    shards: usize,
+    cpus: usize,
+    target: String,
+}
+
 /// Writes what the run leaves, says how it went, and gives the exit code.
 fn leave(
     args: &RunArgs,
     plan: &Plan,
     results: &Results,
     mut finished: Finished,
-    shards: usize,
-    cpus: usize,
-    target: String,
+    place: Place,
+    baseline: Option<&Baseline>,
 ) -> anyhow::Result<u8> {
     let now = droves_facts::Mono(finished.length.0);
     let ledger = std::mem::take(&mut finished.folds.ledger);
@@ -174,7 +195,9 @@ fn leave(
         verdicts,
         verdict: Verdict::default(),
     };
-    around.verdict = verdict(plan, &finished, &around, &judgements, &names);
+    let worse = baseline.map(|earlier| earlier.worse(&Summary::of(&finished.folds, &around), args.worse_by));
+    let worse = worse.unwrap_or_default();
+    around.verdict = verdict(plan, &finished, &around, &judgements, &names, &worse);
     let summary = Summary::of(&finished.folds, &around);
     let about = About {
         run_id: results.run_id().to_owned(),
@@ -184,12 +207,12 @@ fn leave(
         began: droves_views::utc(finished.began_us),
         length_s: finished.length.as_secs_f64(),
         tags: args.tags.iter().cloned().collect::<BTreeMap<_, _>>(),
-        cpus,
-        shards,
+        cpus: place.cpus,
+        shards: place.shards,
         system: std::env::consts::OS.to_owned(),
         machine: std::env::consts::ARCH.to_owned(),
         files_max: OpenFiles::read().ok().map(|files| files.soft),
-        target,
+        target: place.target,
     };
     results.finish(&about, &summary, &finished, &names, &anomalies, &judgements)?;
     say_some("warning: ", &finished.dropped);
@@ -224,6 +247,7 @@ fn verdict(
     around: &Surroundings,
     judgements: &[Judgement],
     names: &[String],
+    worse: &[String],
 ) -> Verdict {
     let (mut codes, mut reasons) = (Vec::new(), Vec::new());
     let mut fails = |code: u8, reason: String| {
@@ -256,6 +280,9 @@ fn verdict(
     for span in finished.spans.iter().filter(|span| span.in_vain) {
         let name = names.get(span.phase.ix()).map(String::as_str).unwrap_or_default();
         fails(THRESHOLD, format!("phase `{name}` did not reach its end in time"));
+    }
+    for what in worse {
+        fails(WORSE, format!("worse than the baseline: {what}"));
     }
     Verdict { exit_code: exit_code(&codes), reasons }
 }

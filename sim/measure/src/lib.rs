@@ -3,6 +3,7 @@
 //! A shard folds its own facts, hot; folds merge, in any order. Nothing here knows how a run is driven, and nothing is
 //! shown anywhere that is not such a fold.
 
+mod compare;
 mod complaints;
 mod counts;
 mod export;
@@ -16,6 +17,7 @@ mod series;
 mod summary;
 mod thresholds;
 
+pub use compare::{Baseline, CompareError};
 pub use complaints::{Complaint, Complaints, EXAMPLES_MAX, Example};
 pub use counts::{Arrivals, Connections, Counts, Failure, OTHER, PUSH_FATES, Pushes, Tries, Truths};
 pub use export::{ExportError, Second, latency_log, ledger_lines, series_csv};

@@ -30,6 +30,8 @@ pub(super) struct Declarative {
 pub(super) struct Wanted {
     /// The token that the command said.
     pub(super) token: Option<Box<str>>,
+    /// Syncs that failed in a row: the lane's own count begins again with each `Idle` that is answered.
+    tries: u8,
 }
 
 /// A sync under way.
@@ -67,7 +69,7 @@ struct Fetch {
 pub(super) fn command(data: Option<&[u8]>, lane: &mut Lane) {
     // Without a token, or with one that can't be read, the server is asked for it.
     let token = data.and_then(|data| declarative::token(data).ok()).map(Into::into);
-    lane.own.declarative.get_or_insert_default().wanted = Some(Wanted { token });
+    lane.own.declarative.get_or_insert_default().wanted = Some(Wanted { token, tries: 0 });
 }
 
 /// The command loop is over: the sync begins, if one is wanted.
@@ -117,6 +119,14 @@ fn settled(lane: &mut Lane, session: Session, ctx: &mut Ctx<'_>) -> Step {
     session::done(lane, session, ctx)
 }
 
+/// A sync failed: the next one waits as long as after so many failures.
+fn count_failure(lane: &mut Lane) {
+    if let Some(wanted) = lane.own.declarative.as_mut().and_then(|state| state.wanted.as_mut()) {
+        lane.record.tries = wanted.tries;
+        wanted.tries = wanted.tries.saturating_add(1);
+    }
+}
+
 impl Syncing {
     pub(super) fn on(mut self, event: Event<'_>, lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
         let verdict = match self.exchange.hear(event, ctx) {
@@ -131,11 +141,17 @@ impl Syncing {
             {
                 return self.next(None, lane, ctx);
             }
-            verdict => return session::broken(lane, verdict, ctx),
+            verdict => {
+                count_failure(lane);
+                return session::broken(lane, verdict, ctx);
+            }
         };
         match self.take(&taken, lane, ctx) {
             Ok(step) => step,
-            Err(text) => session::hang_up(lane, &Trouble::new(Blame::Server, "declarative", text), ctx),
+            Err(text) => {
+                count_failure(lane);
+                session::hang_up(lane, &Trouble::new(Blame::Server, "declarative", text), ctx)
+            }
         }
     }
 

@@ -225,7 +225,7 @@ fn bounded(what: &'static str, max: usize, text: &str) -> Result<(), Declarative
 /// What became of a declaration.
 struct Verdict {
     active: bool,
-    valid: bool,
+    valid: &'static str,
     reason: Option<(&'static str, &'static str)>,
 }
 
@@ -259,7 +259,7 @@ fn row(declaration: &Declaration, verdict: &Verdict) -> Value {
         "identifier": declaration.identifier,
         "server-token": declaration.server_token,
         "active": verdict.active,
-        "valid": if verdict.valid { "valid" } else { "invalid" },
+        "valid": verdict.valid,
         "reasons": reasons,
     })
 }
@@ -272,7 +272,7 @@ fn judge(declaration: &Declaration, all: &[&Declaration]) -> Verdict {
     };
     if !is_known {
         let reason = ("Error.UnknownDeclarationType", "The declaration is of a type that is not known.");
-        return Verdict { active: false, valid: false, reason: Some(reason) };
+        return Verdict { active: false, valid: "invalid", reason: Some(reason) };
     }
     let reason = match kind {
         Kind::Activation => hindrance(declaration, all),
@@ -288,7 +288,9 @@ fn judge(declaration: &Declaration, all: &[&Declaration]) -> Verdict {
         }
         Kind::Asset | Kind::Management => None,
     };
-    Verdict { active: reason.is_none() && *kind != Kind::Management, valid: true, reason }
+    // A configuration that nothing makes active is not looked at: real reports say that it is not known to be valid.
+    let valid = if *kind == Kind::Configuration && reason.is_some() { "unknown" } else { "valid" };
+    Verdict { active: reason.is_none() && *kind != Kind::Management, valid, reason }
 }
 
 /// Why an activation is not active.
@@ -413,7 +415,7 @@ mod tests {
         check("activations", 1, false, "valid", "Error.UnableToEvaluatePredicate");
         check("activations", 2, false, "valid", "Error.MissingConfigurations");
         check("configurations", 0, true, "valid", "");
-        check("configurations", 1, false, "valid", "Info.NotReferencedByActivation");
+        check("configurations", 1, false, "unknown", "Info.NotReferencedByActivation");
         check("management", 0, false, "invalid", "Error.UnknownDeclarationType");
         let first = status_report(&[], true);
         let first: Value = serde_json::from_slice(&first).unwrap();

@@ -119,6 +119,21 @@ fn a_sync_that_breaks_off_comes_again_and_goes_on_from_disk() {
 }
 
 #[test]
+fn each_failure_waits_longer_though_idle_is_answered() {
+    let mut rig = Rig::enrolled(ios());
+    let mut action = rig.pushed([wanted(None), ok(), status(500)]);
+    for failures in 1..5 {
+        assert_eq!(rig.machine.record().tries, failures);
+        rig.script = [ok(), status(503)].into();
+        action = rig.time(&action);
+    }
+    rig.script = [ok(), tokens("t"), items("t", &[]), activation(), ok()].into();
+    rig.time(&action);
+    rig.pushed([wanted(None), ok(), status(500)]);
+    assert_eq!(rig.machine.record().tries, 1, "that row is over");
+}
+
+#[test]
 fn a_server_that_is_never_settled_is_left_in_the_end() {
     let mut rig = Rig::enrolled(ios());
     let round = |n: u32| [tokens(&format!("said {n}")), items(&format!("has {n}"), &[]), ok()];

@@ -53,9 +53,9 @@ impl KeyRing {
         Ok(KeyRing { plan, known: RwLock::new(known), pool: Mutex::new(pool) })
     }
 
-    /// Which key a device takes for a new identity, given the one that it has.
+    /// Which key a device takes for a new identity, given the one that it has: an RSA key, since it asks by SCEP.
     pub(crate) fn choose(&self, device: DeviceIx, before: Option<KeyIx>) -> KeyIx {
-        match (self.plan, before) {
+        match (self.plan, before.map(|KeyIx(ix)| KeyIx(ix & !P256))) {
             (Keys::Pool(count), None) => KeyIx(device.0 % count.max(1)),
             (Keys::Pool(count), Some(KeyIx(before))) => KeyIx((before + 1) % count.max(1)),
             (Keys::Unique, None) => KeyIx(device.0),
@@ -85,5 +85,25 @@ impl KeyRing {
         pool.add(kind, number, &key.to_pkcs8()?)?;
         self.known.write().unwrap_or_else(PoisonError::into_inner).insert(ix, Arc::clone(&key));
         Ok(key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    /// A minted device may have a P-256 key; it renews by SCEP, which on Apple's devices knows RSA only.
+    #[test]
+    fn a_renewal_takes_another_key_and_an_rsa_key() {
+        let dir = tempfile::tempdir().unwrap();
+        for plan in [Keys::Pool(4), Keys::Unique] {
+            let ring = KeyRing::open(plan, KeyPool::open(dir.path()).unwrap()).unwrap();
+            for before in [KeyIx(3), KeyIx(3 | P256)] {
+                let next = ring.choose(DeviceIx(3), Some(before));
+                assert_eq!(next.0 & P256, 0, "{plan:?} {before:?}");
+                assert_ne!(next, before);
+            }
+        }
     }
 }

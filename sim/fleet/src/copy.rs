@@ -8,6 +8,7 @@ use crate::private;
 use droves_facts::LaneIx;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
+use std::fs;
 use std::io::{self, BufRead, Write};
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -17,6 +18,8 @@ const VERSION: u32 = 1;
 /// A line of a lane with a thousand profiles has a few MB.
 const LINE_BYTES_MAX: u64 = 64 << 20;
 
+/// Each is a file, and a copy may come from anywhere.
+const CELLS_MAX: usize = 64;
 /// Lanes on their way to the disk at a time.
 const UNDER_WAY_MAX: u64 = 4_096;
 
@@ -68,6 +71,21 @@ struct Line {
     ended: bool,
 }
 
+/// The last line, without which a file is cut off.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct End {
+    lanes_in_all: u64,
+}
+
+/// A line after the first.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Row {
+    End(End),
+    Lane(Box<Line>),
+}
+
 /// Writes a fleet; gives how many lanes. What can't be read is left out, and said in the fleet's next run.
 pub fn export(folder: &Path, to: &mut impl Write) -> Result<u64, CopyError> {
     let fleet = Fleet::reopen(folder)?;
@@ -102,6 +120,7 @@ pub fn export(folder: &Path, to: &mut impl Write) -> Result<u64, CopyError> {
             count += 1;
         }
     }
+    line(to, &End { lanes_in_all: count })?;
     to.flush()?;
     Ok(count)
 }
@@ -111,16 +130,29 @@ fn line(to: &mut impl Write, row: &impl Serialize) -> Result<(), CopyError> {
     Ok(to.write_all(b"\n")?)
 }
 
-/// Makes a fleet out of such a file, in a folder that has none; gives how many lanes.
+/// Makes a fleet out of such a file, in a folder that has none; gives how many lanes. Whole, or not at all.
 pub fn import(folder: &Path, from: &mut impl BufRead) -> Result<u64, CopyError> {
+    if folder.join("fleet.json").exists() {
+        return Err(CopyError::There(folder.display().to_string()));
+    }
+    let new = folder.with_extension(format!("new-{}", std::process::id()));
+    let count = fill(&new, from).and_then(|count| fs::rename(&new, folder).map(|()| count).map_err(CopyError::File));
+    if count.is_err() {
+        // The first error is the one to tell.
+        drop(fs::remove_dir_all(&new));
+    }
+    count
+}
+
+fn fill(folder: &Path, from: &mut impl BufRead) -> Result<u64, CopyError> {
     let mut lines = Lines { from, line: 0 };
     let head: Head = lines.next()?.ok_or_else(|| lines.bad("the file is empty"))?;
     if head.droves_fleet != VERSION {
         return Err(lines.bad(format!("its version is {}, this program's is {VERSION}", head.droves_fleet)));
     }
     let secret = lines.bytes(&head.secret)?;
-    if folder.join("fleet.json").exists() {
-        return Err(CopyError::There(folder.display().to_string()));
+    if secret.len() != 32 || head.whose.cells.len() > CELLS_MAX + 1 {
+        return Err(lines.bad("a secret has 32 bytes, and a fleet 64 cells at most"));
     }
     let lanes = head.whose.lanes;
     // The folder is made with a secret of its own; this one takes its place.
@@ -133,7 +165,12 @@ pub fn import(folder: &Path, from: &mut impl BufRead) -> Result<u64, CopyError> 
     let saver = writer.saver();
     let read = (|| {
         let (mut known, mut count): (HashMap<u64, Arc<[u8]>>, u64) = (HashMap::new(), 0);
-        while let Some(row) = lines.next::<Line>()? {
+        loop {
+            let row = match lines.next::<Row>()?.ok_or_else(|| lines.bad("the file is cut off"))? {
+                Row::Lane(row) => *row,
+                Row::End(End { lanes_in_all }) if lanes_in_all == count => return Ok(count),
+                Row::End(_) => return Err(lines.bad("lanes are missing before the end")),
+            };
             if row.lane >= lanes {
                 return Err(lines.bad(format!("lane {} is beyond the fleet", row.lane)));
             }
@@ -150,7 +187,6 @@ pub fn import(folder: &Path, from: &mut impl BufRead) -> Result<u64, CopyError> 
             saver.save(Some(0), Stored { lane: LaneIx(row.lane), record, shared, own, identity, ended: row.ended });
             count += 1;
         }
-        Ok(count)
     })();
     drop(saver);
     writer.finish();

@@ -189,6 +189,11 @@ fn a_copy_that_is_none_says_where() {
     let text = String::from_utf8(file).unwrap();
     assert!(refused(&text.replace("\"lane\":5", "\"lane\":500000")).contains("line 2: lane 500000"));
     let dir = tempfile::tempdir().unwrap();
-    let cut = &text[..text.len() - 5];
-    assert!(import(dir.path(), &mut cut.as_bytes()).unwrap_err().to_string().contains("line 2"));
+    let target = dir.path().join("fleet");
+    for cut in [text.len() - 5, text.find("lanes_in_all").unwrap() - 2] {
+        let said = import(&target, &mut &text.as_bytes()[..cut]).unwrap_err().to_string();
+        assert!(said.contains("line 3"), "{said}");
+        assert!(std::fs::read_dir(dir.path()).unwrap().next().is_none(), "nothing is left of it");
+    }
+    assert_eq!(import(&target, &mut text.as_bytes()).unwrap(), 1);
 }

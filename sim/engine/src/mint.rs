@@ -12,20 +12,17 @@ use crate::stage;
 use droves_device::apple::{Apple, Minting};
 use droves_device::{Identity, KeyIx, Machine, ProfileSource};
 use droves_facts::{DeviceIx, LaneIx, Limits};
-use droves_fleet::{Fleet, FleetError, KeyPool, KeyPoolError, Saver, Stored, StoredIdentity, Writer};
+use droves_fleet::{Fleet, FleetError, KeyPool, KeyPoolError, Landing, Saver, Stored, StoredIdentity, Writer};
 use droves_scenario::plan::{Plan, Roster};
 use droves_wire::apple::push::Tokens;
 use droves_wire::ca::{Authority, AuthorityError};
 use std::collections::HashSet;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 use tokio::sync::watch;
-
-/// Lanes on their way to the disk at a time, so that a slow disk slows the minting and does not fill the memory.
-const UNDER_WAY_MAX: u32 = 4_096;
 
 /// What is minted.
 #[derive(Debug)]
@@ -84,8 +81,8 @@ pub enum MintError {
     #[error("{0}")]
     Profile(String),
     /// A lane is not on the disk.
-    #[error("lane {0} could not be saved: {1}")]
-    NotSaved(LaneIx, String),
+    #[error("{0}")]
+    NotSaved(String),
     /// A thread.
     #[error("thread: {0}")]
     Thread(#[from] std::io::Error),
@@ -112,9 +109,7 @@ pub fn mint(mint: Mint, stop: &watch::Receiver<bool>, mut progress: impl FnMut(M
     let is_there = |device| roster.lane(DeviceIx(device), 0).is_some_and(|lane| there.contains(&lane));
     let wanted: Vec<u32> = (0..minted.devices).filter(|&device| !is_there(device)).collect();
     minted.before = minted.devices - wanted.len() as u32;
-    let desk = Arc::new(Desk::default());
-    let acknowledged = Arc::clone(&desk);
-    let writer = fleet.writer(Box::new(move |lane, ticket, result| acknowledged.arrived(lane, ticket, result)))?;
+    let (writer, landing) = Landing::of(fleet)?;
     let directory = || {
         let (plan, roster, limits) = (Arc::clone(&plan), Arc::clone(&roster), Arc::new(mint.limits.clone()));
         Directory::new(plan, roster, cast.clone(), Arc::clone(&tokens), limits)
@@ -130,7 +125,7 @@ pub fn mint(mint: Mint, stop: &watch::Receiver<bool>, mut progress: impl FnMut(M
                     keys: &keys,
                     directory: directory(),
                     saver: writer.saver(),
-                    desk: &desk,
+                    landing: &landing,
                 };
                 let (next, wanted) = (&next, &wanted);
                 scope.spawn(move || hand.work(next, wanted, stop))
@@ -138,7 +133,7 @@ pub fn mint(mint: Mint, stop: &watch::Receiver<bool>, mut progress: impl FnMut(M
             .collect();
         while !hands.iter().all(thread::ScopedJoinHandle::is_finished) {
             thread::sleep(Duration::from_millis(100));
-            progress(Minted { done: desk.devices(), ..minted });
+            progress(Minted { done: landing.landed(), ..minted });
         }
         hands.into_iter().try_for_each(|hand| match hand.join() {
             Ok(result) => result,
@@ -146,10 +141,10 @@ pub fn mint(mint: Mint, stop: &watch::Receiver<bool>, mut progress: impl FnMut(M
         })
     });
     Writer::finish(writer);
-    minted.done = desk.devices();
+    minted.done = landing.landed();
     progress(minted);
     result?;
-    desk.trouble().map_or(Ok(minted), Err)
+    landing.trouble().map_or(Ok(minted), |why| Err(MintError::NotSaved(why)))
 }
 
 /// The profile that the devices are to have enrolled with.
@@ -172,7 +167,7 @@ struct Hand<'a> {
     keys: &'a KeyRing,
     directory: Directory,
     saver: Saver,
-    desk: &'a Desk,
+    landing: &'a Landing,
 }
 
 impl Hand<'_> {
@@ -183,7 +178,7 @@ impl Hand<'_> {
             let from = next.fetch_add(PORTION as u32, Ordering::Relaxed) as usize;
             let Some(rest) = wanted.get(from..).filter(|rest| !rest.is_empty()) else { return Ok(()) };
             for &device in rest.iter().take(PORTION) {
-                if *stop.borrow() || self.desk.is_broken() {
+                if *stop.borrow() || self.landing.trouble().is_some() {
                     return Ok(());
                 }
                 self.device(DeviceIx(device))?;
@@ -212,61 +207,9 @@ impl Hand<'_> {
                 identity: is_device.then(|| StoredIdentity { key: ix.0, certificate: certificate.clone() }),
                 ended: false,
             };
-            self.desk.leaves();
+            self.landing.leaves();
             self.saver.save(Some(u32::from(is_device)), stored);
         }
         Ok(())
-    }
-}
-
-/// What is on its way to the disk, and what has arrived.
-#[derive(Default)]
-struct Desk {
-    state: Mutex<DeskState>,
-    room: Condvar,
-}
-
-#[derive(Default)]
-struct DeskState {
-    under_way: u32,
-    devices: u32,
-    trouble: Option<MintError>,
-}
-
-impl Desk {
-    fn state(&self) -> MutexGuard<'_, DeskState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// A lane leaves; waits for room.
-    fn leaves(&self) {
-        let full = |state: &mut DeskState| state.under_way >= UNDER_WAY_MAX;
-        self.room.wait_while(self.state(), full).unwrap_or_else(PoisonError::into_inner).under_way += 1;
-    }
-
-    /// A lane is on the disk, or is not; `ticket` is 1 for a device's own.
-    fn arrived(&self, lane: LaneIx, ticket: u32, result: Result<(), String>) {
-        let mut state = self.state();
-        state.under_way -= 1;
-        match result {
-            Ok(()) => state.devices += ticket,
-            Err(why) => {
-                state.trouble.get_or_insert(MintError::NotSaved(lane, why));
-            }
-        }
-        drop(state);
-        self.room.notify_one();
-    }
-
-    fn devices(&self) -> u32 {
-        self.state().devices
-    }
-
-    fn is_broken(&self) -> bool {
-        self.state().trouble.is_some()
-    }
-
-    fn trouble(&self) -> Option<MintError> {
-        self.state().trouble.take()
     }
 }

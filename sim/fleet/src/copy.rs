@@ -4,6 +4,7 @@
 
 use crate::cell::{Stored, StoredIdentity};
 use crate::fleet::{Fleet, FleetError, Whose};
+use crate::landing::Landing;
 use crate::private;
 use droves_facts::LaneIx;
 use serde::{Deserialize, Serialize};
@@ -11,7 +12,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::io::{self, BufRead, Write};
 use std::path::Path;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::Arc;
 
 /// Version of the file.
 const VERSION: u32 = 1;
@@ -20,8 +21,6 @@ const LINE_BYTES_MAX: u64 = 64 << 20;
 
 /// Each is a file, and a copy may come from anywhere.
 const CELLS_MAX: usize = 64;
-/// Lanes on their way to the disk at a time.
-const UNDER_WAY_MAX: u64 = 4_096;
 
 /// Why a fleet can't be copied.
 #[derive(Debug, thiserror::Error)]
@@ -159,9 +158,7 @@ fn fill(folder: &Path, from: &mut impl BufRead) -> Result<u64, CopyError> {
     drop(Fleet::open(folder, head.whose)?);
     private::write(&folder.join("secret"), &secret)?;
     let fleet = Fleet::reopen(folder)?;
-    let tally: Arc<Tally> = Arc::default();
-    let heard = Arc::clone(&tally);
-    let writer = fleet.writer(Box::new(move |lane, _, result| heard.arrived(lane, result)))?;
+    let (writer, landing) = Landing::of(fleet)?;
     let saver = writer.saver();
     let read = (|| {
         let (mut known, mut count): (HashMap<u64, Arc<[u8]>>, u64) = (HashMap::new(), 0);
@@ -183,42 +180,16 @@ fn fill(folder: &Path, from: &mut impl BufRead) -> Result<u64, CopyError> {
             let certificate = row.certificate.map(|certificate| lines.bytes(&certificate)).transpose()?;
             let identity = row.key.zip(certificate).map(|(key, certificate)| StoredIdentity { key, certificate });
             let record = lines.bytes(&row.record)?;
-            tally.wait_for_room(count);
+            landing.leaves();
             saver.save(Some(0), Stored { lane: LaneIx(row.lane), record, shared, own, identity, ended: row.ended });
             count += 1;
         }
     })();
     drop(saver);
     writer.finish();
-    match tally.state.lock().unwrap_or_else(PoisonError::into_inner).1.take() {
+    match landing.trouble() {
         Some(why) => Err(CopyError::File(io::Error::other(why))),
         None => read,
-    }
-}
-
-/// Lanes that are on the disk, and the first trouble.
-#[derive(Default)]
-struct Tally {
-    state: Mutex<(u64, Option<String>)>,
-    room: Condvar,
-}
-
-impl Tally {
-    fn arrived(&self, lane: LaneIx, result: Result<(), String>) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.0 += 1;
-        if let Err(why) = result {
-            state.1.get_or_insert(format!("lane {lane}: {why}"));
-        }
-        drop(state);
-        self.room.notify_one();
-    }
-
-    /// So many have left: a slow disk must not fill the memory.
-    fn wait_for_room(&self, left: u64) {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let full = |(arrived, _): &mut (u64, Option<String>)| left >= *arrived + UNDER_WAY_MAX;
-        drop(self.room.wait_while(state, full));
     }
 }
 

@@ -9,6 +9,7 @@ mod cell;
 mod copy;
 mod fleet;
 mod keys;
+mod landing;
 mod private;
 mod writer;
 
@@ -16,4 +17,5 @@ pub use cell::{Stored, StoredIdentity};
 pub use copy::{CopyError, export, import};
 pub use fleet::{Fleet, FleetError, Reader, Whose};
 pub use keys::{KeyPool, KeyPoolError};
+pub use landing::Landing;
 pub use writer::{Acknowledge, Saver, Writer};

@@ -65,6 +65,15 @@ impl Identity {
         Identity { certificate, key }
     }
 
+    /// Both in one PKCS#12 file.
+    pub fn pkcs12(&self, password: &str) -> Result<Vec<u8>, Error> {
+        let file = self.key.with_extension("p12");
+        openssl(&["pkcs12", "-export", "-passout", &format!("pass:{password}")], |command| {
+            command.arg("-in").arg(&self.certificate).arg("-inkey").arg(&self.key).arg("-out").arg(&file)
+        })?;
+        std::fs::read(&file).map_err(Error::at(&file))
+    }
+
     /// The value of `Mdm-Signature` for a body: detached CMS SignedData with this identity's certificate, DER, base64.
     pub fn mdm_signature(&self, body: &[u8]) -> Result<String, Error> {
         let file = self.key.with_extension("body");

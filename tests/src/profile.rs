@@ -1,16 +1,17 @@
-//! An enrollment profile with a SCEP identity, written by hand from Apple's description of the payloads
-//! (`com.apple.security.scep`, `com.apple.mdm` in Apple's device-management schema), so that it owes nothing to our
+//! An enrollment profile with an identity in it, written by hand from Apple's description of the payloads (`com.apple.security.pkcs12`,
+//! `com.apple.mdm` in Apple's device-management schema), so that it owes nothing to our
 //! own reader.
 
 use crate::Error;
+use base64::prelude::{BASE64_STANDARD, Engine};
 use std::path::Path;
 
-/// What differs between servers. All else is fixed: RSA 2048, every access right, signed messages.
+/// What differs between servers. All else is fixed: every access right, signed messages.
 pub struct EnrollmentProfile<'a> {
-    /// `URL` of the SCEP payload.
-    pub scep_url: &'a str,
-    /// `Challenge` of the SCEP payload.
-    pub challenge: &'a str,
+    /// The identity with its key, a PKCS#12 file.
+    pub identity: &'a [u8],
+    /// What the file is protected with.
+    pub password: &'a str,
     /// `ServerURL`; check-ins go there too.
     pub server_url: &'a str,
     /// `Topic`, as in the subject of the push certificate.
@@ -20,7 +21,7 @@ pub struct EnrollmentProfile<'a> {
 impl EnrollmentProfile<'_> {
     /// The `.mobileconfig`, unsigned.
     pub fn xml(&self) -> String {
-        let (scep, challenge) = (escaped(self.scep_url), escaped(self.challenge));
+        let (identity, password) = (BASE64_STANDARD.encode(self.identity), escaped(self.password));
         let (server, topic) = (escaped(self.server_url), escaped(self.topic));
         format!(
             r#"<?xml version="1.0" encoding="UTF-8"?>
@@ -35,19 +36,12 @@ impl EnrollmentProfile<'_> {
 	<key>PayloadContent</key>
 	<array>
 		<dict>
-			<key>PayloadType</key><string>com.apple.security.scep</string>
+			<key>PayloadType</key><string>com.apple.security.pkcs12</string>
 			<key>PayloadVersion</key><integer>1</integer>
-			<key>PayloadIdentifier</key><string>example.droves.enrollment.scep</string>
+			<key>PayloadIdentifier</key><string>example.droves.enrollment.identity</string>
 			<key>PayloadUUID</key><string>9B7A4D1E-0C35-4A52-8F0B-6E21D3C4A502</string>
-			<key>PayloadContent</key>
-			<dict>
-				<key>URL</key><string>{scep}</string>
-				<key>Challenge</key><string>{challenge}</string>
-				<key>Key Type</key><string>RSA</string>
-				<key>Keysize</key><integer>2048</integer>
-				<key>Key Usage</key><integer>5</integer>
-				<key>Subject</key><array><array><array><string>O</string><string>Droves</string></array></array><array><array><string>CN</string><string>%SerialNumber%</string></array></array></array>
-			</dict>
+			<key>Password</key><string>{password}</string>
+			<key>PayloadContent</key><data>{identity}</data>
 		</dict>
 		<dict>
 			<key>PayloadType</key><string>com.apple.mdm</string>
@@ -91,19 +85,15 @@ mod tests {
     /// Apple's tool is not here; the plist crate is a stranger's reader too.
     #[test]
     fn another_reader_finds_what_was_written() {
-        let profile = EnrollmentProfile {
-            scep_url: "http://a/scep?x=1&y=2",
-            challenge: "<s>",
-            server_url: "http://b/mdm",
-            topic: "T",
-        };
+        let profile =
+            EnrollmentProfile { identity: b"file", password: "<&>", server_url: "http://b/mdm?x=1&y=2", topic: "T" };
         let value = plist::Value::from_reader_xml(profile.xml().as_bytes()).unwrap();
         let payloads = value.as_dictionary().unwrap()["PayloadContent"].as_array().unwrap();
-        let scep = payloads[0].as_dictionary().unwrap()["PayloadContent"].as_dictionary().unwrap();
-        assert_eq!(scep["URL"].as_string(), Some("http://a/scep?x=1&y=2"));
-        assert_eq!(scep["Challenge"].as_string(), Some("<s>"));
-        let (scep, mdm) = (payloads[0].as_dictionary().unwrap(), payloads[1].as_dictionary().unwrap());
-        assert_eq!(mdm["IdentityCertificateUUID"], scep["PayloadUUID"]);
+        let (identity, mdm) = (payloads[0].as_dictionary().unwrap(), payloads[1].as_dictionary().unwrap());
+        assert_eq!(identity["Password"].as_string(), Some("<&>"));
+        assert_eq!(identity["PayloadContent"].as_data(), Some(&b"file"[..]));
+        assert_eq!(mdm["IdentityCertificateUUID"], identity["PayloadUUID"]);
+        assert_eq!(mdm["ServerURL"].as_string(), Some("http://b/mdm?x=1&y=2"));
         assert_eq!(mdm["SignMessage"].as_boolean(), Some(true));
     }
 }

@@ -3,8 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use droves_e2e::{
-    API_KEY, Droves, Error, Ground, NanoHub, Nanomdm, NanomdmTables, Postgres, PushCertificate, Recorder, Run,
-    ScepServer, Server, Storage, Surroundings, Witness, case,
+    API_KEY, Authority, Droves, EnrollmentProfile, Error, Ground, NanoHub, Nanomdm, NanomdmTables, Postgres,
+    PushCertificate, Recorder, Run, ScepServer, Server, Storage, Surroundings, Witness, case,
 };
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -281,6 +281,51 @@ fn declarations_reach_a_fleet_and_are_reported_to_nanohub() {
         let counted = |name: &str| run.summary["operations"][format!("apple.declarative.{name}")]["count"].as_u64();
         assert_eq!(counted("declaration"), Some(3 * 25));
         assert!(counted("status") >= Some(25));
+        Ok(())
+    });
+}
+
+/// A server may send the identity in the profile. It is good in the next run, too, which reads the key from the disk.
+#[test]
+fn an_identity_in_the_profile_is_good_for_nanomdm() {
+    alone("identity_in_the_profile", |ground| {
+        let authority = Authority::new(ground.path())?;
+        let droves = Droves::new(ground.path())?;
+        let tables = Arc::new(NanomdmTables::create(Arc::new(Postgres::start(ground.path())?), "nanomdm")?);
+        let around = Surroundings {
+            https_proxy: Some(droves.proxy()),
+            trusted: Some(droves.trusted()),
+            ..Surroundings::default()
+        };
+        let server = Nanomdm::start(ground.path(), authority.certificate(), Storage::Pgsql(tables.dsn()), around)?;
+        let push = PushCertificate::new(ground.path(), TOPIC_UUID)?;
+        server.upload_push_certificate(&push)?;
+        let file = authority.certify("given")?.pkcs12("the password")?;
+        let (server_url, topic) = (server.mdm_url(), push.topic());
+        let profile = EnrollmentProfile { identity: &file, password: "the password", server_url: &server_url, topic };
+        profile.write(&ground.path().join("given.mobileconfig"))?;
+        let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/../scenarios/servers/nanomdm.yaml");
+        let own = std::fs::read_to_string(shipped).unwrap();
+        let own = own.replace("template: apple.mobileconfig", "file: given.mobileconfig");
+        std::fs::write(ground.path().join("own.yaml"), own).unwrap();
+        let url = server_url.strip_suffix("/mdm").unwrap();
+        let scenario = |phases: &str| {
+            format!(
+                "droves: 1\ntarget:\n  server: ./own.yaml\n  url: {url}\n  vars: {{ topic: {topic} }}\n\
+                 fleet:\n  populations:\n    phones: {{ platform: ios, count: 1, {QUICK} }}\n\
+                 bounds: {{ lag_max: 60s }}\nphases:\n{phases}"
+            )
+        };
+        let (env, fleet) = ([("NANOMDM_API_KEY", API_KEY)], ground.path().join("fleet"));
+        let flags = ["--fleet", fleet.to_str().unwrap()];
+        let run = droves.run("given", &scenario(ENROLL), &env, &flags)?;
+        assert_eq!((run.code, tables.enrolled()?), (0, 1), "{:#}", run.summary);
+        let ask = command("information", "DeviceInformation", ", with: { Queries: [ UDID ] }");
+        let run = droves.run("again", &scenario(&ask), &env, &flags)?;
+        assert_eq!(run.code, 0, "{:#}", run.summary);
+        is_clean(&run);
+        let results = tables.results()?;
+        assert!(results.len() == 1 && results.values().all(|statuses| statuses == &["Acknowledged"]), "{results:#?}");
         Ok(())
     });
 }

@@ -268,6 +268,13 @@ pub enum Work {
         /// RSA modulus bits.
         rsa_bits: u16,
     },
+    /// The identity in a PKCS#12 file, its key kept.
+    Unpack {
+        /// The file.
+        file: Bytes,
+        /// What it is protected with.
+        password: Arc<str>,
+    },
     /// A SCEP request built and signed.
     ScepRequest {
         /// What is asked for.
@@ -295,6 +302,8 @@ pub enum Work {
 pub enum Made {
     /// The key.
     Key(KeyIx),
+    /// The identity that was unpacked.
+    Identity(Identity),
     /// The request's body, and what is needed to read its answer.
     ScepRequest {
         /// What to send.

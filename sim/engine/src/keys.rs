@@ -1,9 +1,11 @@
-//! The devices' private keys: a pool that they share, or one each. Read by all shards, grown by helper threads.
+//! The devices' private keys: a pool that they share, one each, or those that came in their profiles. Read by all shards,
+//! grown by helper threads.
 
 use droves_device::KeyIx;
 use droves_facts::DeviceIx;
 use droves_fleet::KeyPool;
 use droves_scenario::plan::Keys;
+use droves_wire::digest;
 use droves_wire::keys::{Key, KeyError};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -17,6 +19,13 @@ const OTHER: u32 = 1 << 31;
 /// Numbers of P-256 keys. Nobody enrolls with one by SCEP; minted identities may have them.
 pub(crate) const P256: u32 = 1 << 30;
 
+/// Numbers of keys that came with their certificate, in a profile. What follows is of the key's digest: the same key has
+/// the same number in every run.
+const GIVEN: u32 = 1 << 29;
+const GIVEN_KIND: &str = "given";
+/// How many keys may have the same digest, and be told apart by the next numbers.
+const GIVEN_ALIKE_MAX: u32 = 64;
+
 /// Why there is no key.
 #[derive(Debug, thiserror::Error)]
 pub enum RingError {
@@ -26,6 +35,9 @@ pub enum RingError {
     /// It can't be read or written.
     #[error(transparent)]
     Pool(#[from] droves_fleet::KeyPoolError),
+    /// No number is left for it.
+    #[error("a key that came in a profile has no number left: empty the folder of keys")]
+    Full,
 }
 
 /// All keys by their number.
@@ -33,8 +45,9 @@ pub enum RingError {
 pub(crate) struct KeyRing {
     plan: Keys,
     known: RwLock<HashMap<KeyIx, Arc<Key>>>,
-    /// Held while a key is made, so that two threads don't make the same one.
-    pool: Mutex<KeyPool>,
+    pool: KeyPool,
+    /// Held while a key is made or taken in, so that two threads don't do the same one.
+    growing: Mutex<()>,
 }
 
 impl KeyRing {
@@ -50,12 +63,13 @@ impl KeyRing {
                 known.insert(KeyIx(base | number), Arc::new(Key::from_pkcs8(&pkcs8)?));
             }
         }
-        Ok(KeyRing { plan, known: RwLock::new(known), pool: Mutex::new(pool) })
+        Ok(KeyRing { plan, known: RwLock::new(known), pool, growing: Mutex::new(()) })
     }
 
     /// Which key a device takes for a new identity, given the one that it has: an RSA key, since it asks by SCEP.
     pub(crate) fn choose(&self, device: DeviceIx, before: Option<KeyIx>) -> KeyIx {
-        match (self.plan, before.map(|KeyIx(ix)| KeyIx(ix & !P256))) {
+        let before = before.filter(|KeyIx(ix)| ix & GIVEN == 0).map(|KeyIx(ix)| KeyIx(ix & !P256));
+        match (self.plan, before) {
             (Keys::Pool(count), None) => KeyIx(device.0 % count.max(1)),
             (Keys::Pool(count), Some(KeyIx(before))) => KeyIx((before + 1) % count.max(1)),
             (Keys::Unique, None) => KeyIx(device.0),
@@ -63,9 +77,53 @@ impl KeyRing {
         }
     }
 
-    /// A key that was made before.
+    /// A key that was made, or taken in, before.
     pub(crate) fn find(&self, ix: KeyIx) -> Option<Arc<Key>> {
-        self.known.read().unwrap_or_else(PoisonError::into_inner).get(&ix).cloned()
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner).get(&ix).cloned();
+        known.or_else(|| self.given(ix))
+    }
+
+    /// A key that was taken in by an earlier run: there may be very many, so they are read when they are wanted.
+    fn given(&self, ix: KeyIx) -> Option<Arc<Key>> {
+        if ix.0 & (GIVEN | OTHER | P256) != GIVEN {
+            return None;
+        }
+        let read = self.pool.get(GIVEN_KIND, ix.0 & !GIVEN).map_err(RingError::Pool);
+        let key = read.and_then(|pkcs8| Ok(pkcs8.map(|pkcs8| Key::from_pkcs8(&pkcs8)).transpose()?));
+        match key {
+            Ok(key) => key.map(|key| self.know(ix, key)),
+            Err(error) => {
+                tracing::error!(%error, "key");
+                None
+            }
+        }
+    }
+
+    fn know(&self, ix: KeyIx, key: Key) -> Arc<Key> {
+        let key = Arc::new(key);
+        self.known.write().unwrap_or_else(PoisonError::into_inner).insert(ix, Arc::clone(&key));
+        key
+    }
+
+    /// Keeps a key that somebody else made. Gives its number.
+    pub(crate) fn take_in(&self, key: Key) -> Result<KeyIx, RingError> {
+        let _growing = self.growing.lock().unwrap_or_else(PoisonError::into_inner);
+        let [a, b, c, d, ..] = digest::sha256(key.spki());
+        let first = u32::from_be_bytes([a, b, c, d]);
+        for next in 0..GIVEN_ALIKE_MAX {
+            let number = first.wrapping_add(next) & (GIVEN - 1);
+            let ix = KeyIx(GIVEN | number);
+            match self.find(ix) {
+                Some(known) if known.spki() == key.spki() => return Ok(ix),
+                Some(_) => {}
+                None => {
+                    self.pool.add(GIVEN_KIND, number, &key.to_pkcs8()?)?;
+                    self.know(ix, key);
+                    return Ok(ix);
+                }
+            }
+        }
+        Err(RingError::Full)
     }
 
     /// A key, made now if need be. Takes 70 ms on average then.
@@ -73,7 +131,7 @@ impl KeyRing {
         if let Some(key) = self.find(ix) {
             return Ok(key);
         }
-        let pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
+        let _growing = self.growing.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(key) = self.find(ix) {
             return Ok(key);
         }
@@ -81,10 +139,8 @@ impl KeyRing {
             0 => (Key::generate_rsa(u32::from(RSA_BITS_MIN))?, RSA_KIND, ix.0),
             _ => (Key::generate_p256()?, P256_KIND, ix.0 & !P256),
         };
-        let key = Arc::new(key);
-        pool.add(kind, number, &key.to_pkcs8()?)?;
-        self.known.write().unwrap_or_else(PoisonError::into_inner).insert(ix, Arc::clone(&key));
-        Ok(key)
+        self.pool.add(kind, number, &key.to_pkcs8()?)?;
+        Ok(self.know(ix, key))
     }
 }
 
@@ -104,6 +160,24 @@ mod tests {
                 assert_eq!(next.0 & P256, 0, "{plan:?} {before:?}");
                 assert_ne!(next, before);
             }
+            assert_eq!(ring.choose(DeviceIx(3), Some(KeyIx(77 | GIVEN))), ring.choose(DeviceIx(3), None));
         }
+    }
+
+    #[test]
+    fn a_key_that_came_in_a_profile_has_one_number_for_ever() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = || KeyRing::open(Keys::Pool(4), KeyPool::open(dir.path()).unwrap()).unwrap();
+        let key = |seed| Key::p256_from_seed([seed; 32]).unwrap();
+        let (one, two) = (open().take_in(key(1)).unwrap(), open().take_in(key(2)).unwrap());
+        assert_ne!(one, two);
+        let later = open();
+        assert_eq!(later.take_in(key(2)).unwrap(), two);
+        assert_eq!(later.find(one).unwrap().spki(), key(1).spki());
+        assert!(later.find(KeyIx(one.0 ^ 1)).is_none());
+        // Another key has the place that its digest gives: it takes the next.
+        let taken = KeyIx(GIVEN | ((one.0 + 1) & (GIVEN - 1)));
+        later.know(one, key(3));
+        assert_eq!(later.take_in(key(1)).unwrap(), taken);
     }
 }

@@ -7,6 +7,8 @@ use droves_facts::{Blame, DeviceIx, LaneIx, Limits, Wall};
 use droves_shard::Ticket;
 use droves_wire::apple::scep;
 use droves_wire::keys::Key;
+use droves_wire::pkcs12;
+use std::fmt::Display;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -90,18 +92,26 @@ fn make(
             let ix = keys.choose(device, before);
             keys.make(ix).map(|_| Made::Key(ix)).map_err(|error| ours("key", &error))
         }
+        Work::Unpack { file, password } => {
+            let opened = pkcs12::open(&file, &password, limits);
+            let (key, certificate) = opened.map_err(|error| theirs("pkcs12", &error))?;
+            let key = keys.take_in(key).map_err(|error| ours("key", &error))?;
+            Ok(Made::Identity(Identity { key, certificate: certificate.into() }))
+        }
         Work::ScepRequest { request, key, signer } => {
             let key = keys.make(key).map_err(|error| ours("key", &error))?;
             let signer = signer_key(keys, signer.as_deref())?;
             let signer = signer.as_ref().map(|(key, certificate)| (key.as_ref(), *certificate));
-            let (body, pending) = scep::build(&request, &key, signer, wall).map_err(|error| theirs(&error))?;
+            let (body, pending) = scep::build(&request, &key, signer, wall).map_err(|error| theirs("scep", &error))?;
             Ok(Made::ScepRequest { body: body.into(), pending: Box::new(pending) })
         }
         Work::ScepOpen { reply, pending, key, signer } => {
             let key = keys.make(key).map_err(|error| ours("key", &error))?;
             let signer = signer_key(keys, signer.as_deref())?;
             let signer = signer.as_ref().map(|(key, _)| key.as_ref());
-            scep::open(&reply, &pending, &key, signer, limits).map(Made::ScepReply).map_err(|error| theirs(&error))
+            scep::open(&reply, &pending, &key, signer, limits)
+                .map(Made::ScepReply)
+                .map_err(|error| theirs("scep", &error))
         }
     }
 }
@@ -118,6 +128,6 @@ fn ours(kind: &'static str, error: &RingError) -> Failure {
     Failure { blame: Blame::Generator, kind, reached: Reached::Nothing, text: error.to_string().into() }
 }
 
-fn theirs(error: &scep::ScepError) -> Failure {
-    Failure { blame: Blame::Server, kind: "scep", reached: Reached::Nothing, text: error.to_string().into() }
+fn theirs(kind: &'static str, error: &dyn Display) -> Failure {
+    Failure { blame: Blame::Server, kind, reached: Reached::Nothing, text: error.to_string().into() }
 }

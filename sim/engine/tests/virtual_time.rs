@@ -107,6 +107,7 @@ impl World for Practice {
     fn make(&mut self, clocks: Clocks, lane: LaneIx, work: Work) -> (Dur, Result<Made, Failure>) {
         let made = match work {
             Work::Key { .. } => Made::Key(KeyIx(lane.0 % 2)),
+            Work::Unpack { .. } => panic!("the practice server's profile has no identity in it"),
             Work::ScepRequest { request, key: ix, .. } => {
                 let (body, pending) = scep::build(&request, key(ix), None, clocks.wall).unwrap();
                 Made::ScepRequest { body: body.into(), pending: Box::new(pending) }

@@ -46,22 +46,39 @@ impl KeyPool {
             let Some(number) = number.and_then(|number| number.parse::<u32>().ok()).filter(|&n| n < below) else {
                 continue;
             };
-            let length = fs::metadata(&path).map_err(failed(&path))?.len();
-            if length > KEY_BYTES_MAX {
-                return Err(KeyPoolError { path, why: io::Error::other("larger than any key: delete it") });
-            }
-            let bytes = fs::read(&path).map_err(failed(&path))?;
+            let bytes = read(&path).map_err(failed(&path))?;
             keys.push((number, bytes));
         }
         keys.sort_unstable_by_key(|(number, _)| *number);
         Ok(keys)
     }
 
+    /// One key, if it is there.
+    pub fn get(&self, kind: &str, number: u32) -> Result<Option<Vec<u8>>, KeyPoolError> {
+        let path = self.path(kind, number);
+        match read(&path) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(why) => Err(KeyPoolError { path, why }),
+        }
+    }
+
     /// Keeps a key.
     pub fn add(&self, kind: &str, number: u32, pkcs8: &[u8]) -> Result<(), KeyPoolError> {
-        let path = self.folder.join(format!("{kind}-{number}.pk8"));
+        let path = self.path(kind, number);
         private::write(&path, pkcs8).map_err(|why| KeyPoolError { path, why })
     }
+
+    fn path(&self, kind: &str, number: u32) -> PathBuf {
+        self.folder.join(format!("{kind}-{number}.pk8"))
+    }
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    if fs::metadata(path)?.len() > KEY_BYTES_MAX {
+        return Err(io::Error::other("larger than any key: delete it"));
+    }
+    fs::read(path)
 }
 
 #[cfg(test)]
@@ -79,6 +96,8 @@ mod tests {
         fs::write(dir.path().join("keys/readme.txt"), "not a key").unwrap();
         assert_eq!(pool.load("rsa2048", 10).unwrap(), [(3, b"three".to_vec())]);
         assert_eq!(pool.load("rsa2048", 31).unwrap().len(), 2);
+        assert_eq!(pool.get("rsa4096", 1).unwrap(), Some(b"large".to_vec()));
+        assert_eq!(pool.get("rsa4096", 2).unwrap(), None);
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;

@@ -8,6 +8,7 @@ pub mod ca;
 pub mod cms;
 pub mod digest;
 pub mod keys;
+pub mod pkcs12;
 pub mod plist;
 pub mod x509;
 

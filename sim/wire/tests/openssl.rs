@@ -8,6 +8,7 @@ use droves_wire::apple::signature;
 use droves_wire::ca::Authority;
 use droves_wire::cms::{self, Cipher, CmsError};
 use droves_wire::keys::Key;
+use droves_wire::pkcs12::{self, Pkcs12Error};
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -184,4 +185,24 @@ fn openssl_reads_bare_certificates_and_we_read_its() {
     assert!(text.contains("Test CA") && text.contains("device"), "{text}");
     stage.run("crl2pkcs7 -nocrl -certfile ca.pem -certfile id.pem -outform DER -out theirs");
     assert_eq!(cms::certificates(&stage.read("theirs"), &Limits::default()).unwrap().len(), 2);
+}
+
+#[test]
+fn an_identity_that_openssl_packed_is_unpacked() {
+    let Some(stage) = Stage::set() else { return };
+    let limits = Limits::default();
+    let export = "pkcs12 -export -inkey id.key -in id.pem -certfile ca.pem -passout pass:secret -out id.p12";
+    let ways =
+        ["", "-keypbe PBE-SHA1-3DES -certpbe PBE-SHA1-3DES -macalg sha1", "-nomac", "-keypbe NONE -certpbe NONE"];
+    for way in ways {
+        stage.run(format!("{export} {way}").trim_end());
+        let (key, certificate) = pkcs12::open(&stage.read("id.p12"), "secret", &limits).unwrap();
+        assert_eq!((key.spki(), &certificate), (stage.key.spki(), &stage.identity), "{way}");
+        if way != "-nomac" {
+            let wrong = pkcs12::open(&stage.read("id.p12"), "other", &limits);
+            assert!(matches!(wrong, Err(Pkcs12Error::Closed(_))), "{way}: {wrong:?}");
+        }
+    }
+    stage.run("pkcs12 -export -nokeys -in id.pem -passout pass:secret -out id.p12");
+    assert_eq!(pkcs12::open(&stage.read("id.p12"), "secret", &limits).unwrap_err(), Pkcs12Error::NoIdentity);
 }

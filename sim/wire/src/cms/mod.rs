@@ -85,6 +85,14 @@ pub fn streamed(der: &[u8], limits: &Limits) -> Result<Vec<u8>, CmsError> {
     ber::to_streamed(der, limits)
 }
 
+/// A message in DER, however its writer encoded it.
+pub(crate) fn der(bytes: &[u8], limits: &Limits) -> Result<Vec<u8>, CmsError> {
+    if bytes.len() > limits.body_bytes_max {
+        return Err(CmsError::TooLarge(bytes.len()));
+    }
+    ber::to_der(bytes, limits)
+}
+
 /// For fuzzing: everything that reads messages from outside.
 pub fn target(bytes: &[u8]) {
     let limits = Limits::default();
@@ -97,10 +105,7 @@ pub fn target(bytes: &[u8]) {
 /// The content of a `ContentInfo` of this type, DER.
 fn content(bytes: &[u8], wanted: ObjectIdentifier, limits: &Limits) -> Result<Vec<u8>, CmsError> {
     use der::Encode;
-    if bytes.len() > limits.body_bytes_max {
-        return Err(CmsError::TooLarge(bytes.len()));
-    }
-    let der = ber::to_der(bytes, limits)?;
+    let der = der(bytes, limits)?;
     let info = ContentInfo::from_der(&der)?;
     if info.content_type != wanted {
         return Err(CmsError::ContentType(info.content_type.to_string()));

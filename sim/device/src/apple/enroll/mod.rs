@@ -1,10 +1,11 @@
 //! Enrolling: profile, key, SCEP, Authenticate, push token, TokenUpdate. One type for each state, which holds what is
 //! known by then and no more:
 //!
-//! `Fetching` → `GotProfile` → `HasKey` → `HasCaps` → `HasCa` → `Asked` (and `Waiting` while the CA has it pending) →
-//! saved → `HasIdentity` → `Authenticated` → saved → `Registered` → enrolled.
+//! `Fetching` → `GotProfile` → `HasKey` → `HasCaps` → `HasCa` → `Asked` (and `Waiting` while the CA has it pending), or
+//! `Unpacking` where the identity is in the profile → saved → `HasIdentity` → `Authenticated` → saved → `Registered` → enrolled.
 
 mod checkin;
+mod pkcs12;
 mod profile;
 mod renewal;
 mod scep;
@@ -12,16 +13,18 @@ mod scep;
 use super::exchange::{Exchange, Heard, Trouble};
 use super::lane::Lane;
 use super::record::Stage;
-use super::{State, Step, leave, messages};
-use crate::{Ctx, Event, Order, ProfileSource};
-use droves_facts::{Blame, Operation, What as Fact};
+use super::{OURS_MAX, State, Step, leave, messages};
+use crate::{Action, Ctx, Event, Identity, Order, ProfileSource, Reasons, What, Work};
+use droves_facts::{Blame, Operation, Wall, What as Fact};
+use std::sync::Arc;
 
 pub(super) use checkin::{Authenticated, Bootstrapping, HasIdentity, Registered, authenticate, register, token_update};
-pub(super) use profile::{Plan, plan, read};
+pub(super) use pkcs12::Unpacking;
+pub(super) use profile::{plan, read};
 pub(super) use renewal::{install, is_own, renew};
 pub(super) use scep::{Asked, GotProfile, HasCa, HasCaps, HasKey, Opening, Waiting, renew_at};
 
-use scep::start_key;
+use profile::{Plan, Source, Terms};
 
 /// The profile is being fetched.
 #[derive(Debug)]
@@ -36,7 +39,7 @@ pub(super) fn begin(lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
         ctx.fact(Fact::Unreachable);
     }
     if ctx.channel > 0 {
-        let shared = std::sync::Arc::clone(&lane.shared);
+        let shared = Arc::clone(&lane.shared);
         leave::forget(lane);
         lane.shared = shared;
         return checkin::open_user_channel(lane, ctx);
@@ -57,7 +60,7 @@ pub(super) fn begin(lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
 pub(super) fn start(lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
     match &ctx.character.profile {
         ProfileSource::Bytes(bytes) => {
-            let bytes = std::sync::Arc::clone(bytes);
+            let bytes = Arc::clone(bytes);
             got(lane, &bytes, ctx)
         }
         ProfileSource::Url(url) => {
@@ -82,9 +85,42 @@ impl Fetching {
 
 fn got(lane: &mut Lane, bytes: &[u8], ctx: &mut Ctx<'_>) -> Step {
     match plan(bytes, ctx) {
-        Ok(plan) => start_key(lane, plan, ctx),
+        Ok(plan) => get_identity(lane, plan, ctx),
         Err(trouble) => failed(lane, &trouble, ctx),
     }
+}
+
+/// Gets the identity that the profile speaks of.
+fn get_identity(lane: &mut Lane, Plan { terms, source }: Plan, ctx: &mut Ctx<'_>) -> Step {
+    if lane.record.renewing
+        && let Err(trouble) = renewal::check(lane, &terms.settings)
+    {
+        return failed(lane, &trouble, ctx);
+    }
+    match source {
+        Source::Scep(scep) => scep::start(terms, scep, ctx),
+        Source::Pkcs12(file, password) => pkcs12::start(terms, file, password, ctx),
+    }
+}
+
+/// There is an identity: it is on disk before anybody else hears of it. `renew_at`: when the device gets a new one by
+/// itself.
+fn has(lane: &mut Lane, terms: Terms, identity: Identity, renew_at: Option<Wall>, ctx: &mut Ctx<'_>) -> Step {
+    lane.record.renew_at = renew_at;
+    if lane.record.renewing {
+        renewal::adopt(lane, terms, ctx);
+    } else {
+        let shared = Arc::make_mut(&mut lane.shared);
+        shared.mdm = Some(Arc::new(terms.settings));
+        shared.profiles = vec![Arc::new(terms.profile)];
+    }
+    ctx.adopt(Some(Arc::new(identity)));
+    lane.go(Stage::HasIdentity, ctx);
+    Step::save(ctx)
+}
+
+fn make(work: Work, ctx: &Ctx<'_>) -> Action {
+    Action { what: What::Make(Box::new(work)), until: ctx.clocks.now + OURS_MAX, hear: Reasons::NONE }
 }
 
 /// The enrollment, or the renewal, came to nothing.

@@ -5,17 +5,33 @@ use crate::apple::exchange::Trouble;
 use crate::apple::hardware::Hardware;
 use crate::apple::shared::{MdmSettings, Profile};
 use crate::{Ctx, ProfileSource};
+use bytes::Bytes;
 use droves_facts::{Blame, Limits, Platform};
 use droves_wire::apple::identity;
 use droves_wire::apple::profile::{Allowances, EnrollmentMode, EnrollmentProfile, Heading, Identity, Scep};
+use std::sync::Arc;
 
 /// What a device does with its profile.
 #[derive(Debug)]
 pub(in crate::apple) struct Plan {
+    pub(in crate::apple) terms: Terms,
+    pub(in crate::apple) source: Source,
+}
+
+/// What it enrolls to.
+#[derive(Debug)]
+pub(in crate::apple) struct Terms {
     pub(in crate::apple) settings: MdmSettings,
     pub(in crate::apple) profile: Profile,
+}
+
+/// Where it gets its identity.
+#[derive(Debug)]
+pub(in crate::apple) enum Source {
     /// The SCEP payload, its subject's variables filled in.
-    pub(in crate::apple) scep: Scep,
+    Scep(Box<Scep>),
+    /// A PKCS#12 file, and its password.
+    Pkcs12(Bytes, Arc<str>),
 }
 
 /// Reads an enrollment profile.
@@ -23,13 +39,16 @@ pub(in crate::apple) fn plan(bytes: &[u8], ctx: &Ctx<'_>) -> Result<Plan, Troubl
     let broken = |text: &str| Trouble::new(blame(ctx), "profile", text.to_owned());
     let Read { settings, profile, identity } =
         read(bytes, ctx.character.allow_http, ctx.limits).map_err(|text| broken(&text))?;
-    let (heading, scep) = match identity {
-        Identity::Scep(heading, scep) => (heading, scep),
+    let source = match identity {
+        Identity::Scep(heading, scep) => Source::Scep(Box::new(filled(scep, &heading, ctx))),
+        Identity::Pkcs12 { content, password: Some(password), .. } => Source::Pkcs12(content.into(), password.into()),
         Identity::Pkcs12 { .. } => {
-            return Err(broken("enrollment profile: identities in it are not simulated, only those by SCEP"));
+            return Err(broken(
+                "enrollment profile: com.apple.security.pkcs12 without a Password: nobody is here to ask",
+            ));
         }
     };
-    Ok(Plan { settings, profile, scep: filled(scep, &heading, ctx) })
+    Ok(Plan { terms: Terms { settings, profile }, source })
 }
 
 /// What is in an enrollment profile, the same for every device.
@@ -65,7 +84,7 @@ pub(in crate::apple) fn read(bytes: &[u8], allow_http: bool, limits: &Limits) ->
 }
 
 /// A profile from a file is the scenario's, one from a URL the server's.
-fn blame(ctx: &Ctx<'_>) -> Blame {
+pub(super) fn blame(ctx: &Ctx<'_>) -> Blame {
     match ctx.character.profile {
         ProfileSource::Bytes(_) => Blame::Scenario,
         ProfileSource::Url(_) => Blame::Server,

@@ -4,7 +4,8 @@
 //! The device asks the CA with its old identity as signer, then says Authenticate and TokenUpdate with the new one, as
 //! servers rely on (nanomdm#14). Until that is through the old identity is kept: a renewal that fails changes nothing.
 
-use super::{Plan, plan, start_key};
+use super::profile::Terms;
+use super::{get_identity, plan};
 use crate::apple::exchange::Trouble;
 use crate::apple::lane::Lane;
 use crate::apple::own::{Owed, Renewal};
@@ -28,15 +29,14 @@ pub(in crate::apple) fn install(lane: &mut Lane, uuid: String, profile: &Bytes, 
     lane.record.renewing = true;
     lane.own.renewal = Some(Renewal { answers: Some(uuid.into()), ..Renewal::default() });
     match plan(profile, ctx) {
-        Ok(plan) => start_key(lane, plan, ctx),
+        Ok(plan) => get_identity(lane, plan, ctx),
         Err(trouble) => failed(lane, &trouble, ctx),
     }
 }
 
 /// What an update of the profile may not change.
-pub(super) fn check(lane: &Lane, plan: &Plan) -> Result<(), Trouble> {
+pub(super) fn check(lane: &Lane, new: &MdmSettings) -> Result<(), Trouble> {
     let Some(now) = lane.shared.mdm.as_ref() else { return Ok(()) };
-    let new = &plan.settings;
     let refused = |what: &str| {
         Err(Trouble::new(
             Blame::Server,
@@ -59,12 +59,12 @@ pub(super) fn check(lane: &Lane, plan: &Plan) -> Result<(), Trouble> {
     }
 }
 
-/// The CA has issued: from here on the new identity is tried, and the old one kept aside.
-pub(super) fn adopt(lane: &mut Lane, plan: Plan, ctx: &Ctx<'_>) {
+/// There is a new identity: from here on it is tried, and the old one kept aside.
+pub(super) fn adopt(lane: &mut Lane, terms: Terms, ctx: &Ctx<'_>) {
     let renewal = lane.own.renewal.get_or_insert_default();
     renewal.old = ctx.identity.map(|old| (old.key, old.certificate.clone()));
-    renewal.settings = Some(Arc::new(plan.settings));
-    renewal.profile = Some(Arc::new(plan.profile));
+    renewal.settings = Some(Arc::new(terms.settings));
+    renewal.profile = Some(Arc::new(terms.profile));
 }
 
 /// The server knows the new identity.

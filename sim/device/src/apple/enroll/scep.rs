@@ -1,18 +1,25 @@
 //! An identity by SCEP (RFC 8894, and what Apple's devices make of it): key, GetCACaps, GetCACert, PKIOperation, polls.
 
-use super::profile::Plan;
-use super::{failed, renewal, unexpected};
+use super::profile::Terms;
+use super::{failed, has, make, unexpected};
 use crate::apple::exchange::{Exchange, Heard, Taken, Trouble};
 use crate::apple::hardware::drawn_uuid;
 use crate::apple::lane::Lane;
-use crate::apple::record::Stage;
-use crate::apple::{OURS_MAX, State, Step, messages};
+use crate::apple::{State, Step, messages};
 use crate::{Action, Ctx, Event, Identity, KeyIx, Made, Reasons, What, Work};
 use bytes::Bytes;
 use droves_facts::{Blame, Dur, Operation, Purpose, Wall};
+use droves_wire::apple::profile::Scep;
 use droves_wire::apple::scep;
 use droves_wire::x509;
 use std::sync::Arc;
+
+/// What is enrolled to, by which payload.
+#[derive(Debug)]
+struct Plan {
+    terms: Terms,
+    scep: Box<Scep>,
+}
 
 /// The profile is read; a key is being made.
 #[derive(Debug)]
@@ -85,14 +92,9 @@ pub(in crate::apple) struct Waiting {
 }
 
 /// Wants a key for what the profile asks for.
-pub(super) fn start_key(lane: &mut Lane, plan: Plan, ctx: &mut Ctx<'_>) -> Step {
-    if lane.record.renewing
-        && let Err(trouble) = renewal::check(lane, &plan)
-    {
-        return failed(lane, &trouble, ctx);
-    }
-    let action = make(Work::Key { rsa_bits: plan.scep.key_bits }, ctx);
-    Step(State::GotProfile(Box::new(GotProfile { plan })), action)
+pub(super) fn start(terms: Terms, scep: Box<Scep>, ctx: &Ctx<'_>) -> Step {
+    let action = make(Work::Key { rsa_bits: scep.key_bits }, ctx);
+    Step(State::GotProfile(Box::new(GotProfile { plan: Plan { terms, scep } })), action)
 }
 
 impl GotProfile {
@@ -189,7 +191,9 @@ impl Opening {
     pub(in crate::apple) fn on(self, event: Event<'_>, lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
         match event {
             Event::Made(Made::ScepReply(scep::Reply::Issued { certificate })) => {
-                issued(lane, self.plan, Identity { key: self.key, certificate: certificate.into() }, ctx)
+                let identity = Identity { key: self.key, certificate: certificate.into() };
+                let renew_at = renew_at(&identity);
+                has(lane, self.plan.terms, identity, renew_at, ctx)
             }
             Event::Made(Made::ScepReply(scep::Reply::Failed { reason })) => {
                 let text = format!("{}: the CA refused the request: {reason}", Operation::AppleScepIssue);
@@ -226,25 +230,6 @@ impl Waiting {
         let request = scep::Request::Poll(scep::Poll { pending: *pending, nonce: nonce(lane, polls, ctx) });
         build(HasCa { plan, key, ca, polls }, request, lane, ctx)
     }
-}
-
-/// The CA has issued: the identity is on disk before anybody else hears of it.
-fn issued(lane: &mut Lane, plan: Plan, identity: Identity, ctx: &mut Ctx<'_>) -> Step {
-    lane.record.renew_at = renew_at(&identity);
-    if lane.record.renewing {
-        renewal::adopt(lane, plan, ctx);
-    } else {
-        let shared = Arc::make_mut(&mut lane.shared);
-        shared.mdm = Some(Arc::new(plan.settings));
-        shared.profiles = vec![Arc::new(plan.profile)];
-    }
-    ctx.adopt(Some(Arc::new(identity)));
-    lane.go(Stage::HasIdentity, ctx);
-    Step::save(ctx)
-}
-
-fn make(work: Work, ctx: &Ctx<'_>) -> Action {
-    Action { what: What::Make(Box::new(work)), until: ctx.clocks.now + OURS_MAX, hear: Reasons::NONE }
 }
 
 /// A renewal is signed by the old identity.

@@ -231,3 +231,45 @@ fn a_profile_that_enrolls_nobody_is_refused_in_words() {
     rig.world.character.allow_http = false;
     assert!(matches!(rig.order(Order::Enroll).what, What::End(Why::GaveUp)));
 }
+
+fn given(password: &str) -> String {
+    let identity = format!("{password}<key>PayloadContent</key><data>ZmlsZQ==</data>");
+    profile_of(&payload("com.apple.security.pkcs12", "A", &identity), MDM)
+}
+
+#[test]
+fn an_identity_in_the_profile_is_unpacked_and_never_renewed_by_itself() {
+    let mut rig = Rig::with(ios(), &given("<key>Password</key><string>secret</string>"));
+    let action = rig.order(Order::Enroll);
+    assert_eq!(rig.operations(), ["apple.authenticate", "apple.token_update"]);
+    assert_eq!(rig.ended, [(Operation::Enroll, Outcome::Succeeded)]);
+    let certificate = rig.world.identity.as_ref().unwrap().certificate.clone();
+    assert_eq!(droves_wire::x509::common_name(&certificate).unwrap().as_deref(), Some("given"));
+    let again = rig.time(&action);
+    assert!(rig.wait(&again) > Dur::secs(10 * 365 * 86_400), "{again:?}");
+}
+
+#[test]
+fn an_identity_in_the_profile_that_does_not_open_ends_the_enrollment() {
+    for password in ["<key>Password</key><string>wrong</string>", ""] {
+        let mut rig = Rig::with(ios(), &given(password));
+        let action = rig.order(Order::Enroll);
+        assert!(matches!(action.what, What::End(Why::GaveUp)), "{password}");
+        assert!(rig.operations().is_empty() && rig.world.identity.is_none(), "{password}");
+        assert!(matches!(rig.ended[..], [(Operation::Enroll, Outcome::Failed { .. })]), "{password}");
+    }
+}
+
+/// The server installs the enrollment's profile again, with another file.
+#[test]
+fn an_identity_in_the_profile_is_renewed_by_a_new_profile() {
+    let profile = given("<key>Password</key><string>secret</string>");
+    let mut rig = Rig::with(ios(), &profile);
+    rig.order(Order::Enroll);
+    let before = rig.world.identity.clone().unwrap();
+    rig.forget();
+    rig.pushed([command("1", &Wanted::InstallProfile { payload: profile.as_bytes() }), ok(), ok(), ok()]);
+    assert_eq!(rig.operations()[..3], ["apple.idle", "apple.authenticate", "apple.token_update"]);
+    assert_ne!(rig.world.identity.clone().unwrap().key, before.key);
+    assert_eq!(rig.operations()[3..], ["apple.command"], "the result, by the new identity");
+}

@@ -41,24 +41,29 @@ fn key(ix: KeyIx) -> &'static Key {
 
 /// An enrollment profile in short, with more of the SCEP and the MDM payload's keys.
 fn enrollment_with(scep: &str, mdm: &str) -> String {
-    let payload = |kind: &str, uuid: &str, rest: &str| {
-        format!(
-            "<dict><key>PayloadIdentifier</key><string>t.{uuid}</string><key>PayloadType</key><string>{kind}</string>\
-             <key>PayloadUUID</key><string>{uuid}</string><key>PayloadVersion</key><integer>1</integer>{rest}</dict>"
-        )
-    };
     let scep = format!(
         "<key>PayloadContent</key><dict><key>URL</key><string>http://ca.test/scep</string>\
          <key>Challenge</key><string>secret</string>{scep}</dict>"
     );
-    let scep = payload("com.apple.security.scep", "A", &scep);
+    profile_of(&payload("com.apple.security.scep", "A", &scep), mdm)
+}
+
+fn payload(kind: &str, uuid: &str, rest: &str) -> String {
+    format!(
+        "<dict><key>PayloadIdentifier</key><string>t.{uuid}</string><key>PayloadType</key><string>{kind}</string>\
+         <key>PayloadUUID</key><string>{uuid}</string><key>PayloadVersion</key><integer>1</integer>{rest}</dict>"
+    )
+}
+
+/// An enrollment profile with this identity.
+fn profile_of(identity: &str, mdm: &str) -> String {
     let mdm = format!(
         "<key>CheckInURL</key><string>https://mdm.test/checkin</string><key>ServerURL</key>\
          <string>https://mdm.test/mdm</string><key>IdentityCertificateUUID</key><string>A</string><key>Topic</key>\
          <string>com.apple.mgmt.External.x</string><key>SignMessage</key><true/>{mdm}"
     );
     let mdm = payload("com.apple.mdm", "B", &mdm);
-    let all = payload("Configuration", "C", &format!("<key>PayloadContent</key><array>{scep}{mdm}</array>"));
+    let all = payload("Configuration", "C", &format!("<key>PayloadContent</key><array>{identity}{mdm}</array>"));
     format!("<plist version=\"1.0\">{all}</plist>")
 }
 
@@ -294,6 +299,14 @@ impl Rig {
     fn make(&mut self, work: Work) -> Action {
         let made = match work {
             Work::Key { .. } => Made::Key(KeyIx(self.world.identity.as_ref().map_or(0, |old| old.key.0 + 1))),
+            Work::Unpack { file, password } => {
+                if (&file[..], &*password) != (b"file", "secret") {
+                    return self.fail("pkcs12", Reached::Nothing, "does not open");
+                }
+                let ix = KeyIx(self.world.identity.as_ref().map_or(0, |old| old.key.0 + 1));
+                let certificate = authority().issue_identity("given", key(ix).spki(), 9, Wall::VIRTUAL_START).unwrap();
+                Made::Identity(Identity { key: ix, certificate: certificate.into() })
+            }
             Work::ScepRequest { request, key: ix, signer } => {
                 let signer = signer.as_deref().map(|old: &Identity| (key(old.key), &*old.certificate));
                 let (body, pending) = scep::build(&request, key(ix), signer, self.world.clocks.wall).unwrap();

@@ -1,0 +1,36 @@
+//! An identity that is in the profile, with its private key (`com.apple.security.pkcs12`). Nothing renews it but a new
+//! profile.
+
+use super::profile::Terms;
+use super::{failed, has, make, unexpected};
+use crate::apple::exchange::Trouble;
+use crate::apple::lane::Lane;
+use crate::apple::{State, Step};
+use crate::{Ctx, Event, Made, Work};
+use bytes::Bytes;
+use droves_facts::Blame;
+use std::sync::Arc;
+
+/// The file is being opened.
+#[derive(Debug)]
+pub(in crate::apple) struct Unpacking {
+    terms: Terms,
+}
+
+/// Has the file opened.
+pub(super) fn start(terms: Terms, file: Bytes, password: Arc<str>, ctx: &Ctx<'_>) -> Step {
+    Step(State::Unpacking(Box::new(Unpacking { terms })), make(Work::Unpack { file, password }, ctx))
+}
+
+impl Unpacking {
+    pub(in crate::apple) fn on(self, event: Event<'_>, lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
+        match event {
+            Event::Made(Made::Identity(identity)) => has(lane, self.terms, identity, None, ctx),
+            // What is wrong with the file is the fault of whoever put it into the profile.
+            Event::Failed(failure) if failure.blame != Blame::Generator => {
+                failed(lane, &Trouble::new(super::profile::blame(ctx), "pkcs12", failure.text), ctx)
+            }
+            other => failed(lane, &unexpected(&other, "an identity unpacked"), ctx),
+        }
+    }
+}

@@ -5,6 +5,7 @@
 
 use crate::Error;
 use crate::server::{Results, Witness};
+use socket2::{Domain, Socket, Type};
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -19,6 +20,9 @@ const HEAD_BYTES_MAX: usize = 16 << 10;
 const BODY_BYTES_MAX: usize = 16 << 20;
 const WAIT_MAX: Duration = Duration::from_secs(10);
 const THREADS: usize = 4;
+/// Connections that wait: a pushed fleet answers at once, and an event that finds no room is reset and never comes again.
+/// The standard library's listener has room for 128.
+const BACKLOG: i32 = 4_096;
 
 /// One event of the webhook.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,7 +54,7 @@ struct Shared {
 impl Recorder {
     /// Listen on a free port of 127.0.0.1.
     pub fn start() -> Result<Recorder, Error> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(Error::at("127.0.0.1:0"))?;
+        let listener = listen().map_err(Error::at("127.0.0.1:0"))?;
         let address = listener.local_addr().map_err(Error::at("127.0.0.1:0"))?;
         let shared = Arc::new(Shared::default());
         let mut threads = Vec::new();
@@ -147,6 +151,13 @@ impl Shared {
     }
 }
 
+fn listen() -> std::io::Result<TcpListener> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
 /// Read one request, answer it, and hang up.
 fn take_body(stream: &mut TcpStream) -> Option<Vec<u8>> {
     stream.set_read_timeout(Some(WAIT_MAX)).ok()?;
@@ -227,5 +238,20 @@ mod tests {
         assert_eq!(recorder.duplicates().unwrap(), Some(1));
         let results = recorder.results().unwrap();
         assert_eq!(results[&("A".to_owned(), "C".to_owned())].len(), 4);
+    }
+
+    /// A fleet that is pushed answers at once, and so the server tells of it at once.
+    #[test]
+    fn it_loses_nothing_of_a_burst() {
+        let recorder = Recorder::start().unwrap();
+        let dial = || TcpStream::connect_timeout(&recorder.address, Duration::from_secs(2)).unwrap();
+        let mut burst: Vec<TcpStream> = (0..600).map(|_| dial()).collect();
+        let json = connect("Acknowledged");
+        let request = format!("POST /webhook HTTP/1.1\r\nContent-Length: {}\r\n\r\n{json}", json.len());
+        for stream in &mut burst {
+            stream.write_all(request.as_bytes()).unwrap();
+        }
+        assert!(crate::wait_until(WAIT_MAX, || recorder.events().len() == 600), "{}", recorder.events().len());
+        assert_eq!(recorder.lost(), 0);
     }
 }

@@ -31,7 +31,7 @@ pub use error::Error;
 pub use ground::{Ground, case};
 pub use http::{Answer, Call};
 pub use nanohub::NanoHub;
-pub use nanomdm::{API_KEY, Nanomdm, Storage, Surroundings};
+pub use nanomdm::{API_KEY, Nanomdm, OwnAuthority, Storage, Surroundings};
 pub use openssl::{Authority, Identity, PushCertificate};
 pub use peer::program;
 pub use postgres::Postgres;

@@ -2,7 +2,7 @@
 
 use crate::process::Running;
 use crate::server::{Refusals, Server, Witness};
-use crate::{Call, Error, PushCertificate, http, program};
+use crate::{Authority, Call, Droves, Error, Ground, NanomdmTables, Postgres, PushCertificate, http, program};
 use base64::prelude::{BASE64_STANDARD, Engine};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -50,6 +50,39 @@ impl Surroundings {
         if let Some(trusted) = &self.trusted {
             command.env("SSL_CERT_FILE", trusted).env_remove("SSL_CERT_DIR");
         }
+    }
+}
+
+/// A nanomdm on PostgreSQL whose devices have certificates of an authority of the case's own, pushing to ours.
+pub struct OwnAuthority {
+    /// Who certifies devices.
+    pub authority: Authority,
+    /// The program.
+    pub droves: Droves,
+    /// What the server got.
+    pub tables: Arc<NanomdmTables>,
+    /// The server.
+    pub server: Nanomdm,
+    /// What it pushes with.
+    pub push: PushCertificate,
+}
+
+impl OwnAuthority {
+    /// Start all of it. `takes_over`: whether the server takes enrollments over from other servers.
+    pub fn start(ground: &Ground, topic_uuid: &str, takes_over: bool) -> Result<OwnAuthority, Error> {
+        let authority = Authority::new(ground.path())?;
+        let droves = Droves::new(ground.path())?;
+        let tables = Arc::new(NanomdmTables::create(Arc::new(Postgres::start(ground.path())?), "nanomdm")?);
+        let around = Surroundings {
+            https_proxy: Some(droves.proxy()),
+            trusted: Some(droves.trusted()),
+            takes_over,
+            ..Surroundings::default()
+        };
+        let server = Nanomdm::start(ground.path(), authority.certificate(), Storage::Pgsql(tables.dsn()), around)?;
+        let push = PushCertificate::new(ground.path(), topic_uuid)?;
+        server.upload_push_certificate(&push)?;
+        Ok(OwnAuthority { authority, droves, tables, server, push })
     }
 }
 

@@ -1,5 +1,5 @@
-//! An enrollment profile with an identity in it, written by hand from Apple's description of the payloads (`com.apple.security.pkcs12`,
-//! `com.apple.mdm` in Apple's device-management schema), so that it owes nothing to our
+//! An enrollment profile with an identity in it, written by hand from Apple's description of the payloads
+//! (`com.apple.security.pkcs12`, `com.apple.mdm` in Apple's device-management schema), so that it owes nothing to our
 //! own reader.
 
 use crate::Error;

@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use droves_e2e::{
-    API_KEY, Authority, Droves, EnrollmentProfile, Error, Ground, NanoHub, Nanomdm, NanomdmTables, Postgres,
+    API_KEY, Droves, EnrollmentProfile, Error, Ground, NanoHub, Nanomdm, NanomdmTables, OwnAuthority, Postgres,
     PushCertificate, Recorder, Run, ScepServer, Server, Storage, Surroundings, Witness, case,
 };
 use std::collections::BTreeSet;
@@ -289,17 +289,7 @@ fn declarations_reach_a_fleet_and_are_reported_to_nanohub() {
 #[test]
 fn an_identity_in_the_profile_is_good_for_nanomdm() {
     alone("identity_in_the_profile", |ground| {
-        let authority = Authority::new(ground.path())?;
-        let droves = Droves::new(ground.path())?;
-        let tables = Arc::new(NanomdmTables::create(Arc::new(Postgres::start(ground.path())?), "nanomdm")?);
-        let around = Surroundings {
-            https_proxy: Some(droves.proxy()),
-            trusted: Some(droves.trusted()),
-            ..Surroundings::default()
-        };
-        let server = Nanomdm::start(ground.path(), authority.certificate(), Storage::Pgsql(tables.dsn()), around)?;
-        let push = PushCertificate::new(ground.path(), TOPIC_UUID)?;
-        server.upload_push_certificate(&push)?;
+        let OwnAuthority { authority, droves, tables, server, push } = OwnAuthority::start(ground, TOPIC_UUID, false)?;
         let file = authority.certify("given")?.pkcs12("the password")?;
         let (server_url, topic) = (server.mdm_url(), push.topic());
         let profile = EnrollmentProfile { identity: &file, password: "the password", server_url: &server_url, topic };

@@ -2,12 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use droves_e2e::{
-    API_KEY, Authority, Droves, Nanomdm, NanomdmTables, Postgres, PushCertificate, Server, Storage, Surroundings,
-    Witness, case, wait_until,
-};
+use droves_e2e::{API_KEY, Nanomdm, OwnAuthority, Server, Witness, case, wait_until};
 use std::process::Command;
-use std::sync::Arc;
 use std::time::Duration;
 
 const TOPIC_UUID: &str = "5b1e2c8e-9d8a-4b0c-8a55-0d5f3c0f7a12";
@@ -17,18 +13,7 @@ const MACS: u64 = 200;
 #[test]
 fn a_minted_fleet_is_taken_over_by_nanomdm_and_obeys() {
     case("minted_fleet", |ground| {
-        let authority = Authority::new(ground.path())?;
-        let droves = Droves::new(ground.path())?;
-        let tables = Arc::new(NanomdmTables::create(Arc::new(Postgres::start(ground.path())?), "nanomdm")?);
-        let around = Surroundings {
-            https_proxy: Some(droves.proxy()),
-            trusted: Some(droves.trusted()),
-            takes_over: true,
-            ..Surroundings::default()
-        };
-        let server = Nanomdm::start(ground.path(), authority.certificate(), Storage::Pgsql(tables.dsn()), around)?;
-        let push = PushCertificate::new(ground.path(), TOPIC_UUID)?;
-        server.upload_push_certificate(&push)?;
+        let OwnAuthority { authority, droves, tables, server, push } = OwnAuthority::start(ground, TOPIC_UUID, true)?;
 
         let scenario = scenario(&server, push.topic());
         let fleet = ground.path().join("fleet");

@@ -79,24 +79,26 @@ impl KeyRing {
 
     /// A key that was made, or taken in, before.
     pub(crate) fn find(&self, ix: KeyIx) -> Option<Arc<Key>> {
-        let known = self.known.read().unwrap_or_else(PoisonError::into_inner).get(&ix).cloned();
-        known.or_else(|| self.given(ix))
+        self.known(ix).or_else(|| {
+            let given = self.given(ix);
+            given.unwrap_or_else(|error| {
+                tracing::error!(%error, "key");
+                None
+            })
+        })
     }
 
     /// A key that was taken in by an earlier run: there may be very many, so they are read when they are wanted.
-    fn given(&self, ix: KeyIx) -> Option<Arc<Key>> {
+    fn given(&self, ix: KeyIx) -> Result<Option<Arc<Key>>, RingError> {
         if ix.0 & (GIVEN | OTHER | P256) != GIVEN {
-            return None;
+            return Ok(None);
         }
-        let read = self.pool.get(GIVEN_KIND, ix.0 & !GIVEN).map_err(RingError::Pool);
-        let key = read.and_then(|pkcs8| Ok(pkcs8.map(|pkcs8| Key::from_pkcs8(&pkcs8)).transpose()?));
-        match key {
-            Ok(key) => key.map(|key| self.know(ix, key)),
-            Err(error) => {
-                tracing::error!(%error, "key");
-                None
-            }
-        }
+        let Some(pkcs8) = self.pool.get(GIVEN_KIND, ix.0 & !GIVEN)? else { return Ok(None) };
+        Ok(Some(self.know(ix, Key::from_pkcs8(&pkcs8)?)))
+    }
+
+    fn known(&self, ix: KeyIx) -> Option<Arc<Key>> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner).get(&ix).cloned()
     }
 
     fn know(&self, ix: KeyIx, key: Key) -> Arc<Key> {
@@ -113,7 +115,9 @@ impl KeyRing {
         for next in 0..GIVEN_ALIKE_MAX {
             let number = first.wrapping_add(next) & (GIVEN - 1);
             let ix = KeyIx(GIVEN | number);
-            match self.find(ix) {
+            // A place that can't be read may be another key's: it is not written over.
+            let there = self.known(ix).map_or_else(|| self.given(ix), |key| Ok(Some(key)))?;
+            match there {
                 Some(known) if known.spki() == key.spki() => return Ok(ix),
                 Some(_) => {}
                 None => {
@@ -179,5 +183,10 @@ mod tests {
         let taken = KeyIx(GIVEN | ((one.0 + 1) & (GIVEN - 1)));
         later.know(one, key(3));
         assert_eq!(later.take_in(key(1)).unwrap(), taken);
+        // What can't be read is left as it is.
+        let path = dir.path().join(format!("{GIVEN_KIND}-{}.pk8", two.0 & !GIVEN));
+        std::fs::write(&path, "no key").unwrap();
+        assert!(open().take_in(key(2)).is_err() && open().find(two).is_none());
+        assert_eq!(std::fs::read(&path).unwrap(), b"no key");
     }
 }

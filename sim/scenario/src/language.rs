@@ -119,7 +119,7 @@ fn one() -> u64 {
     1
 }
 
-/// RSA keys of the devices; certificates are never shared.
+/// RSA keys of the devices; certificates are not shared.
 #[derive(Deserialize, JsonSchema, Clone, Copy)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Keys {

@@ -8,8 +8,8 @@ use crate::x509::{self, CertificateError};
 use droves_facts::Limits;
 use p12_keystore::Pkcs12Archive;
 
-/// A file that is larger than this is none: a key of RSA-8192 with a chain of four has under 20 KB. Each bag may ask for
-/// a million rounds of key derivation, so this bounds the time, too.
+/// A file that is larger than this is none. It also bounds how many bags there can be; each may ask for a million rounds
+/// of key derivation, or a GiB of memory for scrypt, which are the library's bounds: a hostile file can take minutes.
 pub const FILE_BYTES_MAX: usize = 32 << 10;
 
 /// Why there is no identity in it.

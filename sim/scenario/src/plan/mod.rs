@@ -376,7 +376,7 @@ pub struct Target {
     pub vars: BTreeMap<String, String>,
 }
 
-/// RSA keys of the devices. Certificates are never shared.
+/// RSA keys of the devices. Certificates are not shared.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Keys {
     /// So many, shared.

@@ -2,7 +2,8 @@
 //! known by then and no more:
 //!
 //! `Fetching` → `GotProfile` → `HasKey` → `HasCaps` → `HasCa` → `Asked` (and `Waiting` while the CA has it pending), or
-//! `Unpacking` where the identity is in the profile → saved → `HasIdentity` → `Authenticated` → saved → `Registered` → enrolled.
+//! `Unpacking` where the identity is in the profile → saved → `HasIdentity` → `Authenticated` → saved → `Registered` →
+//! enrolled.
 
 mod checkin;
 mod pkcs12;
@@ -84,7 +85,7 @@ impl Fetching {
 }
 
 fn got(lane: &mut Lane, bytes: &[u8], ctx: &mut Ctx<'_>) -> Step {
-    match plan(bytes, ctx) {
+    match plan(bytes, lane, ctx) {
         Ok(plan) => get_identity(lane, plan, ctx),
         Err(trouble) => failed(lane, &trouble, ctx),
     }

@@ -1,7 +1,7 @@
 //! An identity that is in the profile, with its private key (`com.apple.security.pkcs12`). Nothing renews it but a new
 //! profile.
 
-use super::profile::Terms;
+use super::profile::{Terms, blame};
 use super::{failed, has, make, unexpected};
 use crate::apple::exchange::Trouble;
 use crate::apple::lane::Lane;
@@ -28,7 +28,8 @@ impl Unpacking {
             Event::Made(Made::Identity(identity)) => has(lane, self.terms, identity, None, ctx),
             // What is wrong with the file is the fault of whoever put it into the profile.
             Event::Failed(failure) if failure.blame != Blame::Generator => {
-                failed(lane, &Trouble::new(super::profile::blame(ctx), "pkcs12", failure.text), ctx)
+                let trouble = Trouble::new(blame(lane, ctx), "pkcs12", failure.text);
+                failed(lane, &trouble, ctx)
             }
             other => failed(lane, &unexpected(&other, "an identity unpacked"), ctx),
         }

@@ -3,6 +3,7 @@
 use crate::apple::commands::read_profile;
 use crate::apple::exchange::Trouble;
 use crate::apple::hardware::Hardware;
+use crate::apple::lane::Lane;
 use crate::apple::shared::{MdmSettings, Profile};
 use crate::{Ctx, ProfileSource};
 use bytes::Bytes;
@@ -35,8 +36,8 @@ pub(in crate::apple) enum Source {
 }
 
 /// Reads an enrollment profile.
-pub(in crate::apple) fn plan(bytes: &[u8], ctx: &Ctx<'_>) -> Result<Plan, Trouble> {
-    let broken = |text: &str| Trouble::new(blame(ctx), "profile", text.to_owned());
+pub(in crate::apple) fn plan(bytes: &[u8], lane: &Lane, ctx: &Ctx<'_>) -> Result<Plan, Trouble> {
+    let broken = |text: &str| Trouble::new(blame(lane, ctx), "profile", text.to_owned());
     let Read { settings, profile, identity } =
         read(bytes, ctx.character.allow_http, ctx.limits).map_err(|text| broken(&text))?;
     let source = match identity {
@@ -83,11 +84,12 @@ pub(in crate::apple) fn read(bytes: &[u8], allow_http: bool, limits: &Limits) ->
     Ok(Read { settings, profile, identity: parsed.identity })
 }
 
-/// A profile from a file is the scenario's, one from a URL the server's.
-pub(super) fn blame(ctx: &Ctx<'_>) -> Blame {
+/// A profile from a file is the scenario's; one from a URL, or by a command, the server's.
+pub(super) fn blame(lane: &Lane, ctx: &Ctx<'_>) -> Blame {
+    let is_installed = lane.own.renewal.as_ref().is_some_and(|renewal| renewal.answers.is_some());
     match ctx.character.profile {
-        ProfileSource::Bytes(_) => Blame::Scenario,
-        ProfileSource::Url(_) => Blame::Server,
+        ProfileSource::Bytes(_) if !is_installed => Blame::Scenario,
+        ProfileSource::Bytes(_) | ProfileSource::Url(_) => Blame::Server,
     }
 }
 

@@ -1,7 +1,7 @@
 //! A new identity for an enrolled device: by order, near the certificate's end, or because the server installs the
 //! enrollment's profile again.
 //!
-//! The device asks the CA with its old identity as signer, then says Authenticate and TokenUpdate with the new one, as
+//! The device gets it by SCEP, with its old identity as signer, or out of the profile. Then it says Authenticate and TokenUpdate with the new one, as
 //! servers rely on (nanomdm#14). Until that is through the old identity is kept: a renewal that fails changes nothing.
 
 use super::profile::Terms;
@@ -28,7 +28,7 @@ pub(in crate::apple) fn renew(lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
 pub(in crate::apple) fn install(lane: &mut Lane, uuid: String, profile: &Bytes, ctx: &mut Ctx<'_>) -> Step {
     lane.record.renewing = true;
     lane.own.renewal = Some(Renewal { answers: Some(uuid.into()), ..Renewal::default() });
-    match plan(profile, ctx) {
+    match plan(profile, lane, ctx) {
         Ok(plan) => get_identity(lane, plan, ctx),
         Err(trouble) => failed(lane, &trouble, ctx),
     }

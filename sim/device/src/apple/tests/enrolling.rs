@@ -273,3 +273,19 @@ fn an_identity_in_the_profile_is_renewed_by_a_new_profile() {
     assert_ne!(rig.world.identity.clone().unwrap().key, before.key);
     assert_eq!(rig.operations()[3..], ["apple.command"], "the result, by the new identity");
 }
+
+/// The scenario gave the first profile; what the server installs later is the server's.
+#[test]
+fn a_bad_profile_by_a_command_is_the_servers_fault() {
+    let bad = given("<key>Password</key><string>wrong</string>");
+    for (installed, kind) in [(bad.as_str(), "pkcs12"), (&given(""), "profile")] {
+        let mut rig = Rig::with(ios(), &given("<key>Password</key><string>secret</string>"));
+        rig.order(Order::Enroll);
+        rig.forget();
+        rig.pushed([command("1", &Wanted::InstallProfile { payload: installed.as_bytes() }), ok(), ok()]);
+        let complaint =
+            |fact: &Fact| if let Fact::Complaint { blame, kind, .. } = fact { Some((*blame, *kind)) } else { None };
+        let complaints: Vec<_> = rig.facts.iter().filter_map(complaint).collect();
+        assert_eq!(complaints, [(Blame::Server, kind)]);
+    }
+}

@@ -151,7 +151,8 @@ impl Shared {
     }
 }
 
-fn listen() -> std::io::Result<TcpListener> {
+/// A listener on a free port of 127.0.0.1 with room for a burst.
+pub(crate) fn listen() -> std::io::Result<TcpListener> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
     socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
     socket.listen(BACKLOG)?;

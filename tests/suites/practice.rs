@@ -3,11 +3,12 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use droves_e2e::{Droves, Error, Ground, Run, Running, case, program};
+use droves_e2e::{Droves, Error, Ground, Relay, Run, Running, Stall, case, program};
 use serde_json::Value;
+use std::path::Path;
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 static ALONE: Mutex<()> = Mutex::new(());
 
@@ -278,16 +279,17 @@ fn statuses_on_order_are_the_servers_fault() {
 }
 
 /// A practice server in a process of its own, on a port that stays.
-fn practice(ground: &Ground, droves: &Droves, push: u16) -> Result<(Running, u16), Error> {
+fn practice(dir: &Path, droves: &Droves, push: u16, flags: &[&str]) -> Result<(Running, u16), Error> {
     let program = program("droves")?;
     let command = |port: u16| {
         let mut command = Command::new(&program);
         command.args(["practice", "--port", &port.to_string(), "--token", "secret"]);
         command.args(["--push", &format!("127.0.0.1:{push}")]).arg("--push-ca").arg(droves.trusted());
+        command.args(flags);
         command
     };
     let ready = |port: u16| std::net::TcpStream::connect(("127.0.0.1", port)).is_ok();
-    Running::serve("practice", ground.path(), command, ready)
+    Running::serve("practice", dir, command, ready)
 }
 
 fn free_port() -> u16 {
@@ -298,7 +300,7 @@ fn free_port() -> u16 {
 fn a_fleet_on_disk_goes_on_in_the_next_run() {
     alone("fleet_on_disk", |ground| {
         let (droves, push) = (Droves::new(ground.path())?, free_port());
-        let (_server, port) = practice(ground, &droves, push)?;
+        let (_server, port) = practice(ground.path(), &droves, push, &[])?;
         let target = format!("{{ server: practice, url: \"http://127.0.0.1:{port}\" }}");
         let fleet = format!("{}    macs: {{ platform: macos, count: 10, users: 1, {QUICK} }}\n", phones(50));
         let install = "  - name: wifi\n    command: { who: all, request: InstallProfile, payload: wifi.mobileconfig, push: true, deadline: 30s }\n    until: { accepted: 100%, within: 30s }\n";
@@ -327,55 +329,99 @@ fn a_fleet_on_disk_goes_on_in_the_next_run() {
     });
 }
 
-/// N arrivals a second, and a server that stands still for S: N·S samples spread evenly over (0, S).
+/// N arrivals a second, and a server that stands still for S: N·S samples spread evenly over (0, S). Once with the
+/// connections in the listener's queue, once with the connections taken.
 #[test]
 fn a_stall_is_measured_from_the_intended_start() {
     alone("stall", |ground| {
-        const RATE: f64 = 20.0;
-        const LENGTH_S: f64 = 20.0;
-        const STALL_S: f64 = 5.0;
-        let (droves, push) = (Droves::new(ground.path())?, free_port());
-        let (server, port) = practice(ground, &droves, push)?;
-        let target = format!("{{ server: practice, url: \"http://127.0.0.1:{port}\" }}");
-        let steady = format!(
-            "  - name: steady\n    check_in: {{ who: all, arrivals: {{ rate: {RATE}/s }} }}\n    for: {LENGTH_S}s\n"
-        );
-        let text = scenario(
-            &target,
-            &phones(400),
-            &[&ENROLL.replace("40/s", "50/s"), "  - wait: 12s\n", steady.as_str()].concat(),
-        );
-        let push = push.to_string();
-        let started = droves.start("stall", &text, &[("DROVES_PRACTICE_TOKEN", "secret")], &["--push-port", &push])?;
-        let log = ground.path().join("stall.log");
-        let steady = droves_e2e::wait_until(Duration::from_secs(120), || {
-            std::fs::read_to_string(&log).is_ok_and(|log| log.contains("  steady "))
-        });
-        assert!(steady, "the phase has not begun");
-        std::thread::sleep(Duration::from_secs(5));
-        let signal = |name: &str| {
-            let done = Command::new("kill").args([name, &server.pid().to_string()]).status().unwrap();
-            assert!(done.success());
-        };
-        signal("-STOP");
-        std::thread::sleep(Duration::from_secs_f64(STALL_S));
-        signal("-CONT");
-        let run = started.finish()?;
-        run.adds_up();
-        let phases = run.summary["phases"].as_array().unwrap();
-        let phase = phases.iter().find(|phase| phase["name"] == "steady").unwrap();
-        let samples = &phase["operations"]["check_in"];
-        let total = RATE * LENGTH_S;
-        assert_eq!(samples["count"].as_f64(), Some(total), "{samples:#}");
-        // Of all samples a quarter met the stall; the others are of milliseconds.
-        let stalled = RATE * STALL_S / total;
-        for (name, share) in [("p90", 0.9), ("p99", 0.99)] {
-            let wanted = STALL_S * (1.0 - (1.0 - share) / stalled);
-            let measured = samples["response_us"][name].as_f64().unwrap() / 1e6;
-            assert!((measured - wanted).abs() < 0.05 * STALL_S, "{name} is {measured} s, not {wanted} s: {samples:#}");
+        // What is waited for goes on at once, and a machine that others use too takes its time over that.
+        const TRIES: usize = 3;
+        let mut said = Vec::new();
+        for n in 0..TRIES {
+            let dir = ground.path().join(n.to_string());
+            std::fs::create_dir(&dir).unwrap();
+            match stalled(&dir)? {
+                None => return Ok(()),
+                Some(difference) => said.push(difference),
+            }
         }
-        let half = samples["response_us"]["p50"].as_f64().unwrap() / 1e6;
-        assert!(half < 0.5, "half of all met no stall: {samples:#}");
-        Ok(())
+        panic!("{said:#?}");
     });
+}
+
+/// Has a server stand still twice, and says where the samples are not what they must be by arithmetic, to 5 %.
+fn stalled(dir: &Path) -> Result<Option<String>, Error> {
+    const RATE: f64 = 10.0;
+    const STALL_S: f64 = 5.0;
+    let (droves, push) = (Droves::new(dir)?, free_port());
+    let relay = Relay::start()?;
+    let (_server, port) = practice(dir, &droves, push, &["--url", &relay.url()])?;
+    relay.lead_to(port);
+    let target = format!("{{ server: practice, url: \"{}\" }}", relay.url());
+    let stall = |name: &str| {
+        format!("  - name: {name}\n    check_in: {{ who: all, arrivals: {{ rate: {RATE}/s }} }}\n    for: {STALL_S}s\n")
+    };
+    let phases = [
+        ENROLL.to_owned(),
+        "  - { name: calm, wait: 12s }\n".to_owned(),
+        stall("before accept"),
+        "  - { name: calm again, wait: 3s }\n".to_owned(),
+        stall("after accept"),
+        "  - wait: 2s\n".to_owned(),
+    ];
+    let text = scenario(&target, &phones(60), &phases.concat());
+    let push = push.to_string();
+    let started = droves.start("stall", &text, &[("DROVES_PRACTICE_TOKEN", "secret")], &["--push-port", &push])?;
+    let log = dir.join("stall.log");
+    let wait_for = |phase: &str| {
+        let wanted = format!("  {phase} ");
+        let has_begun = droves_e2e::wait_until(Duration::from_secs(120), || {
+            std::fs::read_to_string(&log).is_ok_and(|log| log.contains(&wanted))
+        });
+        assert!(has_begun, "{phase}");
+    };
+    let mut stood = Vec::new();
+    // It stands before the first arrival, when nobody is at work from enrolling any more.
+    for (calm, rest_s, phase, stall) in
+        [("calm", 10, "before accept", Stall::BeforeAccept), ("calm again", 1, "after accept", Stall::AfterAccept)]
+    {
+        wait_for(calm);
+        std::thread::sleep(Duration::from_secs(rest_s));
+        let taken = relay.taken();
+        relay.stand(Some(stall));
+        wait_for(phase);
+        std::thread::sleep(Duration::from_secs_f64(STALL_S));
+        // One connection may have been taken while it began to stand.
+        let taken = relay.taken() - taken;
+        assert!(if stall == Stall::BeforeAccept { taken <= 1 } else { taken > 35 }, "{phase}: {taken}");
+        relay.stand(None);
+        stood.push((phase, SystemTime::now()));
+    }
+    let run = started.finish()?;
+    run.adds_up();
+    for (name, released) in stood {
+        let phases = run.summary["phases"].as_array().unwrap();
+        let phase = phases.iter().find(|phase| phase["name"] == name).unwrap();
+        let begins = began(&run) + Duration::from_micros(phase["start_us"].as_u64().unwrap());
+        let samples = &phase["operations"]["check_in"];
+        assert_eq!(samples["count"].as_f64(), Some(RATE * STALL_S), "{samples:#}");
+        // The last arrival waited until it went on, and all before it as much longer as they were earlier.
+        let shortest = released.duration_since(begins).unwrap().as_secs_f64() - STALL_S;
+        for (percentile, share) in [("p50", 0.5), ("p90", 0.9), ("p99", 0.99)] {
+            let wanted = shortest + STALL_S * share;
+            let measured = samples["response_us"][percentile].as_f64().unwrap() / 1e6;
+            if (measured / wanted - 1.0).abs() > 0.05 {
+                return Ok(Some(format!("{name}: {percentile} is {measured} s, not {wanted} s: {samples:#}")));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// When a run began, as its histogram log says.
+fn began(run: &Run) -> SystemTime {
+    let log = std::fs::read_to_string(run.folder.join("latency.hlog")).unwrap();
+    let start = log.lines().find_map(|line| line.strip_prefix("#[StartTime: ")).unwrap();
+    let seconds: f64 = start.split_whitespace().next().unwrap().parse().unwrap();
+    SystemTime::UNIX_EPOCH + Duration::from_secs_f64(seconds)
 }

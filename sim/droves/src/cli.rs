@@ -251,6 +251,9 @@ pub(crate) struct PracticeArgs {
     /// Address to listen on. Anything but loopback lets others in.
     #[arg(long, env = "DROVES_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1")]
     pub(crate) listen: std::net::IpAddr,
+    /// What devices are told to talk to, if a proxy stands in front: http://HOST:PORT, without a slash at its end.
+    #[arg(long, env = "DROVES_URL", value_name = "URL", value_parser = base_url)]
+    pub(crate) url: Option<String>,
     /// The push service to send pushes to.
     #[arg(long, env = "DROVES_PUSH", value_name = "HOST:PORT", requires = "push_ca")]
     pub(crate) push: Option<std::net::SocketAddr>,
@@ -280,6 +283,18 @@ pub(crate) struct CertsArgs {
     /// Where it is kept.
     #[arg(long, env = "DROVES_CERTS", value_name = "DIR", default_value = "certs")]
     pub(crate) certs: PathBuf,
+}
+
+fn base_url(text: &str) -> Result<String, String> {
+    let uri: http::Uri = text.parse().map_err(|error| format!("not a URL: {error}"))?;
+    let is_whole = matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some();
+    if !is_whole {
+        return Err("it must begin with http:// or https:// and a host".to_owned());
+    }
+    if text.ends_with('/') || uri.query().is_some() {
+        return Err("it must end without a slash and have no query: paths are added to it".to_owned());
+    }
+    Ok(text.to_owned())
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {

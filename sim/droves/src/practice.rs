@@ -27,6 +27,7 @@ pub(crate) fn practice(args: &PracticeArgs) -> anyhow::Result<u8> {
     let (_stop, mut stopped) = stop::on_signal()?;
     let server = Practice::start(Config {
         listen: SocketAddr::new(args.listen, args.port),
+        url: args.url.clone(),
         push: args.push.zip(args.push_ca.clone()),
         faults,
         token: args.token.clone(),

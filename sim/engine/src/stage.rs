@@ -502,6 +502,7 @@ fn push_service(
 fn practice_server(setup: &Setup, push: &apns::Handle, clock: RunClock) -> Result<Practice, RunError> {
     let config = practice::Config {
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        url: None,
         push: Some((push.addr(), push.ca_pem_path().to_owned())),
         faults: practice::Faults::new(&setup.plan.faults, setup.plan.dice()),
         token: None,

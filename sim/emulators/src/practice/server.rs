@@ -37,6 +37,8 @@ const LINES: usize = 4;
 pub struct Config {
     /// Where it listens; port 0 picks one.
     pub listen: SocketAddr,
+    /// What devices are told to talk to, where that is not its own address: a proxy in front of it.
+    pub url: Option<String>,
     /// The push service and its authority's certificate; without one it pushes nobody.
     pub push: Option<(SocketAddr, PathBuf)>,
     /// What it does wrong, on order.
@@ -93,15 +95,15 @@ pub struct Practice {
 impl Practice {
     /// Takes its address and begins.
     pub fn start(config: Config) -> Result<Self, StartError> {
-        let Config { listen, push, faults, token, clock, limits } = config;
+        let Config { listen, url, push, faults, token, clock, limits } = config;
         let now = wall();
         let authority = Arc::new(Authority::create("Droves practice CA", now)?);
         let topic = "com.apple.mgmt.External.7c6a9f7e-3d0b-4c39-9e57-0a0b4c3d2e10".to_owned();
         let token = token.map_or_else(drawn_token, Ok)?;
         let listener = Listener::bind(listen, None, Settings::default())?;
-        let url = format!("http://{}", listener.address());
-        let brain =
-            Brain::new(Arc::clone(&authority), url.clone(), topic.clone(), token.clone(), limits.clone(), faults);
+        let own_url = format!("http://{}", listener.address());
+        let told = url.unwrap_or_else(|| own_url.clone());
+        let brain = Brain::new(Arc::clone(&authority), told, topic.clone(), token.clone(), limits.clone(), faults);
         let brain = Arc::new(Mutex::new(brain));
         let provider = match push {
             None => None,
@@ -128,7 +130,7 @@ impl Practice {
         };
         let thread = thread::Builder::new().name("practice".to_owned()).spawn(body).map_err(StartError::Thread)?;
         let ca_pem = authority.certificate_pem();
-        Ok(Practice { url, token, ca_pem, brain, cpu_us, clock, stop, thread: Some(thread) })
+        Ok(Practice { url: own_url, token, ca_pem, brain, cpu_us, clock, stop, thread: Some(thread) })
     }
 
     /// Where it is.

@@ -9,9 +9,11 @@ use droves_wire::apple::scep;
 use droves_wire::keys::Key;
 use droves_wire::pkcs12;
 use std::fmt::Display;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 /// One piece of work.
 #[derive(Debug)]
@@ -25,10 +27,16 @@ pub(crate) struct Job {
     pub(crate) wall: Wall,
 }
 
+/// How long the end of a run waits for the jobs that are under way. One takes milliseconds, or a second for a new key; but
+/// a hostile server's file may ask for minutes.
+const END_WAIT_MAX: Duration = Duration::from_secs(5);
+const END_POLL: Duration = Duration::from_millis(5);
+
 /// The helper threads. They end when the last sender of jobs is gone.
 #[derive(Debug)]
 pub(crate) struct Makers {
     jobs: Sender<Job>,
+    is_over: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -43,14 +51,16 @@ impl Makers {
         #[expect(clippy::disallowed_methods, reason = "a shard must never wait; a lane has one job at a time")]
         let (jobs, queue) = channel();
         let queue = Arc::new(Mutex::new(queue));
+        let is_over = Arc::new(AtomicBool::new(false));
         let threads = (0..count.max(1))
             .map(|n| {
-                let (queue, keys) = (Arc::clone(&queue), Arc::clone(keys));
+                let (queue, is_over, keys) = (Arc::clone(&queue), Arc::clone(&is_over), Arc::clone(keys));
                 let (shards, limits) = (shards.clone(), Arc::clone(limits));
-                thread::Builder::new().name(format!("maker-{n}")).spawn(move || work(&queue, &keys, &shards, &limits))
+                let body = move || work(&queue, &is_over, &keys, &shards, &limits);
+                thread::Builder::new().name(format!("maker-{n}")).spawn(body)
             })
             .collect::<Result<_, _>>()?;
-        Ok(Makers { jobs, threads })
+        Ok(Makers { jobs, is_over, threads })
     }
 
     /// A way to hand in jobs.
@@ -58,20 +68,32 @@ impl Makers {
         self.jobs.clone()
     }
 
-    /// Waits until every job is done; the shards' ways must be gone by then.
-    pub(crate) fn join(self) {
+    /// Ends them: what nobody has begun is left undone, and what is under way is waited for, [`END_WAIT_MAX`] at most. A
+    /// thread that takes longer is left behind, and ends with the process.
+    pub(crate) fn end(self) {
+        self.is_over.store(true, Ordering::Relaxed);
         drop(self.jobs);
+        let until = Instant::now() + END_WAIT_MAX;
         for thread in self.threads {
-            // A panic there has been printed; the run is over anyway.
-            drop(thread.join());
+            while !thread.is_finished() && Instant::now() < until {
+                thread::sleep(END_POLL);
+            }
+            if !thread.is_finished() {
+                tracing::warn!("{} is still at work, and is left behind", thread.thread().name().unwrap_or("a maker"));
+            } else if thread.join().is_err() {
+                tracing::error!("a thread that makes keys has panicked");
+            }
         }
     }
 }
 
-fn work(queue: &Mutex<Receiver<Job>>, keys: &KeyRing, shards: &Shards, limits: &Limits) {
+fn work(queue: &Mutex<Receiver<Job>>, is_over: &AtomicBool, keys: &KeyRing, shards: &Shards, limits: &Limits) {
     loop {
         let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(Job { lane, device, ticket, work, key, wall }) = job else { return };
+        if is_over.load(Ordering::Relaxed) {
+            return;
+        }
         let made = make(*work, device, key, wall, keys, limits);
         shards.owner(lane, ToShard::Made { lane, ticket, made });
     }
@@ -130,4 +152,38 @@ fn ours(kind: &'static str, error: &RingError) -> Failure {
 
 fn theirs(kind: &'static str, error: &dyn Display) -> Failure {
     Failure { blame: Blame::Server, kind, reached: Reached::Nothing, text: error.to_string().into() }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    #![expect(clippy::disallowed_methods, reason = "a shard's own queue, of a test")]
+    use super::*;
+    use droves_fleet::KeyPool;
+    use droves_scenario::plan::{Keys, Roster};
+    use droves_shard::Cells;
+
+    /// A run that is interrupted while a hundred devices wait for keys of their own does not make them all.
+    #[test]
+    fn what_nobody_has_begun_is_left_undone_at_the_end() {
+        const JOBS: u32 = 100;
+        let dir = tempfile::tempdir().unwrap();
+        let keys = Arc::new(KeyRing::open(Keys::Unique, KeyPool::open(dir.path()).unwrap()).unwrap());
+        let (way, mut told) = tokio::sync::mpsc::unbounded_channel();
+        let cells = Arc::new(Cells::new(&Roster::new([(JOBS, 0)]), 1));
+        let shards = Shards { cells, ways: [way].into(), boxes: [Default::default()].into() };
+        let makers = Makers::start(1, &keys, &shards, &Arc::new(Limits::default())).unwrap();
+        for n in 0..JOBS {
+            let work = Box::new(Work::Key { rsa_bits: 2_048 });
+            let job =
+                Job { lane: LaneIx(n), device: DeviceIx(n), ticket: Ticket::default(), work, key: None, wall: Wall(0) };
+            makers.way().send(job).unwrap();
+        }
+        makers.end();
+        let mut made = 0;
+        while told.try_recv().is_ok() {
+            made += 1;
+        }
+        assert!(made < JOBS, "{made} keys were made");
+    }
 }

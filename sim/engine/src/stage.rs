@@ -354,7 +354,7 @@ impl Stage {
         if !interrupted && let Some(admin) = self.admin.take() {
             self.ask_beliefs(&admin, &enrolled, &mut board.folds).await?;
         }
-        self.makers.join();
+        self.makers.end();
         if let Some(writer) = self.writer.take() {
             writer.finish();
         }

@@ -9,7 +9,8 @@ use droves_facts::Limits;
 use p12_keystore::Pkcs12Archive;
 
 /// A file that is larger than this is none. It also bounds how many bags there can be; each may ask for a million rounds
-/// of key derivation, or a GiB of memory for scrypt, which are the library's bounds: a hostile file can take minutes.
+/// of key derivation, or a GiB of memory for scrypt, which are the library's bounds: a hostile file can take
+/// minutes of a helper thread. Its device stops waiting at its own deadline, and the end of a run does not wait for it.
 pub const FILE_BYTES_MAX: usize = 32 << 10;
 
 /// Why there is no identity in it.

@@ -5,7 +5,6 @@ use crate::folds::Folds;
 use crate::ledger::{self, Anomaly};
 use crate::series::Kind;
 use droves_facts::{CommandKey, Dur, LaneIx, OPERATIONS, PhaseIx};
-use hdrhistogram::Histogram;
 use hdrhistogram::serialization::V2Serializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
 use serde::Serialize;
@@ -69,11 +68,11 @@ pub fn latency_log(
         });
         let hops = HOPS.iter().map(|(hop, name)| (format!("fanout.{name}"), folds.fanout.times(Some(*phase), *hop)));
         for (series, times) in series.chain(hops) {
-            let Some(histogram): Option<&Histogram<u32>> = times.histogram() else { continue };
+            let Some(histogram) = times.histogram() else { continue };
             // A tag ends at the first comma.
             let tag = format!("{series};{}", name.replace([',', ' ', '\n'], "_"));
             let tag = Tag::new(&tag).ok_or_else(|| broken(&"tag"))?;
-            log.write_histogram(histogram, begins.std(), length.std(), Some(tag)).map_err(|error| broken(&error))?;
+            log.write_histogram(&*histogram, begins.std(), length.std(), Some(tag)).map_err(|error| broken(&error))?;
         }
     }
     Ok(())

@@ -11,6 +11,7 @@ use droves_facts::Dur;
 use hdrhistogram::Histogram;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
 /// What a longer time counts as.
 pub const TIME_US_MAX: u64 = 3_600_000_000;
@@ -19,13 +20,30 @@ pub const TIME_US_MAX: u64 = 3_600_000_000;
 /// plain addition.
 const STEPS_US: [u64; 3] = [(1 << 20) - 1, (1 << 26) - 1, TIME_US_MAX];
 
+/// So many samples are kept as they are. What a shard reports four times a second, and what a short phase has, is seldom
+/// more: a fresh histogram for it would be ten times the memory, all of it cold.
+const FEW_MAX: usize = 1_024;
+
 /// Many times, one histogram. Empty it costs nothing.
 #[derive(Clone, Debug, Default)]
 pub struct Times {
-    histogram: Option<Box<Histogram<u32>>>,
+    samples: Samples,
     sum_us: u64,
     max_us: u64,
     capped: u64,
+}
+
+#[derive(Clone, Debug)]
+enum Samples {
+    /// In microseconds: an hour has 32 bits.
+    Few(Vec<u32>),
+    Many(Box<Histogram<u32>>),
+}
+
+impl Default for Samples {
+    fn default() -> Self {
+        Samples::Few(Vec::new())
+    }
 }
 
 impl Times {
@@ -39,29 +57,23 @@ impl Times {
         };
         self.sum_us = self.sum_us.saturating_add(us);
         self.max_us = self.max_us.max(us);
-        match &mut self.histogram {
-            Some(histogram) if us <= histogram.high() => histogram.saturating_record(us),
-            _ => self.grown(us).saturating_record(us),
-        }
+        self.samples.take(us);
     }
 
     /// Adds the samples of another.
-    pub fn merge(&mut self, mut other: Times) {
+    pub fn merge(&mut self, other: Times) {
         self.sum_us = self.sum_us.saturating_add(other.sum_us);
         self.max_us = self.max_us.max(other.max_us);
         self.capped += other.capped;
-        let high = |times: &Times| times.histogram.as_ref().map_or(0, |h| h.high());
-        if high(self) < high(&other) {
-            std::mem::swap(&mut self.histogram, &mut other.histogram);
-        }
-        if let (Some(mine), Some(theirs)) = (&mut self.histogram, &other.histogram) {
-            add(mine, theirs);
-        }
+        self.samples.merge(other.samples);
     }
 
     /// How many samples.
     pub fn count(&self) -> u64 {
-        self.histogram.as_ref().map_or(0, |h| h.len())
+        match &self.samples {
+            Samples::Few(few) => few.len() as u64,
+            Samples::Many(histogram) => histogram.len(),
+        }
     }
 
     /// How many samples were longer than [`TIME_US_MAX`].
@@ -71,14 +83,17 @@ impl Times {
 
     /// The time that this share (0..=1) of the samples does not exceed, to three digits; `None` over nothing.
     pub fn quantile_us(&self, share: f64) -> Option<u64> {
-        let histogram = self.histogram.as_ref()?;
-        (!histogram.is_empty()).then(|| histogram.value_at_quantile(share).min(self.max_us))
+        let histogram = self.histogram()?;
+        Some(self.quantile_of(&histogram, share))
+    }
+
+    fn quantile_of(&self, histogram: &Histogram<u32>, share: f64) -> u64 {
+        histogram.value_at_quantile(share).min(self.max_us)
     }
 
     /// The shortest sample, to three digits; `None` over nothing.
     pub fn min_us(&self) -> Option<u64> {
-        let histogram = self.histogram.as_ref()?;
-        (!histogram.is_empty()).then(|| histogram.min())
+        Some(self.histogram()?.min())
     }
 
     /// The longest sample, exactly; `None` over nothing.
@@ -98,33 +113,76 @@ impl Times {
 
     /// The figures that a summary shows.
     pub fn latency(&self) -> Latency {
+        let histogram = self.histogram();
+        let quantile = |share| Some(self.quantile_of(histogram.as_deref()?, share));
         Latency {
-            p50: self.quantile_us(0.5),
-            p90: self.quantile_us(0.9),
-            p99: self.quantile_us(0.99),
-            p999: self.quantile_us(0.999),
+            p50: quantile(0.5),
+            p90: quantile(0.9),
+            p99: quantile(0.99),
+            p999: quantile(0.999),
             max: self.max_us(),
         }
     }
 
     /// Heap memory in bytes.
     pub fn bytes(&self) -> usize {
-        self.histogram.as_ref().map_or(0, |h| h.distinct_values() * size_of::<u32>() + size_of::<Histogram<u32>>())
-    }
-
-    /// The histogram itself, for export.
-    pub fn histogram(&self) -> Option<&Histogram<u32>> {
-        self.histogram.as_deref()
-    }
-
-    fn grown(&mut self, us: u64) -> &mut Histogram<u32> {
-        let high = STEPS_US.into_iter().find(|&step| us <= step).unwrap_or(TIME_US_MAX);
-        let smaller = self.histogram.take();
-        let bigger = self.histogram.insert(Box::new(sized(high)));
-        if let Some(smaller) = smaller {
-            add(bigger, &smaller);
+        match &self.samples {
+            Samples::Few(few) => few.capacity() * size_of::<u32>(),
+            Samples::Many(histogram) => histogram.distinct_values() * size_of::<u32>() + size_of::<Histogram<u32>>(),
         }
-        bigger
+    }
+
+    /// The histogram itself, for export; `None` over nothing.
+    pub fn histogram(&self) -> Option<Cow<'_, Histogram<u32>>> {
+        match &self.samples {
+            Samples::Few(few) => histogram_of(few).map(Cow::Owned),
+            Samples::Many(histogram) => Some(Cow::Borrowed(histogram)),
+        }
+    }
+}
+
+impl Samples {
+    fn take(&mut self, us: u64) {
+        match self {
+            Samples::Many(histogram) if us <= histogram.high() => histogram.saturating_record(us),
+            Samples::Many(histogram) => {
+                let mut bigger = sized(us);
+                add(&mut bigger, histogram);
+                bigger.saturating_record(us);
+                **histogram = bigger;
+            }
+            Samples::Few(few) => {
+                few.push(u32::try_from(us).unwrap_or(u32::MAX));
+                if few.len() > FEW_MAX
+                    && let Some(histogram) = histogram_of(few)
+                {
+                    *self = Samples::Many(Box::new(histogram));
+                }
+            }
+        }
+    }
+
+    fn merge(&mut self, mut other: Samples) {
+        if self.high() < other.high() {
+            std::mem::swap(self, &mut other);
+        }
+        match other {
+            Samples::Few(few) => few.into_iter().for_each(|us| self.take(u64::from(us))),
+            Samples::Many(theirs) => {
+                // Beside a few samples it would have been the higher one.
+                if let Samples::Many(mine) = self {
+                    add(mine, &theirs);
+                }
+            }
+        }
+    }
+
+    /// The longest time that it takes in without growing; none for a few samples.
+    fn high(&self) -> u64 {
+        match self {
+            Samples::Few(_) => 0,
+            Samples::Many(histogram) => histogram.high(),
+        }
     }
 }
 
@@ -144,8 +202,16 @@ pub struct Latency {
     pub max: Option<u64>,
 }
 
+fn histogram_of(few: &[u32]) -> Option<Histogram<u32>> {
+    let mut histogram = sized(u64::from(*few.iter().max()?));
+    few.iter().for_each(|&us| histogram.saturating_record(u64::from(us)));
+    Some(histogram)
+}
+
+/// An empty one that has room for this time.
 #[expect(clippy::expect_used, reason = "the bounds are constants, which the tests try")]
-fn sized(high: u64) -> Histogram<u32> {
+fn sized(us: u64) -> Histogram<u32> {
+    let high = STEPS_US.into_iter().find(|&step| us <= step).unwrap_or(TIME_US_MAX);
     Histogram::new_with_bounds(1, high, 3).expect("constant bounds")
 }
 
@@ -187,9 +253,24 @@ mod tests {
     }
 
     #[test]
-    fn a_series_of_short_times_is_small() {
-        assert!(times(&[900_000]).bytes() < 48 << 10);
-        assert!(times(&[TIME_US_MAX]).bytes() < 96 << 10);
+    fn a_series_is_as_small_as_it_can_be() {
+        assert!(times(&[900_000; 10]).bytes() <= 64);
+        assert!(times(&[900_000; FEW_MAX + 1]).bytes() < 48 << 10);
+        assert!(times(&[TIME_US_MAX; FEW_MAX + 1]).bytes() < 96 << 10);
+    }
+
+    /// What is said of the samples does not depend on how they are kept.
+    #[test]
+    fn few_and_many_say_the_same() {
+        let samples: Vec<u64> = (0..=FEW_MAX as u64).map(|n| n * n * 37 % 3_000_017).collect();
+        let (few, last) = samples.split_at(FEW_MAX);
+        let mut many = times(few);
+        let before = figures(&many);
+        let as_kept: Vec<u32> = few.iter().filter_map(|&us| us.try_into().ok()).collect();
+        many.samples = Samples::Many(Box::new(histogram_of(&as_kept).expect("samples")));
+        assert_eq!(figures(&many), before);
+        many.merge(times(last));
+        assert_eq!(figures(&many), figures(&times(&samples)));
     }
 
     proptest! {
@@ -206,7 +287,7 @@ mod tests {
         #[test]
         fn merging_is_recording_all(
             a in prop::collection::vec(0_u64..2 * TIME_US_MAX, 0..50),
-            b in prop::collection::vec(0_u64..3_000_000, 0..50),
+            b in prop::collection::vec(0_u64..3_000_000, 0..2 * FEW_MAX),
             c in prop::collection::vec(0_u64..1_000, 0..50),
         ) {
             let all = times(&[a.clone(), b.clone(), c.clone()].concat());

@@ -50,7 +50,11 @@ fn show(args: &ShowArgs) -> anyhow::Result<u8> {
             write!(std::io::stdout().lock(), "{words}")?;
             Ok(0)
         }
-        None => bail!("{}: lane {} was never saved", args.fleet.display(), args.lane),
+        None => bail!(
+            "{}: lane {} is not in it; `droves fleet check` says whether it was dropped",
+            args.fleet.display(),
+            args.lane
+        ),
     }
 }
 
@@ -65,7 +69,8 @@ fn check_fleet(folder: &Path) -> anyhow::Result<u8> {
 fn compact(folder: &Path) -> anyhow::Result<u8> {
     let before = bytes_of(folder)?;
     let mut pace = Pace::default();
-    Fleet::compact(folder, |cell, _| pace.say(|| format!("cell {cell} is compact")))?;
+    let dropped = Fleet::reopen(folder)?.compact(|cell, _| pace.say(|| format!("cell {cell} is compact")))?;
+    say_some("warning: ", &dropped);
     say(&format!("{}: {before} bytes before, {} now", folder.display(), bytes_of(folder)?));
     Ok(0)
 }
@@ -80,10 +85,12 @@ fn bytes_of(folder: &Path) -> anyhow::Result<u64> {
 
 fn export(args: &CopyArgs) -> anyhow::Result<u8> {
     let file = private(&args.file).with_context(|| args.file.display().to_string())?;
-    let count = droves_fleet::export(&args.fleet, &mut std::io::BufWriter::new(file))?;
+    let exported = droves_fleet::export(&args.fleet, &mut std::io::BufWriter::new(file))?;
+    say_some("warning: ", &exported.dropped);
     say(&format!(
-        "{}: {count} lanes; keep it to yourself: it holds the secret of the push tokens",
-        args.file.display()
+        "{}: {} lanes; keep it to yourself: it holds the secret of the push tokens",
+        args.file.display(),
+        exported.lanes
     ));
     Ok(0)
 }
@@ -129,9 +136,10 @@ fn mint(args: &MintArgs) -> anyhow::Result<u8> {
         threads: thread::available_parallelism().map_or(1, usize::from),
     };
     let mut pace = Pace::default();
-    let minted = droves_engine::mint(order, &stopped, |so_far: Minted| {
+    let minted = droves_engine::mint(order, &stopped, |so_far: &Minted| {
         pace.say(|| format!("minted {} of {} devices", so_far.before + so_far.done, so_far.devices));
     })?;
+    say_some("warning: ", &minted.dropped);
     say(&format!(
         "{}: {} devices minted, {} were there before, {} are missing",
         args.fleet.display(),
@@ -156,6 +164,7 @@ fn announce(args: &AnnounceArgs) -> anyhow::Result<u8> {
     let told = droves_engine::announce(&order, stopped.clone(), |so_far: &Announced| {
         pace.say(|| format!("announced {} of {} enrollments", so_far.taken, so_far.lanes));
     })?;
+    say_some("warning: ", &told.dropped);
     for reason in &told.reasons {
         say(&format!("refused: {reason}"));
     }

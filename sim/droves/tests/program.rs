@@ -76,3 +76,35 @@ fn nobody_at_the_target_is_said_so() {
     let said = text(&out.get_output().stderr);
     assert!(said.contains("target http://127.0.0.1:9 is not reachable"), "{said}");
 }
+
+/// Once it is said when it is found, and then as long as the file lies there.
+#[test]
+fn a_damaged_fleet_is_said_to_be() {
+    let dir = tempfile::tempdir().unwrap();
+    let cells = vec![0, 30, 60];
+    let whose = droves_fleet::Whose {
+        seed: 7,
+        devices: 40,
+        lanes: 60,
+        populations: "macs".into(),
+        cells,
+        devices_of_cells: vec![0, 20, 40],
+    };
+    drop(droves_fleet::Fleet::open(dir.path(), whose).unwrap());
+    let fleet = |what: &str, code: i32| {
+        let out = droves().args(["fleet", what]).arg(dir.path()).assert().code(code);
+        text(&out.get_output().stderr)
+    };
+    assert!(fleet("check", 0).contains("0 things broken"));
+    std::fs::write(dir.path().join("cell-01.redb"), "cut off").unwrap();
+    let said = fleet("check", 1);
+    for wanted in ["cell-01.redb is damaged", "drops 20 of 40 devices (lanes 30 to 59)", "put a whole copy of it back"]
+    {
+        assert!(said.contains(wanted), "no {wanted} in\n{said}");
+    }
+    let said = fleet("check", 1);
+    assert!(said.contains("cell-01.redb.damaged-") && said.contains("drops 20 of 40 devices"), "{said}");
+    std::fs::write(dir.path().join("cell-00.redb"), "cut off").unwrap();
+    let said = fleet("compact", 0);
+    assert!(said.contains("warning: ") && said.contains("cell-00.redb is damaged"), "{said}");
+}

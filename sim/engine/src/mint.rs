@@ -46,7 +46,7 @@ pub struct Mint {
 }
 
 /// How far it is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Minted {
     /// Devices that were there before.
     pub before: u32,
@@ -54,6 +54,8 @@ pub struct Minted {
     pub done: u32,
     /// Devices in all.
     pub devices: u32,
+    /// What was lost of the fleet on disk, and is minted again, in sentences.
+    pub dropped: Vec<String>,
 }
 
 /// Why a fleet can't be minted.
@@ -90,22 +92,23 @@ pub enum MintError {
 
 /// Mints every device of the plan that has no identity yet. `progress` is told ten times a second; `stop` turning true
 /// ends it early, with everything kept that it had told.
-pub fn mint(mint: Mint, stop: &watch::Receiver<bool>, mut progress: impl FnMut(Minted)) -> Result<Minted, MintError> {
+pub fn mint(mint: Mint, stop: &watch::Receiver<bool>, mut progress: impl FnMut(&Minted)) -> Result<Minted, MintError> {
     let plan = Arc::clone(&mint.plan);
     let roster = Arc::new(plan.roster());
     let minting = Minting::under(&profile(&mint)?, plan.target.profile.enroll_apple.allow_http, &mint.limits)
         .map_err(MintError::Profile)?;
     let fleet = Fleet::open(&mint.fleet, stage::whose(&plan, &roster))?;
-    let (reader, mut there) = (fleet.reader(), HashSet::new());
+    let (reader, mut there, mut dropped) = (fleet.reader(), HashSet::new(), fleet.dropped().to_vec());
     for cell in 0..reader.cells() {
-        let lanes = reader.lanes(cell)?.0;
+        let (lanes, mut unreadable) = reader.lanes(cell)?;
+        dropped.append(&mut unreadable);
         there.extend(lanes.into_iter().filter(|lane| lane.identity.is_some()).map(|lane| lane.lane));
     }
     drop(reader);
     let keys = KeyRing::open(plan.keys, KeyPool::open(&mint.keys)?)?;
     let cast = Cast::of(&plan, &roster, &ProfileSource::Url("".into()));
     let tokens = Arc::new(Tokens::new(fleet.secret()));
-    let mut minted = Minted { devices: roster.devices(), ..Minted::default() };
+    let mut minted = Minted { devices: roster.devices(), dropped, ..Minted::default() };
     let is_there = |device| roster.lane(DeviceIx(device), 0).is_some_and(|lane| there.contains(&lane));
     let wanted: Vec<u32> = (0..minted.devices).filter(|&device| !is_there(device)).collect();
     minted.before = minted.devices - wanted.len() as u32;
@@ -133,7 +136,8 @@ pub fn mint(mint: Mint, stop: &watch::Receiver<bool>, mut progress: impl FnMut(M
             .collect();
         while !hands.iter().all(thread::ScopedJoinHandle::is_finished) {
             thread::sleep(Duration::from_millis(100));
-            progress(Minted { done: landing.landed(), ..minted });
+            minted.done = landing.landed();
+            progress(&minted);
         }
         hands.into_iter().try_for_each(|hand| match hand.join() {
             Ok(result) => result,
@@ -142,7 +146,7 @@ pub fn mint(mint: Mint, stop: &watch::Receiver<bool>, mut progress: impl FnMut(M
     });
     Writer::finish(writer);
     minted.done = landing.landed();
-    progress(minted);
+    progress(&minted);
     result?;
     landing.trouble().map_or(Ok(minted), |why| Err(MintError::NotSaved(why)))
 }

@@ -24,10 +24,11 @@ use droves_net::files::OpenFiles;
 use droves_net::tls::{ClientTls, ClientTlsSettings, Roots, Trust};
 use droves_net::{authorise, tls};
 use droves_scenario::plan::{Action, FaultKind, Plan, Population, Roster};
-use droves_shard::{CELLS, Cells};
+use droves_shard::Cells;
 use droves_wire::apple::push::Tokens;
 use droves_wire::digest;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -453,9 +454,10 @@ fn queue<T>() -> (UnboundedSender<T>, UnboundedReceiver<T>) {
 
 pub(crate) fn whose(plan: &Plan, roster: &Roster) -> Whose {
     let cells = Cells::new(roster, 1);
-    let mut starts: Vec<u32> = cells.of_shard(0).map(|(_, _, lanes)| lanes.start).collect();
-    starts.push(roster.lanes());
-    starts.truncate(CELLS + 1);
+    let first = |(_, devices, lanes): (usize, Range<u32>, Range<u32>)| (devices.start, lanes.start);
+    let (mut first_devices, mut first_lanes): (Vec<u32>, Vec<u32>) = cells.of_shard(0).map(first).unzip();
+    first_devices.push(roster.devices());
+    first_lanes.push(roster.lanes());
     let populations: Vec<String> = plan
         .populations
         .iter()
@@ -466,7 +468,8 @@ pub(crate) fn whose(plan: &Plan, roster: &Roster) -> Whose {
         devices: roster.devices(),
         lanes: roster.lanes(),
         populations: populations.join(", "),
-        cells: starts,
+        cells: first_lanes,
+        devices_of_cells: first_devices,
     }
 }
 

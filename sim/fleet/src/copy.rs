@@ -85,16 +85,28 @@ enum Row {
     Lane(Box<Line>),
 }
 
-/// Writes a fleet; gives how many lanes. What can't be read is left out, and said in the fleet's next run.
-pub fn export(folder: &Path, to: &mut impl Write) -> Result<u64, CopyError> {
+/// What went into a file.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Exported {
+    /// How many lanes.
+    pub lanes: u64,
+    /// What can't be read and is left out, in sentences.
+    pub dropped: Vec<String>,
+}
+
+/// Writes a fleet, as far as it can be read.
+pub fn export(folder: &Path, to: &mut impl Write) -> Result<Exported, CopyError> {
     let fleet = Fleet::reopen(folder)?;
+    let mut dropped = fleet.dropped().to_vec();
     let head = Head { droves_fleet: VERSION, whose: fleet.whose().clone(), secret: hex::encode(fleet.secret()) };
     line(to, &head)?;
     let reader = fleet.reader();
     let mut known: HashMap<Arc<[u8]>, u64> = HashMap::new();
     let mut count = 0;
     for cell in 0..reader.cells() {
-        for stored in reader.lanes(cell)?.0 {
+        let (lanes, mut unreadable) = reader.lanes(cell)?;
+        dropped.append(&mut unreadable);
+        for stored in lanes {
             let Stored { lane, record, shared, own, identity, ended } = stored;
             let number = known.len() as u64;
             let (shared, shares) = match known.get(&shared) {
@@ -121,7 +133,7 @@ pub fn export(folder: &Path, to: &mut impl Write) -> Result<u64, CopyError> {
     }
     line(to, &End { lanes_in_all: count })?;
     to.flush()?;
-    Ok(count)
+    Ok(Exported { lanes: count, dropped })
 }
 
 fn line(to: &mut impl Write, row: &impl Serialize) -> Result<(), CopyError> {

@@ -1,11 +1,11 @@
 //! The folder of a fleet.
 
 use crate::cell::{self, Stored};
+use crate::cells::{self, Cells, Claim, at};
 use crate::private;
 use crate::writer::{Acknowledge, Writer};
 use aws_lc_rs::rand;
 use droves_facts::LaneIx;
-use redb::Database;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,8 +15,6 @@ use std::{fs, io};
 const VERSION: u32 = 1;
 const FILE: &str = "fleet.json";
 const SECRET: &str = "secret";
-/// Of each cell: lanes are read once and written whole, so there is little to remember. The default is a gigabyte.
-const CACHE_BYTES: usize = 256 << 10;
 
 /// Whose fleet it is: what must be the same in every run with one folder.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -31,6 +29,23 @@ pub struct Whose {
     pub populations: String,
     /// First lane of each cell, and the end of the last.
     pub cells: Vec<u32>,
+    /// First device of each cell, and the end of the last. Older fleets don't say.
+    #[serde(default)]
+    pub devices_of_cells: Vec<u32>,
+}
+
+impl Whose {
+    /// Who is in a cell, in words.
+    pub(crate) fn whom(&self, cell: usize) -> String {
+        let range = |starts: &[u32]| starts.get(cell).copied().zip(starts.get(cell + 1).copied());
+        let lanes = range(&self.cells).filter(|(from, to)| from < to);
+        let Some((from, to)) = lanes else { return "nobody".to_owned() };
+        let lanes = format!("lanes {from} to {}", to - 1);
+        match range(&self.devices_of_cells) {
+            Some((from, to)) => format!("{} of {} devices ({lanes})", to.saturating_sub(from), self.devices),
+            None => lanes,
+        }
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -52,7 +67,7 @@ pub enum FleetError {
         why: io::Error,
     },
     /// `fleet.json` is none.
-    #[error("fleet: {path} is not a fleet's: {why}", path = .path.display())]
+    #[error("fleet: {path} is not a fleet's: {why}; put a copy of it back, or name another folder", path = .path.display())]
     Head {
         /// Which.
         path: PathBuf,
@@ -71,7 +86,19 @@ pub enum FleetError {
         /// Here.
         here: String,
     },
-    /// A cell can't be opened, also because another process has it.
+    /// Somebody else has the folder open.
+    #[error("fleet: {path} is in use by another process: wait for its end, or copy the folder when nobody uses it", path = .path.display())]
+    InUse {
+        /// Which folder.
+        path: PathBuf,
+    },
+    /// `fleet.json` is gone.
+    #[error("fleet: {path} is missing, but there are lanes beside it: put a copy of it back, or name another folder", path = .path.display())]
+    NoHead {
+        /// Which.
+        path: PathBuf,
+    },
+    /// A cell can't be opened.
     #[error("fleet: {path}: {why}", path = .path.display())]
     Cell {
         /// Which.
@@ -79,6 +106,9 @@ pub enum FleetError {
         /// Why.
         why: Box<redb::Error>,
     },
+    /// It is still being read.
+    #[error("fleet: it is still being read")]
+    BeingRead,
     /// There is no randomness for the secret.
     #[error("fleet: no randomness")]
     NoRandomness,
@@ -92,27 +122,28 @@ pub enum FleetError {
 pub struct Fleet {
     whose: Whose,
     secret: [u8; 32],
-    cells: Arc<[Database]>,
+    cells: Arc<Cells>,
     is_new: bool,
     dropped: Vec<String>,
+    kept: Vec<String>,
 }
 
 /// The way to what a fleet's cells hold, for as many threads as want to read. Cheap to copy.
 #[derive(Clone, Debug)]
 pub struct Reader {
-    cells: Arc<[Database]>,
+    cells: Arc<Cells>,
     lanes: u32,
 }
 
 impl Reader {
     /// How many cells there are.
     pub fn cells(&self) -> usize {
-        self.cells.len()
+        self.cells.databases().len()
     }
 
     /// Every lane of a cell that was ever saved; and what can't be read, in sentences.
     pub fn lanes(&self, cell: usize) -> Result<(Vec<Stored>, Vec<String>), FleetError> {
-        let Some(database) = self.cells.get(cell) else { return Ok((Vec::new(), Vec::new())) };
+        let Some(database) = self.cells.databases().get(cell) else { return Ok((Vec::new(), Vec::new())) };
         let (mut lanes, mut dropped) = (Vec::new(), Vec::new());
         for row in cell::read(database).map_err(broken(cell))? {
             match row {
@@ -126,50 +157,47 @@ impl Reader {
 
     /// How many lanes were ever saved.
     pub fn count(&self) -> Result<u64, FleetError> {
-        self.cells.iter().enumerate().map(|(number, cell)| cell::count(cell).map_err(broken(number))).sum()
+        let cells = self.cells.databases().iter().enumerate();
+        cells.map(|(number, cell)| cell::count(cell).map_err(broken(number))).sum()
     }
 }
 
 fn broken(cell: usize) -> impl Fn(redb::Error) -> FleetError {
-    move |why| FleetError::Cell { path: PathBuf::from(cell_name(cell)), why: Box::new(why) }
-}
-
-fn cell_name(number: usize) -> String {
-    format!("cell-{number:02}.redb")
+    move |why| FleetError::Cell { path: PathBuf::from(cells::name(cell)), why: Box::new(why) }
 }
 
 impl Fleet {
-    /// Opens a folder, or makes it. A cell that is broken beyond repair is moved aside and said in
-    /// [`Fleet::dropped`].
+    /// Opens a folder, or makes it. A cell that is damaged is kept beside, and said in [`Fleet::dropped`].
     pub fn open(folder: &Path, whose: Whose) -> Result<Self, FleetError> {
-        let file = |path: &Path| {
-            let path = path.to_owned();
-            move |why| FleetError::File { path, why }
-        };
-        fs::create_dir_all(folder).map_err(file(folder))?;
+        fs::create_dir_all(folder).map_err(at(folder))?;
         let (head_path, secret_path) = (folder.join(FILE), folder.join(SECRET));
+        let claim = Claim::stake(folder)?;
         let is_new = !head_path.exists();
+        if !is_new {
+            same(folder, &whose_is(folder)?, &whose)?;
+        }
+        let kept = cells::kept(folder, &whose)?;
+        let (cells, dropped) = Cells::open(claim, folder, &whose, is_new)?;
+        let reader = Reader { cells: Arc::new(cells), lanes: whose.lanes };
         if is_new {
+            if reader.count()? > 0 || !dropped.is_empty() {
+                return Err(FleetError::NoHead { path: head_path });
+            }
             let mut secret = [0; 32];
             rand::fill(&mut secret).map_err(|_| FleetError::NoRandomness)?;
-            private::write(&secret_path, &secret).map_err(file(&secret_path))?;
+            private::write(&secret_path, &secret).map_err(at(&secret_path))?;
+            // The last thing to appear: with it there is a fleet, from which no cell may be missing.
             let head = Head { version: VERSION, whose: whose.clone() };
             let text = serde_json::to_vec_pretty(&head)
                 .map_err(|why| FleetError::Head { path: head_path.clone(), why: why.to_string() })?;
-            private::write(&head_path, &text).map_err(file(&head_path))?;
+            private::write(&head_path, &text).map_err(at(&head_path))?;
         }
-        let there = whose_is(folder)?;
-        same(folder, &there, &whose)?;
-        let secret = fs::read(&secret_path).map_err(file(&secret_path))?;
-        let secret: [u8; 32] = secret
-            .try_into()
-            .map_err(|_| FleetError::File { path: secret_path.clone(), why: io::Error::other("not 32 bytes") })?;
-        let (mut cells, mut dropped) = (Vec::new(), Vec::new());
-        for number in 0..whose.cells.len().saturating_sub(1) {
-            let path = folder.join(cell_name(number));
-            cells.push(open(&path, &mut dropped)?);
-        }
-        Ok(Fleet { whose, secret, cells: cells.into(), is_new, dropped })
+        let secret = fs::read(&secret_path).map_err(at(&secret_path))?;
+        let secret: [u8; 32] = secret.try_into().map_err(|_| {
+            let why = "its secret has 32 bytes, this file has not: put a copy of it back";
+            FleetError::File { path: secret_path, why: io::Error::other(why) }
+        })?;
+        Ok(Fleet { whose, secret, cells: reader.cells, is_new, dropped, kept })
     }
 
     /// Opens a folder that there is, whosever it is.
@@ -183,16 +211,14 @@ impl Fleet {
         &self.whose
     }
 
-    /// Gives back to the file system what cells no longer need; for each cell, whether there was something.
-    pub fn compact(folder: &Path, mut each: impl FnMut(usize, bool)) -> Result<(), FleetError> {
-        let cells = whose_is(folder)?.cells.len().saturating_sub(1);
-        for number in 0..cells {
-            let path = folder.join(cell_name(number));
-            let failed = |why: redb::Error| FleetError::Cell { path: path.clone(), why: Box::new(why) };
-            let mut cell = Database::builder().set_cache_size(CACHE_BYTES).open(&path).map_err(|e| failed(e.into()))?;
-            each(number, cell.compact().map_err(|why| failed(why.into()))?);
+    /// Gives back to the file system what cells no longer need; for each cell, whether there was something. Gives what
+    /// was dropped when it was opened; a [`Reader`] that is left is an error.
+    pub fn compact(self, mut each: impl FnMut(usize, bool)) -> Result<Vec<String>, FleetError> {
+        let mut cells = Arc::into_inner(self.cells).ok_or(FleetError::BeingRead)?;
+        for (number, cell) in cells.databases_mut().iter_mut().enumerate() {
+            each(number, cell.compact().map_err(|why| broken(number)(why.into()))?);
         }
-        Ok(())
+        Ok(self.dropped)
     }
 
     /// Whether this is the folder's first run.
@@ -208,6 +234,11 @@ impl Fleet {
     /// What was lost when it was opened, in sentences.
     pub fn dropped(&self) -> &[String] {
         &self.dropped
+    }
+
+    /// What was lost when it was opened earlier and still lies beside, in sentences.
+    pub fn kept(&self) -> &[String] {
+        &self.kept
     }
 
     /// The way to what it holds.
@@ -246,23 +277,5 @@ fn same(folder: &Path, there: &Whose, here: &Whose) -> Result<(), FleetError> {
     match rows.into_iter().find(|(_, there, here)| there != here) {
         None => Ok(()),
         Some((what, there, here)) => Err(FleetError::Another { path: folder.to_owned(), what, there, here }),
-    }
-}
-
-/// Opens a cell. redb repairs what a kill left; what it can't is moved aside, since a fleet with a hole is better than
-/// none.
-fn open(path: &Path, dropped: &mut Vec<String>) -> Result<Database, FleetError> {
-    let cell = |why: redb::DatabaseError| FleetError::Cell { path: path.to_owned(), why: Box::new(why.into()) };
-    let create = || Database::builder().set_cache_size(CACHE_BYTES).create(path);
-    match create() {
-        Ok(database) => Ok(database),
-        Err(why @ redb::DatabaseError::DatabaseAlreadyOpen) => Err(cell(why)),
-        Err(why) if path.exists() => {
-            let aside = path.with_extension("redb.broken");
-            fs::rename(path, &aside).map_err(|why| FleetError::File { path: aside.clone(), why })?;
-            dropped.push(format!("{} could not be opened ({why}) and lies in {}", path.display(), aside.display()));
-            create().map_err(cell)
-        }
-        Err(why) => Err(cell(why)),
     }
 }

@@ -1,8 +1,8 @@
 //! The one thread that writes.
 
 use crate::cell::{self, Stored};
+use crate::cells::Cells;
 use droves_facts::LaneIx;
-use redb::Database;
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
@@ -46,7 +46,7 @@ impl Saver {
 
 impl Writer {
     pub(crate) fn start(
-        cells: Arc<[Database]>,
+        cells: Arc<Cells>,
         cell_of: Box<dyn Fn(LaneIx) -> usize + Send>,
         acknowledge: Acknowledge,
     ) -> io::Result<Self> {
@@ -74,7 +74,7 @@ impl Writer {
     }
 }
 
-fn run(cells: &[Database], cell_of: &dyn Fn(LaneIx) -> usize, queue: &Receiver<Change>, acknowledge: &Acknowledge) {
+fn run(cells: &Cells, cell_of: &dyn Fn(LaneIx) -> usize, queue: &Receiver<Change>, acknowledge: &Acknowledge) {
     while let Ok(first) = queue.recv() {
         let until = Instant::now() + GROUP_WAIT;
         let mut group = vec![first];
@@ -89,14 +89,14 @@ fn run(cells: &[Database], cell_of: &dyn Fn(LaneIx) -> usize, queue: &Receiver<C
 }
 
 /// Commits a group: one transaction a cell, of each lane its latest state.
-fn commit(cells: &[Database], cell_of: &dyn Fn(LaneIx) -> usize, group: &[Change], acknowledge: &Acknowledge) {
+fn commit(cells: &Cells, cell_of: &dyn Fn(LaneIx) -> usize, group: &[Change], acknowledge: &Acknowledge) {
     let mut by_cell: BTreeMap<usize, BTreeMap<LaneIx, &Stored>> = BTreeMap::new();
     for change in group {
         by_cell.entry(cell_of(change.lane.lane)).or_default().insert(change.lane.lane, &change.lane);
     }
     let mut failed: BTreeMap<usize, String> = BTreeMap::new();
     for (number, lanes) in &by_cell {
-        let result = cells.get(*number).ok_or_else(|| "no such cell".to_owned()).and_then(|cell| {
+        let result = cells.databases().get(*number).ok_or_else(|| "no such cell".to_owned()).and_then(|cell| {
             let write = || -> Result<(), redb::Error> {
                 let transaction = cell.begin_write()?;
                 cell::write(&transaction, lanes.values().copied())?;

@@ -56,6 +56,8 @@ pub struct Announced {
     pub reasons: Vec<String>,
     /// Whether it was ended before it was through.
     pub is_cut_short: bool,
+    /// What was lost of the fleet on disk, in sentences.
+    pub dropped: Vec<String>,
 }
 
 /// Why nobody can be made known.
@@ -152,7 +154,7 @@ impl Desk {
         let tokens = Arc::new(Tokens::new(fleet.secret()));
         let cast = Cast::of(&plan, &roster, &ProfileSource::Url("".into()));
         let directory = Directory::new(Arc::clone(&plan), roster, cast, tokens, Arc::clone(&limits));
-        let so_far = Announced { lanes: reader.count()?, ..Announced::default() };
+        let so_far = Announced { lanes: reader.count()?, dropped: fleet.dropped().to_vec(), ..Announced::default() };
         let state = State { reader, cell: 0, lanes: Vec::new().into_iter().peekable(), so_far, in_a_row: 0 };
         let state = RefCell::new(state);
         Ok(Desk { api, call, vars, directory, limits, clock: RunClock::start(), stop, state })
@@ -176,8 +178,9 @@ impl Desk {
             if state.cell == state.reader.cells() {
                 return Ok(None);
             }
-            // What can't be read was said when the fleet was last run, and is refused by nobody.
-            state.lanes = state.reader.lanes(state.cell)?.0.into_iter().peekable();
+            let (lanes, mut unreadable) = state.reader.lanes(state.cell)?;
+            state.so_far.dropped.append(&mut unreadable);
+            state.lanes = lanes.into_iter().peekable();
             state.cell += 1;
         }
         if *self.stop.borrow() || state.in_a_row >= IN_A_ROW_MAX {

@@ -1,4 +1,5 @@
-//! A fleet as one file, to be carried elsewhere: a line of JSON for whose it is, and one for each lane.
+//! A fleet as one file, to be carried elsewhere: a line of JSON for whose it is, one for each lane, and an end with a
+//! digest of all that came before.
 //!
 //! The file holds the secret from which push tokens come, and certificates; private keys are not in it.
 
@@ -6,6 +7,7 @@ use crate::cell::{Stored, StoredIdentity};
 use crate::fleet::{Fleet, FleetError, Whose};
 use crate::landing::Landing;
 use crate::private;
+use aws_lc_rs::digest;
 use droves_facts::LaneIx;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -15,7 +17,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// Version of the file.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// A line of a lane with a thousand profiles has a few MB.
 const LINE_BYTES_MAX: u64 = 64 << 20;
 
@@ -70,11 +72,14 @@ struct Line {
     ended: bool,
 }
 
-/// The last line, without which a file is cut off.
+/// The last line, without which a file is cut off. A digit more or less in a certificate is hexadecimal still, and the
+/// server would get the blame: the digest finds it.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct End {
     lanes_in_all: u64,
+    /// Of all lines before, with their line feeds.
+    sha256: String,
 }
 
 /// A line after the first.
@@ -99,7 +104,8 @@ pub fn export(folder: &Path, to: &mut impl Write) -> Result<Exported, CopyError>
     let fleet = Fleet::reopen(folder)?;
     let mut dropped = fleet.dropped().to_vec();
     let head = Head { droves_fleet: VERSION, whose: fleet.whose().clone(), secret: hex::encode(fleet.secret()) };
-    line(to, &head)?;
+    let mut lines = Out { to, digest: digest::Context::new(&digest::SHA256) };
+    lines.write(&head)?;
     let reader = fleet.reader();
     let mut known: HashMap<Arc<[u8]>, u64> = HashMap::new();
     let mut count = 0;
@@ -127,18 +133,28 @@ pub fn export(folder: &Path, to: &mut impl Write) -> Result<Exported, CopyError>
                 certificate: identity.map(|identity| hex::encode(identity.certificate)),
                 ended,
             };
-            line(to, &row)?;
+            lines.write(&row)?;
             count += 1;
         }
     }
-    line(to, &End { lanes_in_all: count })?;
-    to.flush()?;
+    let sha256 = hex::encode(lines.digest.clone().finish());
+    lines.write(&End { lanes_in_all: count, sha256 })?;
+    lines.to.flush()?;
     Ok(Exported { lanes: count, dropped })
 }
 
-fn line(to: &mut impl Write, row: &impl Serialize) -> Result<(), CopyError> {
-    serde_json::to_writer(&mut *to, row).map_err(io::Error::from)?;
-    Ok(to.write_all(b"\n")?)
+struct Out<'a, W> {
+    to: &'a mut W,
+    digest: digest::Context,
+}
+
+impl<W: Write> Out<'_, W> {
+    fn write(&mut self, row: &impl Serialize) -> Result<(), CopyError> {
+        let mut text = serde_json::to_vec(row).map_err(io::Error::from)?;
+        text.push(b'\n');
+        self.digest.update(&text);
+        Ok(self.to.write_all(&text)?)
+    }
 }
 
 /// Makes a fleet out of such a file, in a folder that has none; gives how many lanes. Whole, or not at all.
@@ -156,13 +172,13 @@ pub fn import(folder: &Path, from: &mut impl BufRead) -> Result<u64, CopyError> 
 }
 
 fn fill(folder: &Path, from: &mut impl BufRead) -> Result<u64, CopyError> {
-    let mut lines = Lines { from, line: 0 };
+    let mut lines = Lines { from, line: 0, text: Vec::new(), before: digest::Context::new(&digest::SHA256) };
     let head: Head = lines.next()?.ok_or_else(|| lines.bad("the file is empty"))?;
     if head.droves_fleet != VERSION {
         return Err(lines.bad(format!("its version is {}, this program's is {VERSION}", head.droves_fleet)));
     }
     let secret = lines.bytes(&head.secret)?;
-    if secret.len() != 32 || head.whose.cells.len() > CELLS_MAX + 1 {
+    if secret.len() != 32 || head.whose.cells.len().max(head.whose.devices_of_cells.len()) > CELLS_MAX + 1 {
         return Err(lines.bad("a secret has 32 bytes, and a fleet 64 cells at most"));
     }
     let lanes = head.whose.lanes;
@@ -177,8 +193,7 @@ fn fill(folder: &Path, from: &mut impl BufRead) -> Result<u64, CopyError> {
         loop {
             let row = match lines.next::<Row>()?.ok_or_else(|| lines.bad("the file is cut off"))? {
                 Row::Lane(row) => *row,
-                Row::End(End { lanes_in_all }) if lanes_in_all == count => return Ok(count),
-                Row::End(_) => return Err(lines.bad("lanes are missing before the end")),
+                Row::End(end) => return lines.end(&end, count),
             };
             if row.lane >= lanes {
                 return Err(lines.bad(format!("lane {} is beyond the fleet", row.lane)));
@@ -208,17 +223,33 @@ fn fill(folder: &Path, from: &mut impl BufRead) -> Result<u64, CopyError> {
 struct Lines<'a, R> {
     from: &'a mut R,
     line: u64,
+    text: Vec<u8>,
+    /// Of all lines before this one.
+    before: digest::Context,
 }
 
 impl<R: BufRead> Lines<'_, R> {
     fn next<T: for<'a> Deserialize<'a>>(&mut self) -> Result<Option<T>, CopyError> {
         self.line += 1;
-        let mut text = Vec::new();
+        self.before.update(&self.text);
+        self.text.clear();
         let mut bounded = io::Read::take(&mut *self.from, LINE_BYTES_MAX);
-        if bounded.read_until(b'\n', &mut text)? == 0 {
+        if bounded.read_until(b'\n', &mut self.text)? == 0 {
             return Ok(None);
         }
-        serde_json::from_slice(&text).map(Some).map_err(|why| self.bad(why.to_string()))
+        serde_json::from_slice(&self.text).map(Some).map_err(|why| self.bad(why.to_string()))
+    }
+
+    /// Whether all came before the end, as it was written, and nothing comes after it.
+    fn end(&mut self, end: &End, count: u64) -> Result<u64, CopyError> {
+        if end.lanes_in_all != count {
+            return Err(self.bad(format!("there are {count} lanes before the end, not {}", end.lanes_in_all)));
+        }
+        if end.sha256 != hex::encode(self.before.clone().finish()) {
+            return Err(self.bad("something before it is not as it was written: get the file again"));
+        }
+        self.line += 1;
+        if self.from.fill_buf()?.is_empty() { Ok(count) } else { Err(self.bad("the file goes on after its end")) }
     }
 
     fn bytes(&self, text: &str) -> Result<Vec<u8>, CopyError> {

@@ -103,7 +103,7 @@ fn a_damaged_fleet_is_said_to_be() {
         assert!(said.contains(wanted), "no {wanted} in\n{said}");
     }
     let said = fleet("check", 1);
-    assert!(said.contains("cell-01.redb.damaged-") && said.contains("drops 20 of 40 devices"), "{said}");
+    assert!(said.contains("cell-01.redb.damaged-") && said.contains("when 20 of 40 devices"), "{said}");
     std::fs::write(dir.path().join("cell-00.redb"), "cut off").unwrap();
     let said = fleet("compact", 0);
     assert!(said.contains("warning: ") && said.contains("cell-00.redb is damaged"), "{said}");

@@ -31,7 +31,7 @@ pub fn inventory(folder: &Path) -> Result<Inventory, FleetError> {
         lanes: BTreeMap::new(),
         identities: 0,
         expires: None,
-        broken: [fleet.kept(), fleet.dropped()].concat(),
+        broken: fleet.dropped().to_vec(),
     };
     let reader = fleet.reader();
     for cell in 0..reader.cells() {

@@ -108,7 +108,7 @@ pub(crate) fn kept(folder: &Path, whose: &Whose) -> Result<Vec<String>, FleetErr
         let mine = files.iter().filter(move |file| file.starts_with(&beside));
         mine.map(move |file| {
             let whom = whose.whom(number);
-            format!("{file} in its folder is a damaged cell that was kept, which drops {whom}: delete it once it is of no more use")
+            format!("{file} was kept when {whom} were dropped: delete it once it is of no more use")
         })
     };
     Ok((0..whose.cells.len().saturating_sub(1)).flat_map(of_cell).collect())
@@ -120,8 +120,14 @@ fn open(path: &Path, whose: &Whose, number: usize, is_new: bool) -> Result<(Data
         Ok(database) => return Ok((database, None)),
         Err(DatabaseError::Storage(StorageError::Io(why))) if why.kind() == ErrorKind::NotFound => {
             let file = path.display();
-            let lost = || format!("{file} is missing, which drops {}: {CURE}", whose.whom(number));
-            return Ok((create(path)?, (!is_new).then(lost)));
+            if is_new {
+                return Ok((create(path)?, None));
+            }
+            // An empty file marks that it was there.
+            let aside = aside(path);
+            File::create_new(&aside).map_err(at(&aside))?;
+            let lost = format!("{file} is missing, which drops {}: {CURE}", whose.whom(number));
+            return Ok((create(path)?, Some(lost)));
         }
         Err(why) if is_damage(&why) => why,
         Err(why) => return Err(broken(path)(why)),

@@ -125,7 +125,6 @@ pub struct Fleet {
     cells: Arc<Cells>,
     is_new: bool,
     dropped: Vec<String>,
-    kept: Vec<String>,
 }
 
 /// The way to what a fleet's cells hold, for as many threads as want to read. Cheap to copy.
@@ -176,7 +175,7 @@ impl Fleet {
         if !is_new {
             same(folder, &whose_is(folder)?, &whose)?;
         }
-        let kept = cells::kept(folder, &whose)?;
+        let earlier = cells::kept(folder, &whose)?;
         let (cells, dropped) = Cells::open(claim, folder, &whose, is_new)?;
         let reader = Reader { cells: Arc::new(cells), lanes: whose.lanes };
         if is_new {
@@ -197,7 +196,7 @@ impl Fleet {
             let why = "its secret has 32 bytes, this file has not: put a copy of it back";
             FleetError::File { path: secret_path, why: io::Error::other(why) }
         })?;
-        Ok(Fleet { whose, secret, cells: reader.cells, is_new, dropped, kept })
+        Ok(Fleet { whose, secret, cells: reader.cells, is_new, dropped: [earlier, dropped].concat() })
     }
 
     /// Opens a folder that there is, whosever it is.
@@ -231,14 +230,9 @@ impl Fleet {
         self.secret
     }
 
-    /// What was lost when it was opened, in sentences.
+    /// What was lost when it was opened, or earlier if what is damaged still lies beside, in sentences.
     pub fn dropped(&self) -> &[String] {
         &self.dropped
-    }
-
-    /// What was lost when it was opened earlier and still lies beside, in sentences.
-    pub fn kept(&self) -> &[String] {
-        &self.kept
     }
 
     /// The way to what it holds.

@@ -1,6 +1,7 @@
 //! What the generator costs the machine: processor time, memory, open files, and what the machine took from it.
 
 use droves_facts::Wall;
+use droves_net::cpu;
 use nix::sys::resource::{UsageWho, getrusage};
 use std::fs;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -27,9 +28,8 @@ impl Health {
     /// Looks, but does not count the open files again if they are known.
     pub(crate) fn look_with(fds: u64) -> Self {
         let usage = getrusage(UsageWho::RUSAGE_SELF).ok();
-        let seconds = |t: nix::sys::time::TimeVal| t.tv_sec() as f64 + t.tv_usec() as f64 / 1e6;
         Health {
-            cpu_s: usage.map_or(0.0, |u| seconds(u.user_time()) + seconds(u.system_time())),
+            cpu_s: cpu::of_process().as_secs_f64(),
             // Linux counts in KiB, macOS in bytes.
             rss_bytes_max: usage
                 .map_or(0, |u| u.max_rss().unsigned_abs() * if cfg!(target_os = "linux") { 1_024 } else { 1 }),

@@ -6,6 +6,7 @@
 
 pub mod admin;
 mod board;
+pub mod calibrate;
 mod cast;
 mod directory;
 mod enrollment;

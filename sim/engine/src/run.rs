@@ -226,7 +226,12 @@ pub fn by_platform(plan: &Plan) -> BTreeMap<String, u64> {
 
 /// Where keys are kept unless somebody says otherwise: `$XDG_CACHE_HOME/droves/keys`, else `~/.cache/droves/keys`.
 pub fn default_keys_folder(env: impl Fn(&str) -> Option<String>) -> PathBuf {
+    cache_folder(env).join("keys")
+}
+
+/// What can be made again is kept here, beyond a run.
+pub(crate) fn cache_folder(env: impl Fn(&str) -> Option<String>) -> PathBuf {
     let cache = env("XDG_CACHE_HOME").filter(|dir| !dir.is_empty()).map(PathBuf::from);
     let home = || env("HOME").map(|home| Path::new(&home).join(".cache"));
-    cache.or_else(home).unwrap_or_else(|| PathBuf::from(".")).join("droves").join("keys")
+    cache.or_else(home).unwrap_or_else(|| PathBuf::from(".")).join("droves")
 }

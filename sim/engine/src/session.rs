@@ -6,7 +6,7 @@
 use crate::faults::NetworkFaults;
 use crate::keys::KeyRing;
 use droves_device::{Body, Failure, Identity, Method, Reached, Request, Sink};
-use droves_facts::{Blame, Closing, Dur, LaneIx, Limits, Mono, Opening};
+use droves_facts::{Blame, Closing, Dur, KeyFamily, LaneIx, Limits, Mono, Opening};
 use droves_net::authorise;
 use droves_net::clock::{Clock, RunClock};
 use droves_net::connect::{self, ConnectError, Dialler};
@@ -19,6 +19,7 @@ use droves_wire::apple::signature;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use rustls::pki_types::CertificateDer;
+use rustls::sign::CertifiedKey;
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
@@ -65,7 +66,7 @@ pub(crate) enum Letter {
     /// A connection is gone.
     Closed { lane: LaneIx, closing: Closing },
     /// Something was signed.
-    Signed { lane: LaneIx, took: Dur },
+    Signed { lane: LaneIx, took: Dur, by: KeyFamily },
 }
 
 impl Mailbox {
@@ -377,7 +378,8 @@ fn outgoing(network: &Network, lane: LaneIx, request: &Request, target: PathAndQ
             .map_err(|error| ours("signing", error.to_string()))?;
         let value = HeaderValue::try_from(value).map_err(|error| ours("signing", error.to_string()))?;
         headers.insert(HeaderName::from_static("mdm-signature"), value);
-        network.mailbox.put(Letter::Signed { lane, took: network.clock.now().since(began) });
+        let took = network.clock.now().since(began);
+        network.mailbox.put(Letter::Signed { lane, took, by: key.kind().family() });
     }
     let method = match request.method {
         Method::Get => http::Method::GET,
@@ -408,8 +410,10 @@ async fn dial(network: &Rc<Network>, lane: LaneIx, to: &To) -> Result<Link, Fail
         let text = format!("{}:{}: refused on order", to.host, to.port).into();
         return Err(Failure { blame: Blame::Network, kind: "connect_refused", reached: Reached::Nothing, text });
     }
+    let mut shows = None;
     let tls = if to.tls {
-        let identity = to.identity.as_ref().map(|identity| shown(network, identity)).transpose()?;
+        let identity = to.identity.as_ref().map(|identity| certified(network, identity)).transpose()?;
+        let (identity, family) = identity.unzip();
         let owner = match network.resumption {
             Resumption::Off => None,
             // An owner is a lane's identity: with or without certificate are two.
@@ -421,13 +425,16 @@ async fn dial(network: &Rc<Network>, lane: LaneIx, to: &To) -> Result<Link, Fail
             Http::H2 => Alpn::Http2,
         };
         let name = connect::server_name(&to.host).map_err(refused)?;
-        Some((network.tls.config(identity.as_ref(), owner, alpn), name))
+        let (config, shown) = network.tls.watched(identity.as_ref(), owner, alpn);
+        shows = family.map(|family| (family, shown));
+        Some((config, name))
     } else {
         None
     };
     let (stream, mut opening) = network.dialler.dial(address, tls, &network.clock).await.map_err(refused)?;
     let http2 = if to.tls { opening.http2 } else { network.http == Http::H2 };
     opening.http2 = http2;
+    opening.shown = shows.filter(|(_, shown)| shown.is() && !opening.resumed).map(|(family, _)| family);
     let origin = Origin::new(to.tls, &to.host, to.port).map_err(|error| ours("bad_host", error.to_string()))?;
     network.mailbox.put(Letter::Opened { lane, opening });
     let mut stream: Box<dyn ByteStream> = Box::new(stream);
@@ -484,11 +491,12 @@ async fn address(network: &Network, to: &To) -> Result<SocketAddr, Failure> {
     Ok(address)
 }
 
-fn shown(network: &Network, identity: &Identity) -> Result<Arc<rustls::sign::CertifiedKey>, Failure> {
+fn certified(network: &Network, identity: &Identity) -> Result<(Arc<CertifiedKey>, KeyFamily), Failure> {
     let key = network
         .keys
         .find(identity.key)
         .ok_or_else(|| ours("key_missing", "the identity's key is not in the pool".to_owned()))?;
     let signing = key.tls().map_err(|error| ours("key_unusable", error.to_string()))?;
-    Ok(certified_key(vec![CertificateDer::from(identity.certificate.to_vec())], signing))
+    let certified = certified_key(vec![CertificateDer::from(identity.certificate.to_vec())], signing);
+    Ok((certified, key.kind().family()))
 }

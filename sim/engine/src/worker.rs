@@ -231,7 +231,7 @@ impl Running {
                 self.held = self.held.saturating_sub(1);
                 shard.state(clocks, lane, What::ConnectionClosed(closing));
             }
-            Letter::Signed { lane, took } => shard.state(clocks, lane, What::Signed { took }),
+            Letter::Signed { lane, took, by } => shard.state(clocks, lane, What::Signed { took, by }),
         }
     }
 
@@ -286,6 +286,7 @@ impl Running {
 
     fn report(&mut self, is_last: bool) {
         self.report_at = self.worker.clock.now() + REPORT_EVERY;
+        self.worker.folds.timers += self.worker.shard.take_timers();
         let report = Report {
             shard: self.worker.ix,
             folds: if is_last { std::mem::take(&mut self.worker.folds) } else { self.worker.folds.take_delta() },

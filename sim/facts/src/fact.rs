@@ -159,6 +159,8 @@ pub enum What {
     Signed {
         /// CPU time of it.
         took: Dur,
+        /// By a key of this family.
+        by: KeyFamily,
     },
     /// The generator made something (a key, a certificate request) for a device.
     Made {
@@ -236,6 +238,22 @@ pub struct Opening {
     pub resumed: bool,
     /// Whether HTTP/2 was agreed on.
     pub http2: bool,
+    /// The family of the key that we proved to have; `None` if no certificate was asked for, or the handshake was resumed.
+    pub shown: Option<KeyFamily>,
+}
+
+/// Families of keys, by what a signature costs.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum KeyFamily {
+    /// RSA, of any size.
+    Rsa,
+    /// ECDSA on P-256.
+    P256,
+}
+
+impl KeyFamily {
+    /// Every family; one stands at its own place.
+    pub const ALL: [KeyFamily; 2] = [KeyFamily::Rsa, KeyFamily::P256];
 }
 
 /// Who ended a connection.

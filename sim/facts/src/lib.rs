@@ -14,7 +14,9 @@ mod time;
 
 pub use blame::{Blame, Outcome};
 pub use dice::{Dice, Philox, Purpose};
-pub use fact::{ArrivalFate, Closing, CommandStatus, DeviceState, Fact, Opening, PushFate, RequestTiming, Truth, What};
+pub use fact::{
+    ArrivalFate, Closing, CommandStatus, DeviceState, Fact, KeyFamily, Opening, PushFate, RequestTiming, Truth, What,
+};
 pub use id::{CommandKey, DeviceIx, LaneIx, PhaseIx, Platform, PopulationIx};
 pub use limits::Limits;
 pub use operation::{OPERATIONS, Operation, OperationInfo, Unit};

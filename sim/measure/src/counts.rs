@@ -9,8 +9,8 @@ use crate::complaints::Complaints;
 use crate::phases::PerPhase;
 use crate::series::OPERATION_COUNT;
 use droves_facts::{
-    ArrivalFate, Blame, Closing, DeviceState, Fact, OPERATIONS, Operation, Outcome, PhaseIx, PushFate, Truth, Unit,
-    What,
+    ArrivalFate, Blame, Closing, DeviceState, Fact, KeyFamily, OPERATIONS, Operation, Outcome, PhaseIx, PushFate,
+    Truth, Unit, What,
 };
 
 /// Kinds of failure that are told apart; what comes beyond is counted under [`OTHER`].
@@ -78,9 +78,7 @@ impl Tries {
     fn add(&mut self, other: &Tries) {
         self.started += other.started;
         self.succeeded += other.succeeded;
-        for (mine, theirs) in self.failed.iter_mut().zip(other.failed) {
-            *mine += theirs;
-        }
+        add(&mut self.failed, other.failed);
     }
 }
 
@@ -95,6 +93,8 @@ pub struct Connections {
     pub tls: u64,
     /// Of these, with HTTP/2.
     pub http2: u64,
+    /// Of these, with a client certificate whose key we proved to have, by family in the order of [`KeyFamily::ALL`].
+    pub shown: [u64; KeyFamily::ALL.len()],
     /// Could not be opened.
     pub failed: u64,
     /// Stood, and were ended by us.
@@ -183,6 +183,8 @@ pub struct Counts {
     pub pushes: Pushes,
     /// What the server says against what the devices hold.
     pub truths: Truths,
+    /// Signatures for devices, by the key's family in the order of [`KeyFamily::ALL`].
+    pub signed: [u64; KeyFamily::ALL.len()],
     /// Sessions begun.
     pub sessions_started: u64,
     /// Sessions over.
@@ -288,6 +290,9 @@ impl Fold for Counts {
                 self.connections.tls += u64::from(opening.tls.is_some());
                 self.connections.resumed += u64::from(opening.resumed);
                 self.connections.http2 += u64::from(opening.http2);
+                if let Some(family) = opening.shown {
+                    self.connections.shown[family as usize] += 1;
+                }
             }
             What::ConnectionFailed { blame, kind } => {
                 self.connections.failed += 1;
@@ -305,6 +310,7 @@ impl Fold for Counts {
             What::Believes(Truth::Agrees) => self.truths.agrees += 1,
             What::Believes(Truth::Differs) => self.truths.differs += 1,
             What::Believes(Truth::Unavailable) => self.truths.unavailable += 1,
+            What::Signed { by, .. } => self.signed[*by as usize] += 1,
             What::Complaint { .. } => self.complaints.apply(fact),
             _ => {}
         }
@@ -329,20 +335,26 @@ impl Fold for Counts {
         mine.resumed += theirs.resumed;
         mine.tls += theirs.tls;
         mine.http2 += theirs.http2;
+        add(&mut mine.shown, theirs.shown);
         mine.failed += theirs.failed;
         mine.closed_by_us += theirs.closed_by_us;
         mine.closed_by_peer += theirs.closed_by_peer;
         self.pushes.asked += other.pushes.asked;
         self.pushes.woken += other.pushes.woken;
-        for (mine, theirs) in self.pushes.fates.iter_mut().zip(other.pushes.fates) {
-            *mine += theirs;
-        }
+        add(&mut self.pushes.fates, other.pushes.fates);
+        add(&mut self.signed, other.signed);
         self.truths.agrees += other.truths.agrees;
         self.truths.differs += other.truths.differs;
         self.truths.unavailable += other.truths.unavailable;
         self.sessions_started += other.sessions_started;
         self.sessions_ended += other.sessions_ended;
         self.complaints.merge(other.complaints);
+    }
+}
+
+fn add<const N: usize>(mine: &mut [u64; N], theirs: [u64; N]) {
+    for (mine, theirs) in mine.iter_mut().zip(theirs) {
+        *mine += theirs;
     }
 }
 
@@ -387,6 +399,9 @@ mod tests {
         }
         for (n, blame) in Blame::ALL.iter().enumerate() {
             assert_eq!(*blame as usize, n);
+        }
+        for (n, family) in KeyFamily::ALL.iter().enumerate() {
+            assert_eq!(*family as usize, n);
         }
         for (n, state) in DeviceState::ALL.iter().enumerate() {
             assert_eq!(*state as usize, n);

@@ -22,6 +22,8 @@ pub struct Folds {
     pub ledger: Ledger,
     /// How long one turn of a shard took: nothing else moves in it meanwhile.
     pub slices: Times,
+    /// Timers of the shard that fired.
+    pub timers: u64,
 }
 
 impl Folds {
@@ -62,5 +64,6 @@ impl Fold for Folds {
         self.fanout.merge(other.fanout);
         self.ledger.merge(other.ledger);
         self.slices.merge(other.slices);
+        self.timers += other.timers;
     }
 }

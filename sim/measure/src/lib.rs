@@ -3,6 +3,7 @@
 //! A shard folds its own facts, hot; folds merge, in any order. Nothing here knows how a run is driven, and nothing is
 //! shown anywhere that is not such a fold.
 
+mod calibration;
 mod compare;
 mod complaints;
 mod counts;
@@ -17,6 +18,10 @@ mod series;
 mod summary;
 mod thresholds;
 
+pub use calibration::{
+    CALIBRATION_VERSION, Calibrated, Calibration, CalibrationError, Cost, Machine, Near, OFFERS, Offer, OfferInfo,
+    Part, Work,
+};
 pub use compare::{Baseline, CompareError};
 pub use complaints::{Complaint, Complaints, EXAMPLES_MAX, Example};
 pub use counts::{Arrivals, Connections, Counts, Failure, OTHER, PUSH_FATES, Pushes, Tries, Truths};

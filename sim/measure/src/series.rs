@@ -174,7 +174,7 @@ impl Fold for Series {
                 }
             }
             What::Lag { lag } => self.phases.at(fact.phase).lag.record(*lag),
-            What::Signed { took } => self.phases.at(fact.phase).signed.record(*took),
+            What::Signed { took, .. } => self.phases.at(fact.phase).signed.record(*took),
             What::Made { took } => self.phases.at(fact.phase).made.record(*took),
             What::Saved { took } => self.phases.at(fact.phase).saved.record(*took),
             _ => {}

@@ -49,7 +49,7 @@ impl Dialler {
         let connected = clock.now();
         let connect = connected.since(started);
         let Some((config, name)) = tls else {
-            return Ok((Stream::Plain(tcp), Opening { connect, tls: None, resumed: false, http2: false }));
+            return Ok((Stream::Plain(tcp), Opening { connect, tls: None, resumed: false, http2: false, shown: None }));
         };
         let stream = tokio::time::timeout(self.tls_wait_max.std(), TlsConnector::from(config).connect(name, tcp))
             .await
@@ -61,6 +61,8 @@ impl Dialler {
             tls: Some(clock.now().since(connected)),
             resumed: stream.resumed(),
             http2: stream.chose_http2(),
+            // Whoever picked the identity knows it.
+            shown: None,
         };
         Ok((stream, opening))
     }

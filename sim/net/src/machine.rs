@@ -79,16 +79,13 @@ pub fn limits(told: &impl Told, files: Option<OpenFiles>, connections: u64) -> V
         });
     }
     limits.extend(memory(told, connections));
-    if let Some(quota) = told.read("/sys/fs/cgroup/cpu.max").filter(|quota| !quota.starts_with("max")) {
-        let mut words = quota.split_whitespace().filter_map(|word| word.parse::<f64>().ok());
-        if let (Some(quota), Some(period)) = (words.next(), words.next()) {
-            limits.push(Limit {
-                what: "processors by cgroup",
-                is: format!("{:.2}", quota / period),
-                means: "the generator is stopped when it has used them up, which shows as lag".to_owned(),
-                cure: Some("give the container more processors, or --shards no more than these".to_owned()),
-            });
-        }
+    if let Some(quota) = quota(told) {
+        limits.push(Limit {
+            what: "processors by cgroup",
+            is: format!("{quota:.2}"),
+            means: "the generator is stopped when it has used them up, which shows as lag".to_owned(),
+            cure: Some("give the container more processors, or --shards no more than these".to_owned()),
+        });
     }
     if let Some(source) = told.read("/sys/devices/system/clocksource/clocksource0/current_clocksource") {
         let source = source.trim().to_owned();
@@ -101,6 +98,42 @@ pub fn limits(told: &impl Told, files: Option<OpenFiles>, connections: u64) -> V
         });
     }
     limits
+}
+
+/// Processors that this process may use: those of its affinity, or as many as its cgroup gives it if they are fewer.
+pub fn cores(told: &impl Told) -> Option<f64> {
+    let status = told.read("/proc/self/status")?;
+    let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"))?;
+    let allowed = list.trim().split(',').map(count).sum::<Option<u32>>().filter(|&cores| cores > 0)?;
+    Some(quota(told).map_or(f64::from(allowed), |quota| quota.min(f64::from(allowed))))
+}
+
+/// The processor's model (proc(5)); ARM's kernels name none, and say a number of the part.
+pub fn processor(told: &impl Told) -> Option<String> {
+    let info = told.read("/proc/cpuinfo")?;
+    let named = |name: &str| {
+        let line = info.lines().find_map(|line| line.strip_prefix(name))?;
+        line.trim_start().strip_prefix(':').map(|value| value.trim().to_owned())
+    };
+    named("model name").or_else(|| named("CPU part").map(|part| format!("part {part}")))
+}
+
+/// The kernel's release.
+pub fn kernel(told: &impl Told) -> Option<String> {
+    told.read("/proc/sys/kernel/osrelease").map(|release| release.trim().to_owned())
+}
+
+/// How many numbers there are in `3` or `0-7`.
+fn count(range: &str) -> Option<u32> {
+    let (first, last) = range.split_once('-').unwrap_or((range, range));
+    last.parse::<u32>().ok()?.checked_sub(first.parse().ok()?)?.checked_add(1)
+}
+
+/// Processors that the cgroup gives, if it sets them a bound.
+fn quota(told: &impl Told) -> Option<f64> {
+    let text = told.read("/sys/fs/cgroup/cpu.max")?;
+    let mut words = text.split_whitespace().map(|word| word.parse::<f64>().ok());
+    Some(words.next()?? / words.next()??).filter(|quota| quota.is_finite() && *quota > 0.0)
 }
 
 /// Memory of the machine and of the cgroup. An open session with TLS takes 26 KB here and 6 KB in the kernel.
@@ -146,6 +179,9 @@ mod tests {
             ("/proc/meminfo", "MemTotal: 999 kB\nMemAvailable:    1048576 kB\n"),
             ("/sys/fs/cgroup/memory.max", "max\n"),
             ("/sys/fs/cgroup/cpu.max", "150000 100000\n"),
+            ("/proc/self/status", "Name:\tdroves\nCpus_allowed_list:\t0-2,8\n"),
+            ("/proc/cpuinfo", "processor\t: 0\nmodel name\t: Abacus 3\n\nprocessor\t: 1\nmodel name\t: Abacus 3\n"),
+            ("/proc/sys/kernel/osrelease", "6.1.0-abacus\n"),
             ("/sys/devices/system/clocksource/clocksource0/current_clocksource", "hpet\n"),
         ])
     }
@@ -162,6 +198,30 @@ mod tests {
         for what in ["source ports", "tracked connections", "memory that is free"] {
             assert!(many.contains(&what), "{what}: {many:?}");
         }
+    }
+
+    #[test]
+    fn cores_are_those_of_the_affinity_and_of_the_cgroup() {
+        let mut machine = machine();
+        assert_eq!(cores(&machine), Some(1.5));
+        machine.insert("/sys/fs/cgroup/cpu.max", "max 100000\n");
+        assert_eq!(cores(&machine), Some(4.0));
+        machine.insert("/sys/fs/cgroup/cpu.max", "1600000 100000\n");
+        assert_eq!(cores(&machine), Some(4.0));
+        for odd in ["", "Cpus_allowed_list:\t7-0\n", "Cpus_allowed_list:\t0-4294967295\n", "Cpus_allowed_list:\tall\n"]
+        {
+            machine.insert("/proc/self/status", odd);
+            assert_eq!(cores(&machine), None, "{odd}");
+        }
+    }
+
+    #[test]
+    fn a_machine_has_a_name() {
+        let mut machine = machine();
+        assert_eq!(processor(&machine).as_deref(), Some("Abacus 3"));
+        assert_eq!(kernel(&machine).as_deref(), Some("6.1.0-abacus"));
+        machine.insert("/proc/cpuinfo", "processor\t: 0\nCPU part\t: 0xd0c\n");
+        assert_eq!(processor(&machine).as_deref(), Some("part 0xd0c"));
     }
 
     #[test]

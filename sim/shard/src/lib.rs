@@ -20,3 +20,4 @@ pub use cells::{CELLS, Cells};
 pub use lane::Snapshot;
 pub use shard::{Config, Known, Registration, Shard};
 pub use shell::{Answer, Effect, Exchange, Input, Ticket};
+pub use wheel::{Entry, Wheel};

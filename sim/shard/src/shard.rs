@@ -73,6 +73,8 @@ pub struct Shard<M: Machine> {
     shared_swept_at: usize,
     wheel: Wheel,
     fired: Vec<Entry>,
+    /// Timers that have fired since somebody asked.
+    timers: u64,
     /// Lanes awake by right, waiting for room.
     queue: VecDeque<LaneIx>,
     /// Orders to lanes of the same device, not yet delivered.
@@ -100,8 +102,9 @@ impl<M: Machine> Shard<M> {
             live: Slab::new(),
             shared: HashSet::new(),
             shared_swept_at: 1_024,
-            wheel: Wheel::new(),
+            wheel: Wheel::default(),
             fired: Vec::new(),
+            timers: 0,
             queue: VecDeque::new(),
             orders: VecDeque::new(),
             running: Vec::new(),
@@ -157,6 +160,7 @@ impl<M: Machine> Shard<M> {
     pub fn tick(&mut self, clocks: Clocks) {
         let mut fired = std::mem::take(&mut self.fired);
         self.wheel.fire(clocks.now, &mut fired);
+        self.timers += fired.len() as u64;
         for entry in fired.drain(..) {
             self.timer(entry, clocks);
         }
@@ -197,6 +201,11 @@ impl<M: Machine> Shard<M> {
         if self.live_of(lane).is_some_and(|live| live.by_push) {
             self.state(clocks, lane, Said::Connected);
         }
+    }
+
+    /// How many timers have fired since the last call.
+    pub fn take_timers(&mut self) -> u64 {
+        std::mem::take(&mut self.timers)
     }
 
     /// The identity of the lane's device.

@@ -14,17 +14,17 @@ const TICK_BITS: u32 = 10;
 
 /// What fires.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Entry {
+pub struct Entry {
     tick: u64,
     /// Whose timer.
-    pub(crate) key: u32,
+    pub key: u32,
     /// The owner's generation when it was set.
-    pub(crate) generation: u32,
+    pub generation: u32,
 }
 
-/// The wheel.
+/// The wheel. A shard has one of its own; it is public so that `droves calibrate` can measure it alone.
 #[derive(Debug)]
-pub(crate) struct Wheel {
+pub struct Wheel {
     /// Every entry with a tick up to this has fired.
     now: u64,
     levels: Vec<[Vec<Entry>; SLOTS]>,
@@ -34,8 +34,8 @@ pub(crate) struct Wheel {
     overdue: Vec<Entry>,
 }
 
-impl Wheel {
-    pub(crate) fn new() -> Self {
+impl Default for Wheel {
+    fn default() -> Self {
         Wheel {
             now: 0,
             levels: (0..LEVELS).map(|_| std::array::from_fn(|_| Vec::new())).collect(),
@@ -43,9 +43,11 @@ impl Wheel {
             overdue: Vec::new(),
         }
     }
+}
 
+impl Wheel {
     /// Fires at the first tick that is not before `at`. A deadline beyond the reach never comes, and is not kept.
-    pub(crate) fn set(&mut self, at: Mono, key: u32, generation: u32) {
+    pub fn set(&mut self, at: Mono, key: u32, generation: u32) {
         let tick = at.0.div_ceil(1 << TICK_BITS);
         if tick >> (SLOT_BITS * LEVELS as u32) == 0 {
             self.put(Entry { tick, key, generation });
@@ -54,7 +56,7 @@ impl Wheel {
 
     /// When something fires next, if anything will. Never later than the true time; earlier by less than the span of
     /// a bucket, in which case [`Wheel::fire`] moves entries down and gives nothing.
-    pub(crate) fn next(&self) -> Option<Mono> {
+    pub fn next(&self) -> Option<Mono> {
         if !self.overdue.is_empty() {
             return Some(Mono(self.now << TICK_BITS));
         }
@@ -62,7 +64,7 @@ impl Wheel {
     }
 
     /// Puts everything that is due at `now` into `fired`, earliest tick first, ties in the order in which they came.
-    pub(crate) fn fire(&mut self, now: Mono, fired: &mut Vec<Entry>) {
+    pub fn fire(&mut self, now: Mono, fired: &mut Vec<Entry>) {
         let to = now.0 >> TICK_BITS;
         fired.append(&mut self.overdue);
         while let Some((level, slot, tick)) = self.next_bucket() {
@@ -123,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_timer_fires_at_its_tick_and_not_before() {
-        let mut wheel = Wheel::new();
+        let mut wheel = Wheel::default();
         wheel.set(Mono(5_000), 1, 0);
         assert_eq!(wheel.next(), Some(Mono(5 << 10)));
         assert_eq!(fire(&mut wheel, Mono(5_000)), [] as [u32; 0]);
@@ -133,7 +135,7 @@ mod tests {
 
     #[test]
     fn what_is_due_already_fires_at_once() {
-        let mut wheel = Wheel::new();
+        let mut wheel = Wheel::default();
         assert_eq!(fire(&mut wheel, Mono::ZERO + droves_facts::Dur::secs(100)), [] as [u32; 0]);
         wheel.set(Mono(7), 9, 0);
         assert_eq!(fire(&mut wheel, Mono(7)), [9]);
@@ -145,7 +147,7 @@ mod tests {
         fn fires_like_a_sorted_list(
             sets in prop::collection::vec((0_u64..1 << 42, 0_u64..1 << 40), 1..200),
         ) {
-            let mut wheel = Wheel::new();
+            let mut wheel = Wheel::default();
             let mut now = Mono::ZERO;
             let mut open: Vec<(u64, u32)> = Vec::new();
             for (key, (ahead, step)) in sets.into_iter().enumerate() {

@@ -14,6 +14,7 @@ use aws_lc_rs::signature::{self, EcdsaKeyPair, KeyPair as _, RsaKeyPair, Unparse
 use const_oid::db::rfc5912;
 use der::asn1::Null;
 use der::{Any, Decode};
+use droves_facts::KeyFamily;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoOwned};
 use std::fmt;
@@ -56,6 +57,16 @@ pub enum KeyKind {
     Rsa(u32),
     /// ECDSA on NIST P-256.
     P256,
+}
+
+impl KeyKind {
+    /// What a signature by it costs, roughly.
+    pub fn family(self) -> KeyFamily {
+        match self {
+            KeyKind::Rsa(_) => KeyFamily::Rsa,
+            KeyKind::P256 => KeyFamily::P256,
+        }
+    }
 }
 
 /// A private key with its public half.

@@ -6,6 +6,7 @@ use super::provider::Provider;
 use bytes::Bytes;
 use droves_facts::{Limits, Mono, PhaseIx, PopulationIx, Wall};
 use droves_net::clock::{Clock, RunClock};
+use droves_net::cpu;
 use droves_net::listen::{BindError, Listener, Settings, read_body};
 use droves_net::tls::TlsError;
 use droves_wire::ca::{Authority, AuthorityError, Subject};
@@ -13,7 +14,6 @@ use http::{Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::body::Incoming as Body;
 use hyper::service::service_fn;
-use nix::sys::resource::{UsageWho, getrusage};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -217,7 +217,7 @@ async fn run(
     let pushing = LocalSet::new();
     let meter = async {
         loop {
-            cpu_us.store(thread_cpu_us(), Relaxed);
+            cpu_us.store(cpu::of_thread().0, Relaxed);
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     };
@@ -238,7 +238,7 @@ async fn run(
         () = sending => {}
         () = meter => {}
     }
-    cpu_us.store(thread_cpu_us(), Relaxed);
+    cpu_us.store(cpu::of_thread().0, Relaxed);
 }
 
 /// What the connections share.
@@ -311,16 +311,4 @@ fn drawn_token() -> Result<String, StartError> {
 fn wall() -> Wall {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     Wall(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
-}
-
-/// Processor time of the calling thread; 0 where the system has none for threads.
-fn thread_cpu_us() -> u64 {
-    #[cfg(target_os = "linux")]
-    let usage = getrusage(UsageWho::RUSAGE_THREAD);
-    #[cfg(not(target_os = "linux"))]
-    let usage = getrusage(UsageWho::RUSAGE_SELF);
-    usage.map_or(0, |usage| {
-        let us = |t: nix::sys::time::TimeVal| t.tv_sec().unsigned_abs() * 1_000_000 + t.tv_usec().unsigned_abs();
-        us(usage.user_time()) + us(usage.system_time())
-    })
 }

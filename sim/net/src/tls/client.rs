@@ -27,6 +27,18 @@ impl Default for ClientTlsSettings {
     }
 }
 
+/// Knows whether a connection's identity was asked for.
+#[derive(Clone, Debug)]
+pub struct Shown(Option<Arc<OneIdentity>>);
+
+impl Shown {
+    /// Whether the server asked for a certificate and got it: in this handshake, or, where tickets have an owner, in an
+    /// earlier one of that owner.
+    pub fn is(&self) -> bool {
+        self.0.as_ref().is_some_and(|identity| identity.is_shown())
+    }
+}
+
 /// A shard's client side: verifier with its memory, tickets with their owners, and a config per ALPN choice.
 #[derive(Debug)]
 pub struct ClientTls {
@@ -69,6 +81,16 @@ impl ClientTls {
         owner: Option<TicketOwner>,
         alpn: Alpn,
     ) -> Arc<ClientConfig> {
+        self.watched(identity, owner, alpn).0
+    }
+
+    /// The same, and somebody who knows afterwards whether the server asked for the identity.
+    pub fn watched(
+        &self,
+        identity: Option<&Arc<CertifiedKey>>,
+        owner: Option<TicketOwner>,
+        alpn: Alpn,
+    ) -> (Arc<ClientConfig>, Shown) {
         let [http1, http2, either, none] = &self.bases;
         let base = match alpn {
             Alpn::Http1 => http1,
@@ -77,18 +99,19 @@ impl ClientTls {
             Alpn::None => none,
         };
         if identity.is_none() && owner.is_none() {
-            return base.clone();
+            return (base.clone(), Shown(None));
         }
         let mut config = ClientConfig::clone(base);
-        match owner {
-            None => config.client_auth_cert_resolver = Arc::new(OneIdentity(identity.cloned())),
+        let resolver = match owner {
+            None => Arc::new(OneIdentity::new(identity)),
             Some(owner) => {
                 let (resolver, store) = self.tickets.borrow_mut().of(owner, identity);
-                config.client_auth_cert_resolver = resolver;
                 config.resumption = Resumption::store(store);
+                resolver
             }
-        }
-        Arc::new(config)
+        };
+        config.client_auth_cert_resolver = resolver.clone();
+        (Arc::new(config), Shown(Some(resolver)))
     }
 
     /// The memory of verified chains.

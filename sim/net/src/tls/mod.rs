@@ -10,7 +10,7 @@ mod tickets;
 mod trust;
 
 pub use chain::RememberedChains;
-pub use client::{ClientTls, ClientTlsSettings};
+pub use client::{ClientTls, ClientTlsSettings, Shown};
 pub use server::{AskClient, ServerTls, ServerTlsSettings};
 pub use tickets::TicketOwner;
 pub use trust::{Roots, Trust, TrustError};

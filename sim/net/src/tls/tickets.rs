@@ -8,6 +8,7 @@ use rustls::client::{ClientSessionStore, ResolvesClientCert, Tls12ClientSessionV
 use rustls::pki_types::ServerName;
 use rustls::sign::CertifiedKey;
 use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Who owns a ticket: a number that the caller gives to one enrollment and to no other.
@@ -36,7 +37,7 @@ impl Tickets {
     ) -> (Arc<OneIdentity>, Arc<OneTicket>) {
         if let Some(entry) = self.owners.get_mut(&owner) {
             if !entry.0.is(identity) {
-                *entry = (Arc::new(OneIdentity(identity.cloned())), Arc::default());
+                *entry = (Arc::new(OneIdentity::new(identity)), Arc::default());
             }
             return entry.clone();
         }
@@ -46,7 +47,7 @@ impl Tickets {
                 None => break,
             };
         }
-        let entry = (Arc::new(OneIdentity(identity.cloned())), Arc::default());
+        let entry = (Arc::new(OneIdentity::new(identity)), Arc::default());
         self.order.push_back(owner);
         self.owners.insert(owner, entry.clone());
         entry
@@ -55,12 +56,24 @@ impl Tickets {
 
 /// Presents one certificate, or none.
 #[derive(Debug)]
-pub(super) struct OneIdentity(pub(super) Option<Arc<CertifiedKey>>);
+pub(super) struct OneIdentity {
+    identity: Option<Arc<CertifiedKey>>,
+    shown: AtomicBool,
+}
 
 impl OneIdentity {
+    pub(super) fn new(identity: Option<&Arc<CertifiedKey>>) -> Self {
+        OneIdentity { identity: identity.cloned(), shown: AtomicBool::new(false) }
+    }
+
+    /// Whether a server has asked for the certificate and got it.
+    pub(super) fn is_shown(&self) -> bool {
+        self.shown.load(Relaxed)
+    }
+
     /// Whether this is the same certificate. The key is the certificate's, so it need not be compared.
     fn is(&self, identity: Option<&Arc<CertifiedKey>>) -> bool {
-        match (&self.0, identity) {
+        match (&self.identity, identity) {
             (None, None) => true,
             (Some(a), Some(b)) => Arc::ptr_eq(a, b) || a.cert == b.cert,
             _ => false,
@@ -71,12 +84,14 @@ impl OneIdentity {
 impl ResolvesClientCert for OneIdentity {
     /// `None` where the key can't sign as the server asks: the handshake goes on without a certificate, as devices do.
     fn resolve(&self, _subjects: &[&[u8]], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
-        let identity = self.0.as_ref()?;
-        identity.key.choose_scheme(schemes).map(|_signer| identity.clone())
+        let identity = self.identity.as_ref()?;
+        let shown = identity.key.choose_scheme(schemes).map(|_signer| identity.clone());
+        self.shown.fetch_or(shown.is_some(), Relaxed);
+        shown
     }
 
     fn has_certs(&self) -> bool {
-        self.0.is_some()
+        self.identity.is_some()
     }
 }
 

@@ -20,6 +20,7 @@ Try:
   droves check scenarios/nanomdm.yaml              what a scenario would do, or what is wrong with it
   droves run scenarios/nanomdm.yaml -e phones=50   a variable of the scenario changed
   droves fleet mint --help                         a fleet without the hours of enrolling it
+  droves calibrate                                 what this machine can offer, once a machine: a minute
 
 Exit codes: 0 passed, 99 a threshold failed, 104 the scenario is invalid, 105 interrupted (results are written),
 110 the ledger found violations, 111 the generator was the limit, 112 worse than the baseline, 113 the target is
@@ -41,6 +42,8 @@ pub(crate) enum What {
     Fleet(FleetWhat),
     /// Say what on this machine stands in the way of a large fleet, and what lifts it. Exit code 1 if something does.
     Doctor(DoctorArgs),
+    /// Measure what this machine can offer, and keep it: each run then says how near it came.
+    Calibrate(CalibrateArgs),
     /// Make the emulated push service's authority, and print the file that a server under test must trust.
     Certs(CertsArgs),
 }
@@ -116,6 +119,9 @@ pub(crate) struct RunArgs {
     /// How much worse than the baseline is worse: 0.2 lets a p50 or p99 be a fifth longer.
     #[arg(long, env = "DROVES_WORSE_BY", value_name = "SHARE", default_value_t = 0.2, requires = "baseline")]
     pub(crate) worse_by: f64,
+    /// What this machine can offer, as `droves calibrate` left it. [default: $XDG_CACHE_HOME/droves/calibration.json]
+    #[arg(long, env = "DROVES_CALIBRATION", value_name = "FILE")]
+    pub(crate) calibration: Option<PathBuf>,
     /// Mark the results; may be given several times.
     #[arg(long = "tag", value_name = "NAME=VALUE", value_parser = pair)]
     pub(crate) tags: Vec<(String, String)>,
@@ -277,6 +283,26 @@ pub(crate) struct DoctorArgs {
     #[arg(long, env = "DROVES_JSON")]
     pub(crate) json: bool,
 }
+
+#[derive(Debug, Args)]
+#[command(after_help = CALIBRATE_AFTER)]
+pub(crate) struct CalibrateArgs {
+    /// Keep it here. [default: $XDG_CACHE_HOME/droves/calibration.json]
+    #[arg(long, env = "DROVES_CALIBRATION", value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// Ten seconds in place of a minute: the figures are less steady.
+    #[arg(long, env = "DROVES_QUICK")]
+    pub(crate) quick: bool,
+    /// Machine-readable: what is saved.
+    #[arg(long, env = "DROVES_JSON")]
+    pub(crate) json: bool,
+}
+
+const CALIBRATE_AFTER: &str = "\
+Connections, handshakes, requests, sessions, signatures, SCEP messages, pushes and timers are done as a run does them,
+against another end on this machine; nothing leaves it. What each costs is processor time of one thread, so that it adds
+up. The file holds for this machine, this kernel and this program; where one of them changes, it is not used, and that is
+said.";
 
 #[derive(Debug, Args)]
 pub(crate) struct CertsArgs {

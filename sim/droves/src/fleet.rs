@@ -1,6 +1,7 @@
 //! `droves fleet`: a fleet that is made, not enrolled; and what is in one.
 
 use crate::cli::{AnnounceArgs, CopyArgs, FleetWhat, KeyKind, MintArgs, ShowArgs};
+use crate::pace::Pace;
 use crate::{check, say, say_some, stop};
 use anyhow::{Context, bail};
 use droves_engine::{Announce, Announced, Inventory, Mint, Minted};
@@ -11,7 +12,6 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
 
 const INTERRUPTED: u8 = 105;
 const REFUSED: u8 = 1;
@@ -180,17 +180,4 @@ fn announce(args: &AnnounceArgs) -> anyhow::Result<u8> {
         Announced { refused: 0, is_cut_short: false, .. } => 0,
         _ => REFUSED,
     })
-}
-
-/// Says how far it is, once a second.
-#[derive(Default)]
-struct Pace(Option<Instant>);
-
-impl Pace {
-    fn say(&mut self, text: impl FnOnce() -> String) {
-        if self.0.get_or_insert_with(Instant::now).elapsed() >= Duration::from_secs(1) {
-            self.0 = Some(Instant::now());
-            say(&text());
-        }
-    }
 }

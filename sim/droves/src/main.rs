@@ -1,9 +1,11 @@
 //! The program: commands, flags, and the composition of everything else.
 
+mod calibrate;
 mod check;
 mod cli;
 mod doctor;
 mod fleet;
+mod pace;
 mod practice;
 mod run;
 mod stop;
@@ -22,6 +24,7 @@ fn main() -> ExitCode {
         What::Practice(args) => practice::practice(&args),
         What::Fleet(what) => fleet::fleet(&what),
         What::Doctor(args) => doctor::doctor(&args),
+        What::Calibrate(args) => calibrate::calibrate(&args),
         What::Certs(args) => practice::certs(&args),
     };
     match result {

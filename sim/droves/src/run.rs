@@ -1,12 +1,13 @@
 //! `droves run`.
 
-use crate::check;
 use crate::cli::RunArgs;
-use crate::{doctor, say, say_some, stop};
+use crate::{calibrate, check, doctor, say, say_some, stop};
 use anyhow::Context;
 use droves_engine::{Finished, Look, Ready, RunError, Setup};
 use droves_facts::{Dur, Limits};
-use droves_measure::{Baseline, Judgement, PhaseSpan, Summary, Surroundings, Verdict, exit_code};
+use droves_measure::{
+    Baseline, Calibrated, Calibration, Judgement, Near, PhaseSpan, Summary, Surroundings, Verdict, Work, exit_code,
+};
 use droves_net::files::OpenFiles;
 use droves_scenario::plan::Plan;
 use droves_views::{About, Dashboard, Plain, Results, Snapshots, Wish};
@@ -32,6 +33,7 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<u8> {
     };
     let plan = Arc::new(loaded.plan);
     let baseline = args.baseline.as_deref().map(|path| baseline(path, &plan.name)).transpose()?;
+    let calibrated = calibrate::known(args.calibration.as_deref())?;
     doctor::warn(&plan);
     let results = Results::create(&args.out, &plan.name)?;
     results.scenario(&loaded.resolved_yaml)?;
@@ -50,6 +52,7 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<u8> {
         door_port: args.door_port,
         target_wait: Dur::us(u64::try_from(args.wait.as_micros()).unwrap_or(u64::MAX)),
         thresholds,
+        calibration: calibrated.known().cloned(),
     };
     if let Some(fleet) = args.fleet.as_deref().filter(|fleet| fleet.is_dir()) {
         say(&format!("opening the fleet in {}", fleet.display()));
@@ -91,7 +94,7 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<u8> {
         }
         Err(error) => return Err(error.into()),
     };
-    let place = Place { shards, cpus, target };
+    let place = Place { shards, cpus, target, calibrated };
     leave(args, &plan, &results, finished, place, baseline.as_ref())
 }
 
@@ -158,6 +161,7 @@ struct Place {
     shards: usize,
     cpus: usize,
     target: String,
+    calibrated: Calibrated,
 }
 
 /// Writes what the run leaves, says how it went, and gives the exit code.
@@ -175,6 +179,7 @@ fn leave(
     let judgements = finished.thresholds.judge(&finished.folds, &verdicts, now, true);
     let names: Vec<String> = plan.phases.iter().map(|phase| phase.name.clone()).collect();
     let practice_cpu_s = finished.practice_cpu_s;
+    let cpu_s = finished.health.cpu_s - practice_cpu_s.unwrap_or(0.0);
     let mut around = Surroundings {
         run_id: results.run_id().to_owned(),
         scenario: plan.name.clone(),
@@ -187,11 +192,13 @@ fn leave(
         connections_held: finished.held,
         sessions_open: finished.sessions_open,
         phases: spans(&finished, &names),
-        cpu_s: finished.health.cpu_s - practice_cpu_s.unwrap_or(0.0),
+        cpu_s,
         steal_s: finished.steal_s,
         fds_max: finished.fds_max,
         rss_bytes_max: finished.health.rss_bytes_max,
         practice_cpu_s,
+        near: place.calibrated.known().map(|calibration| nearness(calibration, &finished, cpu_s)),
+        not_calibrated: place.calibrated.why_not().map(str::to_owned),
         verdicts,
         verdict: Verdict::default(),
     };
@@ -213,11 +220,17 @@ fn leave(
         machine: std::env::consts::ARCH.to_owned(),
         files_max: OpenFiles::read().ok().map(|files| files.soft),
         target: place.target,
+        calibration: place.calibrated.known().cloned(),
     };
     results.finish(&about, &summary, &finished, &names, &anomalies, &judgements)?;
     say_some("warning: ", &finished.dropped);
     say(&format!("\n{}\nresults in {}", Results::text(&summary, &judgements), results.folder().display()));
     Ok(around.verdict.exit_code)
+}
+
+fn nearness(calibration: &Calibration, finished: &Finished, cpu_s: f64) -> Near {
+    let seconds = finished.seconds.iter().map(|second| (second.second, second.work));
+    Near::of(calibration, &Work::of(&finished.folds), seconds, finished.length.as_secs_f64(), cpu_s)
 }
 
 /// Arrivals of the phases that began.

@@ -15,7 +15,7 @@ pub(crate) fn on_signal() -> std::io::Result<(watch::Sender<bool>, watch::Receiv
     thread::Builder::new().name("signals".to_owned()).spawn(move || {
         runtime.block_on(async {
             signal().await;
-            say("stopping: results follow; Ctrl-C again stops at once");
+            say("stopping in good order; Ctrl-C again stops at once");
             hand.send_replace(true);
             signal().await;
             at_once();

@@ -6,5 +6,8 @@
 pub mod apns;
 mod delay;
 pub mod practice;
+mod provider;
+pub mod sink;
 
 pub use delay::Delay;
+pub use provider::Provider;

@@ -2,11 +2,11 @@
 
 use crate::health::Health;
 use crate::inbox::{Reached, Report};
-use crate::run::Look;
+use crate::run::{Look, Nearness};
 use crate::steps::Steps;
 use droves_emulators::practice::Practice;
 use droves_facts::{DeviceState, Dur, Mono, PhaseIx, Unit};
-use droves_measure::{Fold, Folds, Hop, Own, Progress, Recent, Second, Verdicts};
+use droves_measure::{Calibration, Fold, Folds, Hop, Own, Progress, Recent, Second, Verdicts, Work};
 use droves_scenario::plan::Plan;
 use std::collections::BTreeMap;
 
@@ -25,6 +25,8 @@ pub(crate) struct Board {
     pub(crate) health: Health,
     pub(crate) fds_max: u64,
     pub(crate) seconds: Vec<Second>,
+    calibration: Option<Calibration>,
+    nearness: Nearness,
     /// What was lost of the fleet on disk, in sentences.
     pub(crate) dropped: Vec<String>,
 }
@@ -40,7 +42,7 @@ pub(crate) struct Latest {
 }
 
 impl Board {
-    pub(crate) fn new(devices: u32, is_restart: bool, lag_max: Dur) -> Self {
+    pub(crate) fn new(devices: u32, is_restart: bool, lag_max: Dur, calibration: Option<Calibration>) -> Self {
         Board {
             folds: if is_restart { Folds::after_restart() } else { Folds::default() },
             recent: Recent::default(),
@@ -52,6 +54,8 @@ impl Board {
             health: Health::default(),
             fds_max: 0,
             seconds: Vec::new(),
+            calibration,
+            nearness: Nearness::default(),
             dropped: Vec::new(),
         }
     }
@@ -68,6 +72,7 @@ impl Board {
     fn second(&mut self, delta: &Folds, now: Mono) {
         let second = now.0 / 1_000_000;
         if self.seconds.last().is_none_or(|last| last.second < second) {
+            self.nearer();
             self.seconds.push(Second { second, ..Second::default() });
         }
         let live = self.live() as u64;
@@ -82,6 +87,15 @@ impl Board {
         last.accepted += delta.fanout.count(None, Hop::Accepted);
         let lag = delta.series.own(None, Own::Lag).quantile_us(0.99);
         last.lag_p99_us = last.lag_p99_us.max(lag);
+        last.work += Work::of(delta);
+    }
+
+    /// A second is whole: how near it came.
+    fn nearer(&mut self) {
+        if let (Some(calibration), Some(last)) = (&self.calibration, self.seconds.last()) {
+            let now = calibration.cpu_s(&last.work) / calibration.machine.cores;
+            self.nearness = Nearness { now, busiest: self.nearness.busiest.max(now) };
+        }
     }
 
     pub(crate) fn live(&self) -> usize {
@@ -114,6 +128,7 @@ impl Board {
             health,
             practice_cpu_s: practice.map(Practice::cpu_s),
             lag_us_max: self.lag_max.0,
+            nearness: self.calibration.as_ref().map(|_| self.nearness),
         }
     }
 
@@ -133,7 +148,7 @@ mod tests {
 
     #[test]
     fn open_files_are_counted_once_a_second() {
-        let mut board = Board::new(1, false, Dur::secs(1));
+        let mut board = Board::new(1, false, Dur::secs(1), None);
         let due: Vec<bool> = (0..9).map(|n| board.files_are_due(Mono::ZERO + Dur::ms(250 * n))).collect();
         assert_eq!(due, [true, false, false, false, true, false, false, false, true]);
     }

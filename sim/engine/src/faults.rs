@@ -69,6 +69,11 @@ impl NetworkFaults {
         }
     }
 
+    /// A network that does its best.
+    pub(crate) fn none() -> Self {
+        NetworkFaults { rows: Vec::new(), dice: Dice::new(0), connections: Cell::new(0), began: RefCell::default() }
+    }
+
     pub(crate) fn phase_begins(&self, phase: PhaseIx, now: Mono) {
         self.began.borrow_mut().insert(phase, now);
     }

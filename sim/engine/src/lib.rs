@@ -33,5 +33,5 @@ pub use health::Health;
 pub use inventory::{Inventory, inventory, show};
 pub use keys::RingError;
 pub use mint::{Mint, MintError, Minted, mint};
-pub use run::{Finished, Look, PhaseLook, Ready, RunError, Setup, by_platform, default_keys_folder, run};
+pub use run::{Finished, Look, Nearness, PhaseLook, Ready, RunError, Setup, by_platform, default_keys_folder, run};
 pub use steps::Span;

@@ -28,7 +28,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::task::LocalSet;
 
 /// Addresses of 127.0.0.0/8 that devices come from.
-const SOURCES: u32 = 64;
+pub(crate) const SOURCES: u32 = 64;
 
 /// What a shard's thread takes along.
 pub(crate) struct Part {

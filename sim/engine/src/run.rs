@@ -11,7 +11,7 @@ use droves_emulators::apns;
 use droves_emulators::practice;
 use droves_facts::{Dur, LaneIx, Limits, Platform};
 use droves_fleet::{FleetError, KeyPoolError};
-use droves_measure::{Folds, Progress, Second, Thresholds};
+use droves_measure::{Calibration, Folds, Progress, Second, Thresholds};
 use droves_net::authorise;
 use droves_net::tls::{TlsError, TrustError};
 use droves_scenario::plan::Plan;
@@ -48,6 +48,8 @@ pub struct Setup {
     pub target_wait: Dur,
     /// What must hold.
     pub thresholds: Thresholds,
+    /// What the machine can offer, if that is known.
+    pub calibration: Option<Calibration>,
 }
 
 /// Where things are, once all listeners are bound.
@@ -82,6 +84,17 @@ pub struct Look {
     pub practice_cpu_s: Option<f64>,
     /// The bound that the scenario sets on lag, in microseconds.
     pub lag_us_max: u64,
+    /// How near the run comes to what the machine can offer; none if it is not calibrated.
+    pub nearness: Option<Nearness>,
+}
+
+/// How near a run comes to what the machine can offer, as shares of 1.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub struct Nearness {
+    /// In the last whole second.
+    pub now: f64,
+    /// In the busiest second so far.
+    pub busiest: f64,
 }
 
 /// A phase that runs.

@@ -397,6 +397,12 @@ async fn open(network: &Rc<Network>, lane: LaneIx, to: &To) -> Result<Link, Fail
     result
 }
 
+/// Opens the connection that a request needs, as its session would, and lets go of it.
+pub(crate) async fn knock(network: &Rc<Network>, lane: LaneIx, request: &Request) -> Result<(), Failure> {
+    let (to, _) = destination(request)?;
+    open(network, lane, &to).await.map(drop)
+}
+
 async fn dial(network: &Rc<Network>, lane: LaneIx, to: &To) -> Result<Link, Failure> {
     let refused = |error: ConnectError| Failure {
         blame: error.blame(),

@@ -173,7 +173,8 @@ impl Stage {
         look: &mut dyn FnMut(Look),
     ) -> Result<Finished, RunError> {
         let plan = Arc::clone(&self.setup.plan);
-        let mut board = Board::new(self.roster.devices(), self.is_restart, plan.bounds.lag_max);
+        let mut board =
+            Board::new(self.roster.devices(), self.is_restart, plan.bounds.lag_max, self.setup.calibration.clone());
         let (mut interrupted, mut aborted_by) = (self.gather(&mut board, &mut stop).await?, None);
         let mut steps = Steps::new(Arc::clone(&plan), self.clock.now());
         let mut commands: u64 = 0;

@@ -1,5 +1,6 @@
 //! Files for other programs: HdrHistogram's interval log, a table by seconds, and the ledger's anomalies line by line.
 
+use crate::calibration::Work;
 use crate::fanout::HOPS;
 use crate::folds::Folds;
 use crate::ledger::{self, Anomaly};
@@ -44,6 +45,8 @@ pub struct Second {
     pub accepted: u64,
     /// p99 of the generator's lag in it, in microseconds.
     pub lag_p99_us: Option<u64>,
+    /// What was done in it, as a calibration prices it.
+    pub work: Work,
 }
 
 /// Writes a HdrHistogram interval log (version 1.3): a line for each series and phase, tagged `series;phase`. `spans`

@@ -1,5 +1,6 @@
 //! `summary.json`: a run in figures, versioned, with a JSON Schema.
 
+use crate::calibration::Near;
 use crate::counts::Counts;
 use crate::fanout::{HOPS, Hop};
 use crate::folds::Folds;
@@ -50,6 +51,10 @@ pub struct Surroundings {
     pub rss_bytes_max: u64,
     /// Processor time of the practice server, if there was one.
     pub practice_cpu_s: Option<f64>,
+    /// How near the run came to what the machine can offer, if it is calibrated.
+    pub near: Option<Near>,
+    /// Why that is not known.
+    pub not_calibrated: Option<String>,
     /// What the ledger decided.
     pub verdicts: Verdicts,
     /// How the run ends for whoever called it.
@@ -318,6 +323,10 @@ pub struct Generator {
     pub fds_max: u64,
     /// Most memory resident.
     pub rss_bytes_max: u64,
+    /// How near the run came to what the machine can offer, by its calibration; null if it has none.
+    pub near: Option<Near>,
+    /// Why it has none.
+    pub not_calibrated: Option<String>,
 }
 
 /// The practice server.
@@ -525,6 +534,8 @@ fn generator(folds: &Folds, around: &Surroundings) -> Generator {
         steal_s: around.steal_s,
         fds_max: around.fds_max,
         rss_bytes_max: around.rss_bytes_max,
+        near: around.near.clone(),
+        not_calibrated: around.not_calibrated.clone(),
     }
 }
 

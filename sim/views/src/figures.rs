@@ -18,6 +18,12 @@ pub(crate) fn count(n: u64) -> String {
     out
 }
 
+/// A share of 1 as per cent, whole from ten on.
+pub(crate) fn percent(share: f64) -> String {
+    let percent = share * 100.0;
+    if percent < 9.95 { format!("{percent:.1}%") } else { format!("{percent:.0}%") }
+}
+
 /// Minutes and seconds.
 pub(crate) fn clock(time: droves_facts::Dur) -> String {
     let secs = time.0 / 1_000_000;
@@ -45,6 +51,7 @@ mod tests {
         assert_eq!(count(1_234_567), "1,234,567");
         assert_eq!(time(None), "–");
         assert_eq!(time(Some(1_500)), "1.5ms");
+        assert_eq!([0.0, 0.0234, 0.0999, 0.345, 1.2].map(percent), ["0.0%", "2.3%", "10%", "34%", "120%"]);
         assert_eq!(clock(droves_facts::Dur::secs(75)), "01:15");
     }
 }

@@ -1,6 +1,7 @@
 //! What is seen of a run: plain progress lines, the live dashboard, the results folder. It measures nothing and touches
 //! no device.
 
+mod calibration;
 mod dashboard;
 mod figures;
 mod junit;
@@ -8,6 +9,7 @@ mod plain;
 mod report;
 mod results;
 
+pub use calibration::calibration;
 pub use dashboard::{Dashboard, Snapshots, Sort, View, Wish, draw};
 pub use figures::utc;
 pub use plain::Plain;

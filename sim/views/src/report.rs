@@ -1,6 +1,7 @@
 //! `report.html`: one file that opens offline. The figures of the summary, and the run by seconds as curves.
 
-use crate::figures::{count, time};
+use crate::calibration::nearness;
+use crate::figures::{count, percent, time};
 use droves_measure::{HOPS, Judgement, Second, Summary};
 
 const WIDTH: f64 = 900.0;
@@ -43,6 +44,18 @@ pub(crate) fn page(summary: &Summary, judgements: &[Judgement], seconds: &[Secon
     page.curve("devices enrolled", seconds, |second| second.enrolled);
     page.curve("commands accepted a second", seconds, |second| second.accepted);
     page.curve("lag of the generator, p99 in µs", seconds, |second| second.lag_p99_us.unwrap_or(0));
+    page.raw(&format!("<p>{}</p>", escaped(&nearness(summary))));
+    if let Some(near) = &summary.generator.near {
+        page.curve("of what the machine can offer, %", seconds, |second| {
+            (near.in_second(&second.work) * 100.0).round() as u64
+        });
+        let rows = near.parts.iter().map(|(name, part)| {
+            let rate = |per_s: f64| format!("{per_s:.1}");
+            let rates = [count(part.count), rate(part.per_core_s), rate(part.offered_per_core_s), percent(part.share)];
+            [vec![name.clone()], rates.to_vec()].concat()
+        });
+        page.table(&["work of the generator", "count", "a core-second", "offered", "share"], rows);
+    }
     let rows = summary.operations.iter().map(|(name, operation)| {
         let of = if operation.response_us.max.is_some() { &operation.response_us } else { &operation.service_us };
         let mut row = vec![name.clone(), count(operation.count), count(operation.failed)];

@@ -1,10 +1,11 @@
 //! The results folder: `results/<utc time>-<scenario>/`.
 
+use crate::calibration::nearness;
 use crate::figures::{count, megabytes, time};
 use crate::{junit, report};
 use droves_engine::Finished;
 use droves_facts::{Dur, PhaseIx};
-use droves_measure::{Anomaly, ExportError, Judgement, Summary, latency_log, ledger_lines, series_csv};
+use droves_measure::{Anomaly, Calibration, ExportError, Judgement, Summary, latency_log, ledger_lines, series_csv};
 use serde::Serialize;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -61,6 +62,8 @@ pub struct About {
     pub files_max: Option<u64>,
     /// Where the target was.
     pub target: String,
+    /// What the machine can offer, if that is known.
+    pub calibration: Option<Calibration>,
 }
 
 /// An open results folder.
@@ -169,6 +172,7 @@ fn markdown(summary: &Summary, judgements: &[Judgement]) -> String {
     lines.push(String::new());
     lines.extend(commands(summary));
     lines.push(generator(summary));
+    lines.push(nearness(summary));
     let odd = summary.identities.iter().filter(|identity| !identity.holds);
     lines.extend(odd.map(|i| format!("DOES NOT ADD UP: {} ({} against {})", i.name, i.left, i.right)));
     if !judgements.is_empty() {

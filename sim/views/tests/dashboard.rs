@@ -1,6 +1,6 @@
 //! The dashboard's picture in several sizes, with and without colours.
 
-use droves_engine::{Health, Look, PhaseLook};
+use droves_engine::{Health, Look, Nearness, PhaseLook};
 use droves_facts::{Blame, DeviceState, Dur, Mono, Operation};
 use droves_measure::{ErrorRow, Funnel, HOPS, Latency, OperationRow, Progress};
 use droves_views::{View, draw};
@@ -65,6 +65,7 @@ fn look(lag_us: u64) -> Look {
         health: Health { cpu_s: 20.0, rss_bytes_max: 96 << 20, fds: 120, steal_s: 0.0 },
         practice_cpu_s: Some(4.2),
         lag_us_max: 50_000,
+        nearness: Some(Nearness { now: 0.342, busiest: 0.61 }),
     }
 }
 
@@ -108,6 +109,14 @@ fn everything_is_there_at_each_size() {
     check(80, 24, &ALWAYS);
     check(200, 50, &ALWAYS);
     check(200, 50, &["a minute ago", "no healthy upstream of this rather long kind"]);
+}
+
+#[test]
+fn how_near_the_machines_limit_is_stands_beside_the_lag() {
+    check(80, 24, &["generator ok: lag p99 1.8ms; 34% of this machine, busiest 61%"]);
+    let unknown = Look { nearness: None, ..look(1_800) };
+    let (lines, _) = picture(80, 24, true, unknown);
+    assert!(lines.join("\n").contains("lag p99 1.8ms; not calibrated"), "{lines:#?}");
 }
 
 #[test]

@@ -109,6 +109,7 @@ pub(crate) fn run(plan: &Arc<Plan>, fleet: Option<&Path>, look: impl FnMut(Look)
         door_port: 0,
         target_wait: Dur::secs(5),
         thresholds: Thresholds::parse(&[], &[]).unwrap(),
+        calibration: None,
     };
     let before = cpu_s();
     let (_stop, stopped) = tokio::sync::watch::channel(false);

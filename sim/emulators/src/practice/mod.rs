@@ -11,7 +11,7 @@ mod declarations;
 mod device;
 mod faults;
 mod profile;
-mod provider;
+mod pushing;
 mod server;
 mod truth;
 

@@ -2,7 +2,8 @@
 
 use super::brain::{Brain, Incoming, Outgoing, Wake};
 use super::faults::Faults;
-use super::provider::Provider;
+use super::pushing;
+use crate::provider::Provider;
 use bytes::Bytes;
 use droves_facts::{Limits, Mono, PhaseIx, PopulationIx, Wall};
 use droves_net::clock::{Clock, RunClock};
@@ -223,7 +224,7 @@ async fn run(
     };
     let sending = pushing.run_until(async move {
         match provider {
-            Some(provider) => provider.run(queue, brain, LINES).await,
+            Some(provider) => pushing::run(provider, queue, brain, LINES).await,
             // Without a push service nobody reads the queue, and nobody waits for it.
             None => drop(queue),
         }

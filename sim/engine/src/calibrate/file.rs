@@ -53,7 +53,7 @@ pub fn load(path: &Path, here: &Machine) -> Result<Calibrated, FileError> {
     let file = match fs::File::open(path) {
         Ok(file) => file,
         Err(why) if why.kind() == ErrorKind::NotFound => {
-            return Ok(Calibrated::No("this machine is not calibrated: `droves calibrate` does it".to_owned()));
+            return Ok(Calibrated::No("not calibrated: `droves calibrate`".to_owned()));
         }
         Err(why) => return Err(unreadable(why)),
     };

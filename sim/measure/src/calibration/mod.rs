@@ -98,6 +98,14 @@ impl Calibrated {
             Calibrated::No(_) => None,
         }
     }
+
+    /// Why there is none.
+    pub fn why_not(&self) -> Option<&str> {
+        match self {
+            Calibrated::Yes(_) => None,
+            Calibrated::No(why) => Some(why),
+        }
+    }
 }
 
 /// Why a document is no calibration.

@@ -1,6 +1,6 @@
 //! How near a run came to what its machine can offer: the work that it did, at what the calibration says that it costs.
 
-use super::{Calibration, OFFERS, Offer};
+use super::{Calibration, OFFERS, Offer, OfferInfo};
 use crate::counts::Counts;
 use crate::folds::Folds;
 use droves_facts::{KeyFamily, Operation, PushFate, Unit};
@@ -85,6 +85,12 @@ pub struct Part {
 }
 
 impl Near {
+    /// How near one second of the run came.
+    pub fn in_second(&self, work: &Work) -> f64 {
+        let part = |(row, part): (&OfferInfo, &Part)| work.count(row.offer) as f64 / part.offered_per_core_s;
+        OFFERS.iter().filter_map(|row| Some((row, self.parts.get(row.name)?))).map(part).sum::<f64>() / self.cores
+    }
+
     /// Of a run of this length that used so much processor time; `seconds` are those in which something was done.
     pub fn of(
         calibration: &Calibration,

@@ -126,6 +126,7 @@ fn how_near_a_run_came_adds_up() {
     check(near.of_offered, near.of_used * near.used_of_offered);
     check(near.busiest_of_offered, priced / 2.0);
     assert_eq!(near.busiest_second, Some(3));
+    check(near.in_second(&work), near.busiest_of_offered);
     check(near.parts.values().map(|part| part.share).sum(), near.of_offered);
     let request = near.parts["request"];
     check(request.per_core_s, 2.0 / 8.0);

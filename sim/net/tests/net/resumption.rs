@@ -1,7 +1,8 @@
 //! Resumption is per identity, and a remembered chain can't be fooled.
 
 use crate::cast::{Authority, Caller, asking, hex_of, run, server, text};
-use droves_facts::Dur;
+use droves_facts::{Dur, Limits};
+use droves_net::clock::RunClock;
 use droves_net::connect::{Dialler, Sources, server_name};
 use droves_net::listen::Settings;
 use droves_net::tls::{Alpn, ClientTls, ClientTlsSettings, ServerTls, ServerTlsSettings, TicketOwner, Versions};
@@ -100,9 +101,9 @@ struct Memory<'a> {
 
 impl Memory<'_> {
     async fn dial(&self, address: std::net::SocketAddr, name: &str) -> Result<(u64, u64), &'static str> {
-        let dialler = Dialler::new(&droves_facts::Limits::default(), Sources::system());
+        let dialler = Dialler::new(&Limits::default(), Sources::system());
         let config = self.tls.config(None, None, Alpn::Http1);
-        let clock = droves_net::clock::RunClock::start();
+        let clock = RunClock::start();
         match dialler.dial(address, Some((config, server_name(name).unwrap())), &clock).await {
             Ok(_) => Ok(self.tls.chains().counts()),
             Err(error) => Err(error.kind()),
@@ -203,4 +204,29 @@ fn without_memory_each_chain_is_verified() {
         assert_eq!(memory.dial(address, "localhost").await, Ok((1, 0)));
         assert_eq!(memory.dial(address, "localhost").await, Ok((2, 0)));
     });
+}
+
+/// A server behind a proxy often asks for no certificate: then nothing is signed in the handshake.
+#[test]
+fn a_client_knows_whether_its_certificate_was_asked_for() {
+    let authority = Authority::new();
+    let device = authority.device("device");
+    for versions in [Versions::Tls12, Versions::Tls13] {
+        for asks in [true, false] {
+            let tls = authority.client(versions);
+            let settings = if asks { asking(Alpn::Http1, versions, false) } else { ServerTlsSettings::default() };
+            let (serving, address, _) = server(Some(authority.server(&settings)), Settings::default());
+            let shown = run(serving, async {
+                let (config, shown) = tls.watched(Some(&device), None, Alpn::Http1);
+                assert!(!shown.is(), "before the handshake");
+                let (_, nobody) = tls.watched(None, None, Alpn::Http1);
+                assert!(!nobody.is());
+                let to = Some((config, server_name("localhost").unwrap()));
+                let dialler = Dialler::new(&Limits::default(), Sources::system());
+                dialler.dial(address, to, &RunClock::start()).await.unwrap();
+                shown
+            });
+            assert_eq!(shown.is(), asks, "{versions:?}");
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! The dashboard's picture.
 
-use crate::figures::{clock, count, megabytes, time};
-use droves_engine::Look;
+use crate::figures::{clock, count, megabytes, percent, time};
+use droves_engine::{Look, Nearness};
 use droves_facts::{DeviceState, Dur, Unit};
 use droves_measure::{Hop, OperationRow, Progress};
 use ratatui::Frame;
@@ -169,17 +169,21 @@ fn phases<'a>(view: &View, look: &Look, width: u16) -> Vec<Line<'a>> {
 fn honesty<'a>(view: &View, look: &Look, width: u16) -> Line<'a> {
     let lag = look.progress.lag.p99;
     let late = lag.is_some_and(|lag| lag > look.lag_us_max);
-    let near = lag.is_some_and(|lag| lag > look.lag_us_max / 2);
+    let is_near = lag.is_some_and(|lag| lag > look.lag_us_max / 2);
     let practice = look.practice_cpu_s.map_or_else(String::new, |cpu| format!(", practice server {cpu:.1} s"));
+    let near = look.nearness.map_or_else(
+        || "not calibrated".to_owned(),
+        |Nearness { now, busiest }| format!("{} of this machine, busiest {}", percent(now), percent(busiest)),
+    );
     let costs = format!(
-        "{:.0}% cpu, {}, {} files{practice}",
+        "{near}; {:.0}% cpu, {}, {} files{practice}",
         view.cpu_share * 100.0,
         megabytes(look.health.rss_bytes_max),
         count(look.health.fds),
     );
     let (mood, text) = if late {
         (Mood::Bad, format!("GENERATOR LATE: lag p99 {} is over {}; {costs}", time(lag), Dur(look.lag_us_max)))
-    } else if near {
+    } else if is_near {
         (Mood::Watch, format!("generator near its bound: lag p99 {} of {}; {costs}", time(lag), Dur(look.lag_us_max)))
     } else {
         (Mood::Good, format!("generator ok: lag p99 {}; {costs}", time(lag)))

@@ -1,6 +1,6 @@
-//! The practice server's provider: it sends pushes by HTTP/2 with a push certificate, as any server does.
+//! A provider of pushes: HTTP/2 with a push certificate, as any MDM server has one. The practice server's, and the other
+//! end where the push service alone is measured.
 
-use super::brain::{Brain, Wake};
 use bytes::Bytes;
 use droves_facts::{Dur, Limits};
 use droves_net::Stream;
@@ -13,11 +13,8 @@ use droves_wire::ca::Issued;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use rustls::pki_types::CertificateDer;
 use rustls::sign::CertifiedKey;
-use std::cell::RefCell;
 use std::net::SocketAddr;
-use std::rc::Rc;
-use std::sync::{Arc, Mutex, PoisonError};
-use tokio::sync::mpsc::Receiver;
+use std::sync::Arc;
 
 /// What a push service's name is, whoever plays it.
 const HOST: &str = "api.push.apple.com";
@@ -25,8 +22,9 @@ const HOST: &str = "api.push.apple.com";
 const ANSWER_BYTES_MAX: usize = 4 << 10;
 const WAIT_MAX: Dur = Dur::secs(30);
 
-/// Sends pushes over one connection at a time.
-pub(super) struct Provider {
+/// Who pushes for one topic.
+#[derive(Debug)]
+pub struct Provider {
     to: SocketAddr,
     client: ClientTls,
     identity: Arc<CertifiedKey>,
@@ -36,7 +34,11 @@ pub(super) struct Provider {
 }
 
 impl Provider {
-    pub(super) fn new(
+    /// A provider with this push certificate, to a push service at this address whose authority is trusted.
+    ///
+    /// # Errors
+    /// The authority, the certificate or the topic is none.
+    pub fn new(
         to: SocketAddr,
         ca_pem: &[u8],
         issued: &Issued,
@@ -60,36 +62,14 @@ impl Provider {
         })
     }
 
-    /// Sends what comes, `lines` at a time, until there is no more.
-    pub(super) async fn run(self: Rc<Self>, wakes: Receiver<Wake>, brain: Arc<Mutex<Brain>>, lines: usize) {
-        let wakes = Rc::new(RefCell::new(wakes));
-        let line = |_| {
-            let (this, wakes, brain) = (Rc::clone(&self), Rc::clone(&wakes), Arc::clone(&brain));
-            tokio::task::spawn_local(async move {
-                let mut conn = None;
-                loop {
-                    let next = std::future::poll_fn(|cx| wakes.borrow_mut().poll_recv(cx)).await;
-                    let Some(wake) = next else { return };
-                    let what = this.send(&mut conn, &wake).await;
-                    brain.lock().unwrap_or_else(PoisonError::into_inner).pushed(&what);
-                }
-            })
-        };
-        let lines: Vec<_> = (0..lines).map(line).collect();
-        for line in lines {
-            if let Err(error) = line.await {
-                tracing::error!(%error, "practice server's provider");
-            }
-        }
-    }
-
-    /// What became of a push: the push service's status, or what went wrong.
-    async fn send(&self, conn: &mut Option<Conn<Stream>>, wake: &Wake) -> String {
+    /// Pushes the device of a token (hexadecimal), on the connection that is kept, or on a new one. What became of it: the
+    /// push service's status, or what went wrong in one word.
+    pub async fn push(&self, conn: &mut Option<Conn<Stream>>, token: &str, magic: &str) -> String {
         let mut headers = HeaderMap::new();
         headers.insert(HeaderName::from_static("apns-topic"), self.topic.clone());
         headers.insert(HeaderName::from_static("apns-push-type"), HeaderValue::from_static("mdm"));
-        let Ok(target) = format!("/3/device/{}", wake.token).parse() else { return "bad_token".to_owned() };
-        let body = Bytes::from(push::payload(&wake.magic));
+        let Ok(target) = format!("/3/device/{token}").parse() else { return "bad_token".to_owned() };
+        let body = Bytes::from(push::payload(magic));
         let outgoing = Outgoing { method: Method::POST, target, headers, body };
         for _ in 0..2 {
             let is_kept = conn.as_mut().is_some_and(Conn::is_open);

@@ -166,3 +166,36 @@ impl Drop for OtherEnd {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use crate::session::{self, Letter};
+    use droves_facts::{KeyFamily, LaneIx};
+    use tokio::task::LocalSet;
+
+    /// A run is priced by the handshakes that its sessions tell of: what was shown, not what could have been.
+    #[test]
+    fn a_connection_tells_whose_key_its_handshake_cost() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        LocalSet::new().block_on(&runtime, async {
+            let ground = Ground::prepare().unwrap();
+            let Targets { plain, silent, p256, rsa } = &ground.targets;
+            let unasked = Target { identity: rsa.identity.clone(), ..silent.clone() };
+            let check = async |to: &Target, tls: bool, shown: Option<KeyFamily>| {
+                session::knock(&ground.wires.network, LaneIx(0), &to.request()).await.unwrap();
+                let Some(Letter::Opened { opening, .. }) = ground.wires.network.mailbox.take() else {
+                    panic!("nothing was opened");
+                };
+                assert_eq!((opening.tls.is_some(), opening.shown), (tls, shown));
+                assert!(matches!(ground.wires.network.mailbox.take(), Some(Letter::Closed { .. })));
+            };
+            check(plain, false, None).await;
+            check(silent, true, None).await;
+            check(&unasked, true, None).await;
+            check(p256, true, Some(KeyFamily::P256)).await;
+            check(rsa, true, Some(KeyFamily::Rsa)).await;
+        });
+    }
+}

@@ -33,7 +33,7 @@ const HEADERS: &[(&str, &str)] =
 
 /// The network of a shard.
 pub(super) struct Wires {
-    network: Rc<Network>,
+    pub(super) network: Rc<Network>,
 }
 
 /// Sessions that are open, each with how many requests it has sent.
@@ -140,7 +140,7 @@ pub(super) struct Target {
 
 impl Target {
     /// What a device sends.
-    fn request(&self) -> Request {
+    pub(super) fn request(&self) -> Request {
         Request {
             operation: Operation::AppleIdle,
             peer: Peer::Server,

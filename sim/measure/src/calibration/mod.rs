@@ -10,7 +10,6 @@ mod offer;
 pub use near::{Near, Part, Work};
 pub use offer::{OFFERS, Offer, OfferInfo};
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -18,7 +17,7 @@ use std::collections::BTreeMap;
 pub const CALIBRATION_VERSION: u32 = 1;
 
 /// What this machine can offer.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Calibration {
     /// Version of this document.
@@ -34,7 +33,7 @@ pub struct Calibration {
 }
 
 /// What a calibration is good for.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Machine {
     /// The processor's model, as the system names it.
@@ -54,7 +53,7 @@ pub struct Machine {
 }
 
 /// What one piece of work costs.
-#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Cost {
     /// Processor time of the generator's thread, in microseconds: the median of the rounds.
@@ -146,11 +145,6 @@ impl Calibration {
     /// What one of this costs; 0 for what was not measured, which [`Calibration::read`] does not let through.
     pub fn us(&self, offer: Offer) -> f64 {
         self.offers.get(offer.name()).map_or(0.0, |cost| cost.us)
-    }
-
-    /// How many of this the whole machine offers in a second, if it does nothing else.
-    pub fn per_second(&self, offer: Offer) -> Option<f64> {
-        self.offers.get(offer.name()).map(|cost| cost.per_core_s() * self.machine.cores)
     }
 
     /// Processor time that this work costs the generator, in seconds.

@@ -8,14 +8,12 @@ pub struct OfferInfo {
     pub offer: Offer,
     /// Name in files.
     pub name: &'static str,
-    /// Whether other rows add up to it: it is shown, and no run is priced by it.
-    pub is_whole: bool,
     /// What one of it is, for people.
     pub meaning: &'static str,
 }
 
 macro_rules! offers {
-    ($($variant:ident $name:literal $whole:literal $meaning:literal;)*) => {
+    ($($variant:ident $name:literal $meaning:literal;)*) => {
         /// A kind of work that a machine can do so often a core-second. See [`OFFERS`].
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
         #[repr(u8)]
@@ -23,24 +21,25 @@ macro_rules! offers {
 
         /// Every offer, in the order in which tables show them.
         pub const OFFERS: &[OfferInfo] = &[
-            $(OfferInfo { offer: Offer::$variant, name: $name, is_whole: $whole, meaning: $meaning },)*
+            $(OfferInfo { offer: Offer::$variant, name: $name, meaning: $meaning },)*
         ];
     };
 }
 
+// Sessions are there to show that handshake and requests add up to them: no run is priced by them.
 offers! {
-    Connect "connect" false "A TCP connection opened and closed, without TLS.";
-    Handshake "handshake" false "The same with a full TLS 1.3 handshake, no certificate of the client's.";
-    HandshakeP256 "handshake_p256" false "The same with a client certificate, P-256.";
-    HandshakeRsa "handshake_rsa" false "The same with a client certificate, RSA-2048.";
-    Request "request" false "A request of 400 bytes on an open connection, 16 connections in turn.";
-    SessionP256 "session_p256" true "A session: handshake with a P-256 certificate, three requests.";
-    SessionRsa "session_rsa" true "A session: handshake with an RSA-2048 certificate, three requests.";
-    SignP256 "sign_p256" false "An Mdm-Signature of 1,200 bytes, P-256.";
-    SignRsa "sign_rsa" false "An Mdm-Signature of 1,200 bytes, RSA-2048.";
-    Scep "scep" false "A SCEP request built and signed, and its reply opened, RSA-2048.";
-    Push "push" false "A push taken by the emulated APNs, 16 connections in turn.";
-    Timer "timer" false "A timer of a shard fired and set again, its lane's record touched.";
+    Connect "connect" "A TCP connection opened and closed, without TLS.";
+    Handshake "handshake" "The same with a full TLS 1.3 handshake, no certificate of the client's.";
+    HandshakeP256 "handshake_p256" "The same with a client certificate, P-256.";
+    HandshakeRsa "handshake_rsa" "The same with a client certificate, RSA-2048.";
+    Request "request" "A request of 400 bytes on an open connection, 16 connections in turn.";
+    SessionP256 "session_p256" "A session: handshake with a P-256 certificate, three requests.";
+    SessionRsa "session_rsa" "A session: handshake with an RSA-2048 certificate, three requests.";
+    SignP256 "sign_p256" "An Mdm-Signature of 1,200 bytes, P-256.";
+    SignRsa "sign_rsa" "An Mdm-Signature of 1,200 bytes, RSA-2048.";
+    Scep "scep" "A SCEP request built and signed, and its reply opened, RSA-2048.";
+    Push "push" "A push taken by the emulated APNs, 16 connections in turn.";
+    Timer "timer" "A timer of a shard fired and set again, its lane's record touched.";
 }
 
 impl Offer {

@@ -47,24 +47,34 @@ impl Row {
     }
 }
 
-/// The faults of the network, as one shard draws them: once for each connection.
+/// Faults that strike lanes, as one shard draws them: the network's once for each connection, a modelled server's once
+/// for each request.
 #[derive(Debug)]
-pub(crate) struct NetworkFaults {
+pub(crate) struct LaneFaults {
     rows: Vec<Row>,
+    /// Of each row, the occasions on which it could have struck.
+    matched: RefCell<Vec<u64>>,
     dice: Dice,
-    connections: Cell<u64>,
+    occasions: Cell<u64>,
     began: RefCell<BTreeMap<PhaseIx, Mono>>,
 }
 
-impl NetworkFaults {
-    pub(crate) fn new(plan: &Plan) -> Self {
-        let is_network = |fault: &&Fault| {
-            !matches!(fault.what, FaultKind::PushAnswer(_) | FaultKind::PushLost | FaultKind::Server(_))
-        };
-        NetworkFaults {
-            rows: plan.faults.iter().filter(is_network).map(|fault| Row::of(fault, plan)).collect(),
+impl LaneFaults {
+    /// The network's.
+    pub(crate) fn of_network(plan: &Plan) -> Self {
+        LaneFaults::of(plan, |what| {
+            !matches!(what, FaultKind::PushAnswer(_) | FaultKind::PushLost | FaultKind::Server(_))
+        })
+    }
+
+    /// Those of some kinds.
+    pub(crate) fn of(plan: &Plan, wanted: impl Fn(&FaultKind) -> bool) -> Self {
+        let rows: Vec<Row> = plan.faults.iter().filter(|f| wanted(&f.what)).map(|fault| Row::of(fault, plan)).collect();
+        LaneFaults {
+            matched: RefCell::new(vec![0; rows.len()]),
+            rows,
             dice: plan.dice(),
-            connections: Cell::new(0),
+            occasions: Cell::new(0),
             began: RefCell::default(),
         }
     }
@@ -82,38 +92,47 @@ impl NetworkFaults {
         self.began.borrow_mut().remove(&phase);
     }
 
-    /// The faults that strike a connection of this lane that is opened now.
+    /// The faults that strike this lane now: each call is an occasion.
     pub(crate) fn strike(&self, lane: LaneIx, now: Mono) -> Vec<FaultKind> {
         if self.rows.is_empty() {
             return Vec::new();
         }
-        self.connections.set(self.connections.get() + 1);
+        self.occasions.set(self.occasions.get() + 1);
+        let mut matched = self.matched.borrow_mut();
         let began = self.began.borrow();
-        let strikes = |(n, row): &(usize, &Row)| {
+        let mut strikes = |(n, row): &(usize, &Row)| {
             let start = row.during.map_or(Some(Mono::ZERO), |phase| began.get(&phase).copied());
             let is_on = start.is_some_and(|start| row.window(start).contains(&now));
             let is_about = row.lanes.as_ref().is_none_or(|lanes| lanes.iter().any(|range| range.contains(&lane.0)));
-            let ordinal = (*n as u64) << 48 | self.connections.get();
-            // The scenario lets none through that counts: connections of several shards have no order.
-            let Strikes::Share(share) = row.strikes else { return false };
-            is_on && is_about && self.dice.draw(lane.0, Purpose::Fault, ordinal).unit() < share
+            if !is_on || !is_about {
+                return false;
+            }
+            matched[*n] += 1;
+            match row.strikes {
+                Strikes::Share(share) => {
+                    let ordinal = (*n as u64) << 48 | self.occasions.get();
+                    self.dice.draw(lane.0, Purpose::Fault, ordinal).unit() < share
+                }
+                // Of the network's the scenario lets none through: connections of several shards have no order.
+                Strikes::Nth(nth) => matched[*n] == nth,
+            }
         };
-        self.rows.iter().enumerate().filter(strikes).map(|(_, row)| row.what).collect()
+        self.rows.iter().enumerate().filter(&mut strikes).map(|(_, row)| row.what).collect()
     }
 
-    /// A way to draw delays for one connection.
+    /// A way to draw delays for the occasion that was last.
     pub(crate) fn delays(&self, lane: LaneIx, delay: Delay) -> impl FnMut() -> Dur + 'static {
-        let (dice, connection) = (self.dice, self.connections.get());
+        let (dice, occasion) = (self.dice, self.occasions.get());
         let mut n = 0_u64;
         move || {
             n += 1;
-            let mut draw = dice.draw(lane.0, Purpose::Fault, 1 << 63 | connection << 20 | n & 0xF_FFFF);
+            let mut draw = dice.draw(lane.0, Purpose::Fault, 1 << 63 | occasion << 20 | n & 0xF_FFFF);
             delay_of(delay, &mut draw)
         }
     }
 }
 
-fn delay_of(delay: Delay, draw: &mut droves_facts::Philox) -> Dur {
+pub(crate) fn delay_of(delay: Delay, draw: &mut droves_facts::Philox) -> Dur {
     match delay {
         Delay::Fixed(delay) => delay,
         Delay::Uniform { from, to } => from + (to - from).scaled(draw.unit()),

@@ -1,7 +1,7 @@
 //! A shard's thread from its beginning: what it takes along, and what it makes of it.
 
 use crate::cast::Cast;
-use crate::faults::NetworkFaults;
+use crate::faults::LaneFaults;
 use crate::inbox::{PushBox, Report, ToShard};
 use crate::keys::KeyRing;
 use crate::makers::Job;
@@ -75,7 +75,7 @@ impl Part {
             http: self.plan.http,
             resumption: self.plan.resumption,
             keys: self.keys,
-            faults: NetworkFaults::new(&self.plan),
+            faults: LaneFaults::of_network(&self.plan),
             addresses: RefCell::default(),
             mailbox: Mailbox::default(),
         };

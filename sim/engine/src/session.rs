@@ -3,7 +3,7 @@
 //! One connection per origin and identity is kept while the session lasts. A request is never sent twice; one that
 //! found its kept connection closed before a byte was taken goes out on a new one.
 
-use crate::faults::NetworkFaults;
+use crate::faults::LaneFaults;
 use crate::keys::KeyRing;
 use droves_device::{Body, Failure, Identity, Method, Reached, Request, Sink};
 use droves_facts::{Blame, Closing, Dur, KeyFamily, LaneIx, Limits, Mono, Opening};
@@ -42,7 +42,7 @@ pub(crate) struct Network {
     pub(crate) http: Http,
     pub(crate) resumption: Resumption,
     pub(crate) keys: Arc<KeyRing>,
-    pub(crate) faults: NetworkFaults,
+    pub(crate) faults: LaneFaults,
     pub(crate) addresses: RefCell<HashMap<(String, u16), SocketAddr>>,
     pub(crate) mailbox: Mailbox,
 }

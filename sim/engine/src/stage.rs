@@ -1,6 +1,6 @@
 //! Everything that runs: started in order, led through the plan's steps, stopped in order.
 
-use crate::admin::{Admin, AdminError, Command};
+use crate::admin::{Admin, AdminError, Naming, begun};
 use crate::board::Board;
 use crate::cast::Cast;
 use crate::directory::Directory;
@@ -15,7 +15,7 @@ use crate::run::{Finished, Look, Ready, RunError, Setup};
 use crate::steps::{Change, Steps};
 use droves_emulators::apns;
 use droves_emulators::practice::{self, Practice};
-use droves_facts::{ArrivalFate, DeviceIx, Dice, Dur, Fact, LaneIx, Limits, Mono, Operation, PhaseIx, What};
+use droves_facts::{DeviceIx, Dice, Dur, Fact, LaneIx, Limits, Mono, PhaseIx, What};
 use droves_fleet::{Fleet, KeyPool, Reader, Whose, Writer};
 use droves_measure::{Fold, Folds};
 use droves_net::clock::{Clock, RunClock};
@@ -177,14 +177,15 @@ impl Stage {
             Board::new(self.roster.devices(), self.is_restart, plan.bounds.lag_max, self.setup.calibration.clone());
         let (mut interrupted, mut aborted_by) = (self.gather(&mut board, &mut stop).await?, None);
         let mut steps = Steps::new(Arc::clone(&plan), self.clock.now());
-        let mut commands: u64 = 0;
+        // Names differ from run to run, whatever the seed: a server may have those of another run already.
+        let mut naming = Naming::new(Dice::new(plan.seed.wrapping_add(self.began_us.cast_unsigned())));
         while !interrupted && !steps.is_over() {
             let now = self.clock.now();
             for change in steps.advance(now, &board.reached()) {
                 self.change(change);
             }
             for (phase, due) in steps.due(now) {
-                self.administer(phase, &due, &mut commands)?;
+                self.administer(phase, &due, &mut naming)?;
             }
             if now >= board.look_at {
                 look(board.look(&plan, &steps, self.practice.as_ref(), now));
@@ -261,16 +262,10 @@ impl Stage {
     }
 
     /// Does what the administrator has to do: the arrivals that are due together go into common calls.
-    fn administer(&self, phase: PhaseIx, due: &[(Mono, LaneIx)], commands: &mut u64) -> Result<(), RunError> {
+    fn administer(&self, phase: PhaseIx, due: &[(Mono, LaneIx)], naming: &mut Naming) -> Result<(), RunError> {
         let plan = &self.setup.plan;
         let Some(planned) = plan.phases.get(phase.ix()) else { return Ok(()) };
-        let now = self.clock.now();
-        for &(due, lane) in due {
-            let late = now.since(due) > plan.bounds.lag_max;
-            let fate = if late { ArrivalFate::Late } else { ArrivalFate::OnTime };
-            let operation = Operation::AdminQueue;
-            self.shards.fact(Fact { at: now, phase, lane, what: What::Arrival { operation, due, fate } });
-        }
+        begun(due, self.clock.now(), phase, plan.bounds.lag_max).for_each(|fact| self.shards.fact(fact));
         let admin = self
             .admin
             .clone()
@@ -278,17 +273,11 @@ impl Stage {
         let lanes: Vec<_> = due.iter().map(|&(_, lane)| (lane, self.directory.enrollment(lane))).collect();
         match &planned.action {
             Action::Command { command, push, .. } => {
-                // Each call has a command of its own: a server that has a name already refuses it for everybody. For
-                // the same reason names differ from run to run, whatever the seed.
-                let dice = Dice::new(plan.seed.wrapping_add(self.began_us.cast_unsigned()));
-                let ready = lanes.chunks(admin.queue_batch_max()).map(|lanes| {
-                    let ready = Command::new(command, dice, phase, *commands);
-                    self.directory.queued(&ready.uuid);
-                    *commands += 1;
-                    self.shards.all(|| ToShard::Command(phase, ready.key));
-                    (ready, lanes.to_vec())
-                });
-                let ready = ready.collect();
+                let ready = naming.calls(command, phase, &lanes, admin.queue_batch_max());
+                for (named, _) in &ready {
+                    self.directory.queued(&named.uuid);
+                    self.shards.all(|| ToShard::Command(phase, named.key));
+                }
                 let (deadline, push) = (command.deadline, *push);
                 tokio::task::spawn_local(async move {
                     let result = match admin.queue(ready, deadline, phase).await {

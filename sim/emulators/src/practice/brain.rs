@@ -386,7 +386,7 @@ impl Brain {
         }
         let Some(next) = self.enrollments.get(&id).and_then(Enrollment::next) else { return text(200, "") };
         self.truth.command(&id, &next.uuid, &next.request, "delivered");
-        Outgoing { content_type: command::CONTENT_TYPE, body: next.plist.clone().into(), ..text(200, "") }
+        Outgoing { content_type: command::CONTENT_TYPE, body: next.plist.clone(), ..text(200, "") }
     }
 
     fn answered(&mut self, now: Mono, device: &str, id: &str, command: &Arc<Queued>, status: CommandStatus) {
@@ -437,7 +437,7 @@ impl Brain {
         let command = Arc::new(Queued {
             uuid: offered.uuid.to_string(),
             request: offered.request_type.to_string(),
-            plist: body.to_vec(),
+            plist: Bytes::copy_from_slice(body),
             is_copy: false,
         });
         let mut failed = BTreeMap::new();

@@ -8,7 +8,7 @@ const PASSCODE: &str = "com.github.droves.passcode";
 const TOKEN: &str = "1";
 
 /// What a channel is answered at an endpoint: JSON, nothing for its report; `None` is "there is no such".
-pub(super) fn answer(endpoint: &str) -> Option<Vec<u8>> {
+pub fn answer(endpoint: &str) -> Option<Vec<u8>> {
     let entry = |identifier: &str| json!({ "Identifier": identifier, "ServerToken": TOKEN });
     let declaration = |kind: &str, identifier: &str, payload: Value| json!({ "Type": kind, "Identifier": identifier, "ServerToken": TOKEN, "Payload": payload });
     let answer = match endpoint {

@@ -1,23 +1,28 @@
 //! What the practice server knows of one enrollment, and its queue of commands.
 
+use bytes::Bytes;
 use droves_facts::CommandStatus;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// A command as it was queued.
 #[derive(Debug)]
-pub(super) struct Queued {
-    pub(super) uuid: String,
-    pub(super) request: String,
-    pub(super) plist: Vec<u8>,
+pub struct Queued {
+    /// Its name.
+    pub uuid: String,
+    /// Its `RequestType`.
+    pub request: String,
+    /// Its bytes.
+    pub plist: Bytes,
     /// Whether it is a second copy, put in on order.
-    pub(super) is_copy: bool,
+    pub is_copy: bool,
 }
 
 /// One enrollment: a device channel, or a user channel.
 #[derive(Debug, Default)]
-pub(super) struct Enrollment {
-    pub(super) enrolled: bool,
+pub struct Enrollment {
+    /// Whether it is enrolled now.
+    pub enrolled: bool,
     pub(super) token: Vec<u8>,
     pub(super) magic: String,
     /// SHA-256 of the identity that the device enrolled with; none for a user channel, which has the device's.
@@ -30,11 +35,13 @@ pub(super) struct Enrollment {
 }
 
 impl Enrollment {
-    pub(super) fn pending(&self) -> usize {
+    /// Commands that wait.
+    pub fn pending(&self) -> usize {
         self.queue.len() + self.put_off.len()
     }
 
-    pub(super) fn push(&mut self, command: Arc<Queued>) {
+    /// Puts a command at the end of the queue.
+    pub fn push(&mut self, command: Arc<Queued>) {
         self.queue.push_back(command);
     }
 
@@ -44,19 +51,19 @@ impl Enrollment {
     }
 
     /// Begins anew: what was queued for the old enrollment is void.
-    pub(super) fn clear(&mut self) {
+    pub fn clear(&mut self) {
         self.queue.clear();
         self.put_off.clear();
     }
 
     /// The device has connected: what it put off is offered again, after the rest.
-    pub(super) fn connected(&mut self) {
+    pub fn connected(&mut self) {
         let mut again = std::mem::take(&mut self.put_off);
         self.queue.append(&mut again);
     }
 
     /// Takes an answer; gives the command that it was for, if that was queued.
-    pub(super) fn answered(&mut self, uuid: &str, status: CommandStatus) -> Option<Arc<Queued>> {
+    pub fn answered(&mut self, uuid: &str, status: CommandStatus) -> Option<Arc<Queued>> {
         let at = self.queue.iter().position(|queued| queued.uuid == uuid)?;
         let command = self.queue.remove(at)?;
         if status == CommandStatus::NotNow {
@@ -66,7 +73,7 @@ impl Enrollment {
     }
 
     /// The command that comes next.
-    pub(super) fn next(&self) -> Option<&Arc<Queued>> {
+    pub fn next(&self) -> Option<&Arc<Queued>> {
         self.queue.front()
     }
 }

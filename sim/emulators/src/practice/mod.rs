@@ -16,6 +16,9 @@ mod server;
 mod truth;
 
 pub use brain::{Brain, Incoming, Outgoing, Wake};
+pub use declarations::answer as declaration;
+pub use device::{Enrollment, Queued};
 pub use faults::Faults;
+pub use profile::write as enrollment_profile;
 pub use server::{Config, Practice, StartError};
 pub use truth::{Fates, ROWS_MAX, Struck, Truth};

@@ -6,7 +6,7 @@ use droves_wire::plist::{self, Writer};
 const RIGHTS: i64 = 8_191;
 
 /// The profile for a server at `url` with this topic and this SCEP challenge.
-pub(super) fn write(url: &str, topic: &str, challenge: &str) -> Vec<u8> {
+pub fn write(url: &str, topic: &str, challenge: &str) -> Vec<u8> {
     let mut out = Vec::new();
     plist::write(&mut out, |w| {
         w.dict(|w| {

@@ -7,9 +7,11 @@
 mod announce;
 mod call;
 mod command;
+mod due;
 
 pub use announce::{Announce, AnnounceError, Announced, announce};
 pub use command::Command;
+pub(crate) use due::{Naming, begun};
 
 use crate::directory::Directory;
 use crate::inbox::Shards;

@@ -32,9 +32,9 @@ pub trait Machine: Sized {
     /// hands it the order.
     fn sister(&self) -> Arc<Self::Shared>;
 
-    /// Whether a push with this magic is meant for the enrollment that the lane has now. A stale one is dropped
-    /// without a connect.
-    fn knows_magic(record: &Self::Record, magic: &str, ctx: &Ctx<'_>) -> bool;
+    /// What a push carries that is meant for the enrollment that the lane has now; none if it has none. A push with
+    /// another magic is stale, and dropped without a connect.
+    fn magic(record: &Self::Record, ctx: &Ctx<'_>) -> Option<String>;
 
     /// Where the device stands, as its main lane's record has it: for the count of the fleet by state after a restart.
     fn state(record: &Self::Record) -> DeviceState;

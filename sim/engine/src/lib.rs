@@ -11,6 +11,7 @@ mod cast;
 mod directory;
 mod enrollment;
 mod faults;
+pub mod forecast;
 mod health;
 mod inbox;
 mod inventory;

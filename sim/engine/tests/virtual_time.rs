@@ -4,13 +4,14 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use droves_device::apple::Apple;
-use droves_device::{Body, Character, Clocks, Failure, KeyIx, Made, Method, Peer, ProfileSource, Request, Retry, Work};
+use droves_device::{Body, Character, Clocks, Failure, KeyIx, Made, Method, ProfileSource, Request, Retry, Work};
 use droves_emulators::practice::{Brain, Faults, Incoming, Outgoing, Wake};
+use droves_engine::forecast::{SCEP_REPLY_BYTES, SCEP_REQUEST_BYTES};
 use droves_facts::{
     DeviceState, Dice, Dur, Fact, LaneIx, Limits, Mono, Operation, Outcome, PhaseIx, Platform, Wall, What,
 };
 use droves_scenario::Given;
-use droves_shard::forecast::{Forecast, World};
+use droves_shard::forecast::{Forecast, Model, SIGNATURE_BYTES, World};
 use droves_shard::{Answer, Cells, Config, Shard};
 use droves_wire::apple::checkin::Message;
 use droves_wire::apple::push::Tokens;
@@ -32,6 +33,8 @@ struct Practice {
     answers: u64,
     /// Devices that said Authenticate.
     enrollments: Vec<String>,
+    /// Longest of the real signatures, SCEP requests and SCEP replies.
+    longest: [usize; 3],
 }
 
 fn authority() -> Arc<Authority> {
@@ -49,7 +52,7 @@ impl Practice {
         let (url, topic) = ("http://127.0.0.1:1".to_owned(), "com.apple.mgmt.External.test".to_owned());
         let faults = Faults::new(&[], Dice::new(1));
         let brain = Brain::new(authority(), url, topic, ADMIN.to_owned(), Limits::default(), faults);
-        Practice { brain, tokens, wakes: Vec::new(), answers: 0, enrollments: Vec::new() }
+        Practice { brain, tokens, wakes: Vec::new(), answers: 0, enrollments: Vec::new(), longest: [0; 3] }
     }
 
     fn ask(&mut self, clocks: Clocks, method: &str, uri: &str, signature: Option<&[u8]>, body: &[u8]) -> Outgoing {
@@ -76,9 +79,6 @@ impl Practice {
 
 impl World for Practice {
     fn answer(&mut self, clocks: Clocks, _lane: LaneIx, request: &Request) -> (Dur, Result<Answer, Failure>) {
-        if matches!(request.peer, Peer::PushService { .. }) {
-            return (Dur::ms(1), Ok(Answer { status: 200, headers: HeaderMap::new(), body: bytes::Bytes::new() }));
-        }
         let body = match &request.body {
             Body::Empty => &[][..],
             Body::Bytes(bytes) => bytes,
@@ -91,6 +91,8 @@ impl World for Practice {
         let signature = request.sign.zip(request.identity.as_ref()).map(|(sign, identity)| {
             signature::sign(body, key(identity.key), &identity.certificate, sign.time).unwrap().into_bytes()
         });
+        let length = signature.as_ref().map_or(0, Vec::len);
+        self.longest[0] = self.longest[0].max(length);
         let method = match request.method {
             Method::Get => "GET",
             Method::Put => "PUT",
@@ -98,6 +100,10 @@ impl World for Practice {
         };
         let outgoing = self.ask(clocks, method, &request.url, signature.as_deref(), body);
         self.answers += 1;
+        if request.operation == Operation::AppleScepIssue {
+            self.longest[1] = self.longest[1].max(body.len());
+            self.longest[2] = self.longest[2].max(outgoing.body.len());
+        }
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(outgoing.content_type));
         let takes = Dur::ms(2 + self.answers % 7) + outgoing.after;
@@ -169,11 +175,12 @@ fn forecast(seed: u64) -> Forecast<Apple, Practice> {
         sessions_max: 1_000,
         keeps: false,
     };
-    Forecast::new(Shard::new(config, |_| 0), Practice::new(tokens))
+    let dice = config.plan.dice();
+    Forecast::new(Shard::new(config, |_| 0), Practice::new(tokens), Model::default(), dice)
 }
 
 /// Enrolls, checks in for an hour, and is pushed for a command; gives what was said, and what the server counted.
-fn hour(seed: u64) -> (Vec<Fact>, serde_json::Value) {
+fn hour(seed: u64) -> (Vec<Fact>, Practice) {
     let mut run = forecast(seed);
     run.begin(PhaseIx(0));
     assert!(run.run_until(Mono::ZERO + Dur::secs(60), 100_000));
@@ -187,12 +194,13 @@ fn hour(seed: u64) -> (Vec<Fact>, serde_json::Value) {
     run.world.administer(clocks, "PUT", "/admin/v1/commands", &plist);
     run.world.administer(clocks, "POST", "/admin/v1/push", &[]);
     assert!(run.run_until(Mono::ZERO + Dur::secs(3_800), 1_000_000));
-    (run.facts, run.world.brain.truth())
+    (run.facts, run.world)
 }
 
 #[test]
 fn the_same_devices_live_an_hour_in_virtual_time() {
-    let (facts, truth) = hour(7);
+    let (facts, practice) = hour(7);
+    let truth = practice.brain.truth();
     let count = |is: &dyn Fn(&What) -> bool| facts.iter().filter(|fact| is(&fact.what)).count() as u32;
     assert_eq!(count(&|what| matches!(what, What::Device { to: DeviceState::Enrolled, .. })), DEVICES);
     assert_eq!(truth["enrolled"]["devices"], DEVICES);
@@ -203,6 +211,11 @@ fn the_same_devices_live_an_hour_in_virtual_time() {
     assert!((DEVICES * 7..=DEVICES * 9).contains(&sessions), "{sessions}");
     assert_eq!(truth["commands"]["SecurityInfo"]["delivered"], DEVICES);
     assert_eq!(count(&|what| matches!(what, What::Accepted { .. })), DEVICES);
+    // What the virtual shell reckons with, where nobody signs and nobody issues.
+    let reckoned = [SIGNATURE_BYTES as usize, SCEP_REQUEST_BYTES, SCEP_REPLY_BYTES];
+    for (real, reckoned) in practice.longest.into_iter().zip(reckoned) {
+        assert!((real as f64 / reckoned as f64 - 1.0).abs() < 0.1, "{:?} {reckoned}", practice.longest);
+    }
 }
 
 #[test]

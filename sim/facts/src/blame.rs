@@ -40,7 +40,8 @@ impl fmt::Display for Blame {
 
 /// How something that was begun came out. `kind` is one of a small fixed set of words (`status_500`, `timeout`,
 /// `connect_refused`, ..): it becomes a label, so it never holds what a server said.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// As the protocol wants it.
     Succeeded,

@@ -37,6 +37,8 @@ pub enum Purpose {
     Nonce = 14,
     /// Delay of a push service; ordinal = number of the notification.
     PushDelay = 15,
+    /// What a model of a server or of a network does in virtual time; ordinal = number of the request, or connect.
+    Model = 16,
 }
 
 /// The run's seed, from which every draw of it comes.

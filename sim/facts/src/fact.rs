@@ -5,9 +5,11 @@
 //! that queued it has come): folds must commute.
 
 use crate::{Blame, CommandKey, Dur, LaneIx, Mono, Operation, Outcome, PhaseIx};
+use serde::Serialize;
 
-/// One thing that happened.
-#[derive(Clone, Debug)]
+/// One thing that happened. As JSON it is an object of these four; `what` is an object (or a text) tagged by the kind's
+/// name, times in microseconds.
+#[derive(Clone, Debug, Serialize)]
 pub struct Fact {
     /// When.
     pub at: Mono,
@@ -25,7 +27,8 @@ impl LaneIx {
 }
 
 /// The kinds of facts.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum What {
     /// An arrival of the plan met its fate. Causes = on time + late + merged + dropped + pending, where pending is
     /// what the plan says minus these.
@@ -52,6 +55,8 @@ pub enum What {
     SessionStarted {
         /// Its intended start.
         due: Mono,
+        /// What woke the lane.
+        by: Waker,
     },
     /// A session is over.
     SessionEnded {
@@ -188,8 +193,21 @@ pub enum What {
     },
 }
 
+/// What woke a lane for a session.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Waker {
+    /// An arrival of the plan, or another lane of the device.
+    Order,
+    /// A push.
+    Push,
+    /// The lane's own timer: a retry, its first session after enrolling, a command that it had put off.
+    Timer,
+}
+
 /// What became of an arrival.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ArrivalFate {
     /// Started within the lag bound of its due time.
     OnTime,
@@ -202,7 +220,7 @@ pub enum ArrivalFate {
 }
 
 /// When the parts of a request happened.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 pub struct RequestTiming {
     /// When it was due: the session's intended start for the first request, else when the device was ready for it.
     pub due: Mono,
@@ -228,7 +246,7 @@ impl RequestTiming {
 }
 
 /// How a connection was opened.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 pub struct Opening {
     /// TCP connect.
     pub connect: Dur,
@@ -243,7 +261,8 @@ pub struct Opening {
 }
 
 /// Families of keys, by what a signature costs.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum KeyFamily {
     /// RSA, of any size.
     Rsa,
@@ -257,7 +276,8 @@ impl KeyFamily {
 }
 
 /// Who ended a connection.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Closing {
     /// We did: the session was over.
     ByUs,
@@ -266,7 +286,8 @@ pub enum Closing {
 }
 
 /// Where a device stands, for the count of the fleet by state.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum DeviceState {
     /// Never enrolled, or enrolled no more and waiting for nobody.
     Unenrolled,
@@ -307,7 +328,8 @@ impl DeviceState {
 }
 
 /// What became of a push.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum PushFate {
     /// The push service took it from the server.
     Received,
@@ -324,7 +346,7 @@ pub enum PushFate {
 }
 
 /// What a device answers to a command.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, serde::Deserialize)]
 pub enum CommandStatus {
     /// Done.
     Acknowledged,
@@ -337,7 +359,8 @@ pub enum CommandStatus {
 }
 
 /// What a server says against what the device holds.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Truth {
     /// The same.
     Agrees,

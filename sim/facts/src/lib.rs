@@ -15,7 +15,8 @@ mod time;
 pub use blame::{Blame, Outcome};
 pub use dice::{Dice, Philox, Purpose};
 pub use fact::{
-    ArrivalFate, Closing, CommandStatus, DeviceState, Fact, KeyFamily, Opening, PushFate, RequestTiming, Truth, What,
+    ArrivalFate, Closing, CommandStatus, DeviceState, Fact, KeyFamily, Opening, PushFate, RequestTiming, Truth, Waker,
+    What,
 };
 pub use id::{CommandKey, DeviceIx, LaneIx, PhaseIx, Platform, PopulationIx};
 pub use limits::Limits;

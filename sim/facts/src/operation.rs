@@ -37,7 +37,7 @@ macro_rules! operations {
         /// Something that is timed or counted under a name. See [`OPERATIONS`].
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
         #[repr(u8)]
-        pub enum Operation { $(#[doc = $meaning] $variant,)* }
+        pub enum Operation { $(#[doc = $meaning] #[serde(rename = $name)] $variant,)* }
 
         /// Every operation, in the order in which tables show them.
         pub const OPERATIONS: &[OperationInfo] = &[

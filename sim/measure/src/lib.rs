@@ -10,8 +10,10 @@ mod counts;
 mod export;
 mod fanout;
 mod folds;
+mod herds;
 mod histogram;
 mod ledger;
+mod load;
 mod phases;
 mod progress;
 mod series;
@@ -28,8 +30,10 @@ pub use counts::{Arrivals, Connections, Counts, Failure, OTHER, PUSH_FATES, Push
 pub use export::{ExportError, Second, latency_log, ledger_lines, series_csv};
 pub use fanout::{Fanout, HOPS, Hop};
 pub use folds::Folds;
+pub use herds::{Echo, Herd, TIMES_MEAN, echoes, herds, mean};
 pub use histogram::{Latency, TIME_US_MAX, Times};
 pub use ledger::{Anomaly, ENTRY_BYTES_MAX, Kind as AnomalyKind, Ledger, Verdicts};
+pub use load::{LOAD_SECONDS_MAX, Load, LoadSecond};
 pub use progress::{ErrorRow, Funnel, OperationRow, Progress, Recent};
 pub use series::{Kind, Own, Series};
 pub use summary::{

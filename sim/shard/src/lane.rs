@@ -2,7 +2,7 @@
 
 use crate::shell::Ticket;
 use droves_device::{Identity, Machine, Note, Reasons, Slept};
-use droves_facts::{Dur, LaneIx, Mono, Operation, PhaseIx, Wall};
+use droves_facts::{Dur, LaneIx, Mono, Operation, PhaseIx, Waker, Wall};
 use std::sync::Arc;
 
 /// A lane in the arena.
@@ -91,7 +91,9 @@ pub(crate) struct Live<M> {
     pub(crate) started: Option<Mono>,
     /// The phase that everything in it belongs to.
     pub(crate) phase: PhaseIx,
-    /// Whether a push woke it.
+    /// What woke it.
+    pub(crate) by: Waker,
+    /// Whether a push has been heard in it, at its beginning or later.
     pub(crate) by_push: bool,
     /// What it waits for.
     pub(crate) waiting: Waiting,

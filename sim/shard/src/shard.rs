@@ -15,7 +15,7 @@ use droves_device::{
 };
 use droves_facts::{
     ArrivalFate, Blame, DeviceIx, Dice, Dur, Fact, LaneIx, Limits, Mono, Operation, Outcome, PhaseIx, PushFate,
-    RequestTiming, Unit, Wall, What as Said,
+    RequestTiming, Unit, Waker, Wall, What as Said,
 };
 use droves_scenario::plan::{Overload, Plan, Roster};
 use droves_wire::apple::push::Tokens;
@@ -212,6 +212,15 @@ impl<M: Machine> Shard<M> {
     pub fn identity(&self, lane: LaneIx) -> Option<&Arc<Identity>> {
         let (device, _) = self.config.roster.locate(lane)?;
         self.devices[self.config.cells.device_place(self.config.cells.cell_of(lane), device)].identity.as_ref()
+    }
+
+    /// What a push for this lane carries now, if it is enrolled.
+    pub fn magic(&self, clocks: Clocks, lane: LaneIx) -> Option<String> {
+        let record = match self.live_of(lane) {
+            Some(live) => live.machine.record(),
+            None => self.lanes.get(self.place(lane))?.slept.record,
+        };
+        M::magic(&record, &self.ctx(lane, clocks, clocks.now, &mut Out::default()))
     }
 
     /// Sessions that are live now.

@@ -45,7 +45,7 @@ fn arrivals_start_on_time_and_end_with_their_operation() {
         .facts
         .iter()
         .filter_map(|fact| match fact.what {
-            What::SessionStarted { due } => Some(due.0 / 500_000),
+            What::SessionStarted { due, .. } => Some(due.0 / 500_000),
             _ => None,
         })
         .collect();

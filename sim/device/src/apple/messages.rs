@@ -44,17 +44,16 @@ pub(super) fn token_update(settings: &MdmSettings, token: u32, generation: u32, 
     let hardware = Hardware::of(ctx);
     let unlocks = !hardware.is_mac() && ctx.channel == 0 && settings.rights & rights::LOCK != 0;
     let unlock_token = unlocks.then(|| unlock_token(generation, ctx));
-    let (udid, (user_id, short, long)) = (hardware.udid(), user(ctx.channel, ctx));
-    let on_console =
-        User { id: &user_id, short_name: Some(&short), long_name: Some(&long), not_on_console: Some(false) };
-    written(&Message::TokenUpdate(TokenUpdate {
-        topic: &settings.topic,
-        who: Who { id: EnrollmentId::Udid(&udid), user: (ctx.channel > 0).then_some(on_console) },
-        token: &ctx.tokens.token(ctx.lane, token),
-        push_magic: &magic(generation, ctx),
-        unlock_token: unlock_token.as_deref(),
-        awaiting_configuration: None,
-    }))
+    named(Some(false), ctx, |who| {
+        written(&Message::TokenUpdate(TokenUpdate {
+            topic: &settings.topic,
+            who: *who,
+            token: &ctx.tokens.token(ctx.lane, token),
+            push_magic: &magic(generation, ctx),
+            unlock_token: unlock_token.as_deref(),
+            awaiting_configuration: None,
+        }))
+    })
 }
 
 /// SetBootstrapToken: what lets the server's commands act with a secure token.
@@ -79,19 +78,29 @@ fn written(message: &Message<'_>) -> Bytes {
 
 /// `Idle`: the device asks for a command.
 pub(super) fn idle(ctx: &Ctx<'_>) -> Bytes {
-    let (udid, (user_id, short, long)) = (Hardware::of(ctx).udid(), user(ctx.channel, ctx));
-    let user = User { id: &user_id, short_name: Some(&short), long_name: Some(&long), not_on_console: None };
-    let mut out = Vec::with_capacity(512);
-    result::write_idle(&mut out, &Who { id: EnrollmentId::Udid(&udid), user: (ctx.channel > 0).then_some(user) });
-    out.into()
+    named(None, ctx, |who| {
+        let mut out = Vec::with_capacity(512);
+        result::write_idle(&mut out, who);
+        out.into()
+    })
 }
 
 /// DeclarativeManagement: a question about the channel's declarations, or the report of them.
 pub(super) fn declarative(endpoint: &str, data: Option<&[u8]>, ctx: &Ctx<'_>) -> Bytes {
-    let (udid, (user_id, short, long)) = (Hardware::of(ctx).udid(), user(ctx.channel, ctx));
-    let user = User { id: &user_id, short_name: Some(&short), long_name: Some(&long), not_on_console: None };
-    let who = Who { id: EnrollmentId::Udid(&udid), user: (ctx.channel > 0).then_some(user) };
-    written(&Message::DeclarativeManagement { who, endpoint, data })
+    named(None, ctx, |who| written(&Message::DeclarativeManagement { who: *who, endpoint, data }))
+}
+
+/// Who the lane is, as its messages name it: the device, and the user of a user channel.
+fn named<T>(not_on_console: Option<bool>, ctx: &Ctx<'_>, then: impl FnOnce(&Who<'_>) -> T) -> T {
+    let udid = Hardware::of(ctx).udid();
+    let names = (ctx.channel > 0).then(|| user(ctx.channel, ctx));
+    let user = names.as_ref().map(|(id, short, long)| User {
+        id,
+        short_name: Some(short),
+        long_name: Some(long),
+        not_on_console,
+    });
+    then(&Who { id: EnrollmentId::Udid(&udid), user })
 }
 
 /// Where a command's own keys sort among `CommandUUID`, `Status` and `UDID`, which every result has: keys stand sorted,

@@ -132,8 +132,8 @@ impl Machine for Apple {
         Arc::new(Shared { mdm: self.lane.shared.mdm.clone(), ..Shared::default() })
     }
 
-    fn knows_magic(record: &Record, magic: &str, ctx: &Ctx<'_>) -> bool {
-        !record.stage.is_over() && record.generation > 0 && messages::magic(record.generation, ctx) == magic
+    fn magic(record: &Record, ctx: &Ctx<'_>) -> Option<String> {
+        (!record.stage.is_over() && record.generation > 0).then(|| messages::magic(record.generation, ctx))
     }
 
     fn state(record: &Record) -> DeviceState {

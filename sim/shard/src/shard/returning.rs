@@ -176,7 +176,8 @@ impl<M: Machine> Shard<M> {
         let phase = live.phase;
         if live.started.is_none() {
             live.started = Some(clocks.now);
-            self.say(clocks, phase, lane, Said::SessionStarted { due });
+            let by = live.by;
+            self.say(clocks, phase, lane, Said::SessionStarted { due, by });
         }
         self.say(clocks, phase, lane, Said::RequestStarted { operation });
         self.effects.push(Effect::Request { lane, ticket, request });

@@ -90,7 +90,7 @@ impl<M: Machine> Shard<M> {
             Mode::Live(at) => self.live[at as usize].machine.record(),
             _ => self.lanes[place].slept.record,
         };
-        let known = M::knows_magic(&record, magic, &self.ctx(lane, clocks, pushed, &mut out));
+        let known = M::magic(&record, &self.ctx(lane, clocks, pushed, &mut out)).as_deref() == Some(magic);
         let expired = keep_until.is_some_and(|until| until < clocks.wall);
         let latched = self.lanes[place].latched.has(Reasons::PUSH);
         let fate = match (self.lanes[place].mode, known) {
@@ -160,8 +160,13 @@ impl<M: Machine> Shard<M> {
     pub(super) fn begin(&mut self, lane: LaneIx, clocks: Clocks, due: Mono) {
         let place = self.place(lane);
         let l = &self.lanes[place];
-        let by_push = l.latched.and(l.hear).has(Reasons::PUSH);
-        let phase = if by_push { self.phase_of_push() } else { self.phase_now() };
+        let heard = l.latched.and(l.hear);
+        let by = match (heard.has(Reasons::PUSH), heard.has(Reasons::ORDER)) {
+            (true, _) => Waker::Push,
+            (_, true) => Waker::Order,
+            _ => Waker::Timer,
+        };
+        let phase = if by == Waker::Push { self.phase_of_push() } else { self.phase_now() };
         let machine = M::open(std::mem::take(&mut self.lanes[place].slept));
         // What the lane was late for is ours only from when it slept: before that it was in a session.
         let lag = clocks.now.since(due.max(self.lanes[place].slept_at));
@@ -170,6 +175,7 @@ impl<M: Machine> Shard<M> {
             due,
             started: None,
             phase,
+            by,
             by_push: false,
             waiting: Waiting::Heard,
             overdue: 0,

@@ -7,7 +7,7 @@ use droves_device::{
 };
 use droves_facts::{Blame, DeviceState, Dice, Dur, LaneIx, Limits, Mono, Operation, Outcome, Platform, Purpose};
 use droves_scenario::plan::Plan;
-use droves_shard::forecast::{self, Forecast};
+use droves_shard::forecast::{self, Forecast, Model};
 use droves_shard::{Answer, Cells, Config, Shard};
 use droves_wire::apple::push::Tokens;
 use std::sync::Arc;
@@ -79,8 +79,8 @@ impl Machine for Toy {
         Arc::new(0)
     }
 
-    fn knows_magic(_record: &Record, magic: &str, _ctx: &Ctx<'_>) -> bool {
-        magic == "magic"
+    fn magic(_record: &Record, _ctx: &Ctx<'_>) -> Option<String> {
+        Some("magic".to_owned())
     }
 
     fn state(record: &Record) -> DeviceState {
@@ -250,5 +250,6 @@ pub(crate) fn forecast(plan: Plan, sessions_max: usize, world: World) -> Forecas
         sessions_max,
         keeps: false,
     };
-    Forecast::new(Shard::new(config, |_| 0), world)
+    let dice = config.plan.dice();
+    Forecast::new(Shard::new(config, |_| 0), world, Model::default(), dice)
 }

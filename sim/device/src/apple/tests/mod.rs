@@ -369,7 +369,7 @@ impl Rig {
                 Message::TokenUpdate(update) if self.keeps_contract => {
                     assert_eq!(self.saved.record.token, self.machine.record().token, "the token is not on disk");
                     let record = self.machine.record();
-                    assert!(Apple::knows_magic(&record, update.push_magic, &self.world.ctx()));
+                    assert_eq!(Apple::magic(&record, &self.world.ctx()).as_deref(), Some(update.push_magic));
                 }
                 _ => {}
             },

@@ -81,6 +81,24 @@ pub struct Pending {
     streamed: bool,
 }
 
+impl Pending {
+    /// What a request leaves behind that is not built, because nobody is there to read it: for a shell in virtual time.
+    pub fn unbuilt(request: &Request) -> Self {
+        match request {
+            Request::Issue(issue) => Pending {
+                caps: issue.caps,
+                ca: Arc::clone(&issue.ca),
+                subject: Vec::new(),
+                transaction: String::new(),
+                nonce: issue.nonce,
+                signer: Vec::new(),
+                streamed: issue.streamed,
+            },
+            Request::Poll(poll) => poll.pending.clone(),
+        }
+    }
+}
+
 /// What a CA replies.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Reply {

@@ -1,0 +1,238 @@
+//! The administrator in virtual time: the same commands in the same batches, so many calls open at a time as the profile
+//! allows, each a request that the modelled server has to work on.
+
+use super::Running;
+use crate::admin::{Command, Naming, begun};
+use crate::track::Tracks;
+use droves_emulators::practice::Queued;
+use droves_facts::{Blame, Dice, Dur, Fact, LaneIx, Mono, Operation, Outcome, PhaseIx, RequestTiming, What};
+use droves_scenario::plan::{Action, Plan};
+use droves_scenario::server;
+use droves_shard::forecast::Served;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+/// What the address of an enrollment takes in a call.
+const ID_BYTES: usize = 26;
+
+/// The administrator.
+pub(super) struct Office {
+    plan: Arc<Plan>,
+    naming: Naming,
+    queueing: Counter,
+    pushing: Counter,
+    /// Calls that are open, by the time of their answer and a number.
+    open: BTreeMap<(Mono, u64), Open>,
+    calls: u64,
+    /// Commands of which some calls are not answered yet.
+    orders: BTreeMap<u64, Order>,
+    ordered: u64,
+}
+
+/// Calls of one kind.
+struct Counter {
+    operation: Operation,
+    batch_max: usize,
+    in_flight_max: usize,
+    in_flight: usize,
+    waiting: VecDeque<Call>,
+}
+
+/// One call.
+struct Call {
+    phase: PhaseIx,
+    lanes: Vec<LaneIx>,
+    /// For a call that queues: what, and of which order it is a part.
+    queues: Option<(Command, u64)>,
+    asked: Mono,
+}
+
+/// A call that is open, and whether it will be answered well.
+struct Open {
+    call: Call,
+    started: Mono,
+    is_well: bool,
+}
+
+/// What is done once all calls that queue a command are answered.
+struct Order {
+    calls_left: usize,
+    taken: Vec<LaneIx>,
+    push: bool,
+    deadline: Option<Dur>,
+}
+
+impl Counter {
+    fn new(operation: Operation, call: Option<&server::Call>) -> Self {
+        let most = |n: Option<u32>| n.map_or(1, |n| n.max(1) as usize);
+        Counter {
+            operation,
+            batch_max: most(call.map(|call| call.batch)),
+            in_flight_max: most(call.map(|call| call.in_flight)),
+            in_flight: 0,
+            waiting: VecDeque::new(),
+        }
+    }
+}
+
+impl Office {
+    pub(super) fn new(plan: &Arc<Plan>) -> Self {
+        let admin = plan.target.profile.admin.as_ref();
+        Office {
+            naming: Naming::new(Dice::new(plan.seed)),
+            queueing: Counter::new(Operation::AdminQueue, admin.and_then(|admin| admin.queue_command.as_ref())),
+            pushing: Counter::new(Operation::AdminPush, admin.and_then(|admin| admin.push.as_ref())),
+            plan: Arc::clone(plan),
+            open: BTreeMap::new(),
+            calls: 0,
+            orders: BTreeMap::new(),
+            ordered: 0,
+        }
+    }
+
+    /// When the next call is answered.
+    pub(super) fn next(&self) -> Option<Mono> {
+        self.open.first_key_value().map(|((at, _), _)| *at)
+    }
+
+    /// Does what is due in a phase.
+    pub(super) fn administer(
+        &mut self,
+        phase: PhaseIx,
+        due: &[(Mono, LaneIx)],
+        running: &mut Running,
+        tracks: &mut Tracks,
+    ) {
+        let now = running.clocks().now;
+        running.facts.extend(begun(due, now, phase, self.plan.bounds.lag_max));
+        let lanes: Vec<LaneIx> = due.iter().map(|&(_, lane)| lane).collect();
+        let plan = Arc::clone(&self.plan);
+        match plan.phases.get(phase.ix()).map(|planned| &planned.action) {
+            Some(Action::Command { command, push, .. }) => {
+                let calls = self.naming.calls(command, phase, &lanes, self.queueing.batch_max);
+                self.ordered += 1;
+                let order =
+                    Order { calls_left: calls.len(), taken: Vec::new(), push: *push, deadline: command.deadline };
+                self.orders.insert(self.ordered, order);
+                for (command, lanes) in calls {
+                    tracks.command(phase, command.key);
+                    let queues = Some((command, self.ordered));
+                    self.queueing.waiting.push_back(Call { phase, lanes, queues, asked: now });
+                }
+            }
+            Some(Action::Push(_)) => self.push(phase, &lanes, now),
+            _ => {}
+        }
+        self.call(running);
+    }
+
+    /// Takes the answers that are there by now.
+    pub(super) fn tick(&mut self, running: &mut Running) {
+        let now = running.clocks().now;
+        while let Some(entry) = self.open.first_entry().filter(|entry| entry.key().0 <= now) {
+            let open = entry.remove();
+            self.answered(open, now, running);
+        }
+        self.call(running);
+    }
+
+    fn push(&mut self, phase: PhaseIx, lanes: &[LaneIx], now: Mono) {
+        let calls = lanes.chunks(self.pushing.batch_max);
+        self.pushing.waiting.extend(calls.map(|lanes| Call { phase, lanes: lanes.to_vec(), queues: None, asked: now }));
+    }
+
+    /// Makes the calls for which there is room.
+    fn call(&mut self, running: &mut Running) {
+        let now = running.clocks().now;
+        for counter in [&mut self.queueing, &mut self.pushing] {
+            while counter.in_flight < counter.in_flight_max
+                && let Some(call) = counter.waiting.pop_front()
+            {
+                counter.in_flight += 1;
+                let operation = counter.operation;
+                say(running, now, call.phase, LaneIx::NOBODY, What::RequestStarted { operation });
+                let served = if running.desk.is_out(now) { Served::Full } else { running.desk.take(now) };
+                let (at, is_well) = match served {
+                    Served::At(at) => (at, true),
+                    Served::Fails(at) => (at, false),
+                    Served::Full => (now, false),
+                };
+                self.calls += 1;
+                // Never now: what is answered at once would be taken in the same turn for ever.
+                let at = at.max(now + Dur(1));
+                self.open.insert((at, self.calls), Open { call, started: now, is_well });
+            }
+        }
+    }
+
+    fn answered(&mut self, open: Open, now: Mono, running: &mut Running) {
+        let Open { call: Call { phase, lanes, queues, asked }, started, is_well } = open;
+        let counter = if queues.is_some() { &mut self.queueing } else { &mut self.pushing };
+        counter.in_flight -= 1;
+        let operation = counter.operation;
+        let timing = RequestTiming { due: started, started, sent: started, first_byte: Some(now), ended: now };
+        let failed = Outcome::Failed { blame: Blame::Server, kind: "unavailable" };
+        let outcome = if is_well { Outcome::Succeeded } else { failed };
+        let body = queues.as_ref().map_or(0, |(command, _)| command.plist.len());
+        let bytes_out = u32::try_from(body + ID_BYTES * lanes.len()).unwrap_or(u32::MAX);
+        let what = What::RequestEnded { operation, timing, outcome, bytes_out, bytes_in: 0 };
+        say(running, now, phase, LaneIx::NOBODY, what);
+        match queues {
+            Some((command, order)) => self.queued(phase, &command, order, &lanes, asked, is_well, running),
+            None => {
+                for lane in lanes.into_iter().filter(|_| is_well) {
+                    let (is_asked, arrives) = running.world.pushes(lane, now);
+                    if is_asked {
+                        say(running, now, phase, lane, What::PushAsked);
+                    }
+                    if arrives {
+                        running.push(lane);
+                    }
+                }
+            }
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the parts of one call, taken apart just before")]
+    fn queued(
+        &mut self,
+        phase: PhaseIx,
+        command: &Command,
+        order: u64,
+        lanes: &[LaneIx],
+        asked: Mono,
+        is_well: bool,
+        running: &mut Running,
+    ) {
+        let now = running.clocks().now;
+        let key = command.key;
+        let queued = Arc::new(Queued {
+            uuid: command.uuid.clone(),
+            request: command.request.clone(),
+            plist: command.plist.clone().into(),
+            is_copy: false,
+        });
+        let Some(of) = self.orders.get_mut(&order) else { return };
+        for &lane in lanes {
+            let what = if is_well && running.world.queue(lane, &queued, now) {
+                of.taken.push(lane);
+                let deadline = of.deadline.map_or(Mono::NEVER, |deadline| now + deadline);
+                What::CommandQueued { command: key, asked, queued: now, deadline }
+            } else {
+                What::CommandRefused { command: key }
+            };
+            say(running, now, phase, lane, what);
+        }
+        of.calls_left -= 1;
+        if of.calls_left == 0
+            && let Some(done) = self.orders.remove(&order)
+            && done.push
+        {
+            self.push(phase, &done.taken, now);
+        }
+    }
+}
+
+fn say(running: &mut Running, at: Mono, phase: PhaseIx, lane: LaneIx, what: What) {
+    running.facts.push(Fact { at, phase, lane, what });
+}

@@ -1,0 +1,222 @@
+//! What the server says in virtual time: the answers of a good MDM server to devices that it knows, without a signature
+//! checked or a certificate issued. Lengths are those of real messages, so that bytes can be counted.
+
+use crate::faults::{LaneFaults, delay_of};
+use bytes::Bytes;
+use droves_device::{Body, Clocks, Failure, Identity, KeyIx, Made, Reached, Request, Work};
+use droves_emulators::practice::{self, Enrollment, Queued};
+use droves_facts::{Blame, CommandStatus, Dice, Dur, LaneIx, Limits, Mono, Operation, PhaseIx, Purpose};
+use droves_scenario::plan::{FaultKind, Plan, ServerFault};
+use droves_shard::Answer;
+use droves_shard::forecast::{Line, World};
+use droves_wire::apple::checkin::Message;
+use droves_wire::apple::result::{Received, Said};
+use droves_wire::apple::scep::{self, server::CAPABILITIES};
+use droves_wire::plist;
+use http::HeaderMap;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// The CA's certificate in GetCACert's answer: a real one whose key nobody has.
+const CA: &[u8] = include_bytes!("ca.der");
+/// A PKIOperation with a PKCSReq, RSA-2048, as a device sends it.
+pub const SCEP_REQUEST_BYTES: usize = 2_540;
+/// A CertRep with one certificate, RSA-2048.
+pub const SCEP_REPLY_BYTES: usize = 2_610;
+/// What a device's key, SCEP message and identity cost a helper thread (docs/performance.md: about 7 signatures).
+const MAKE: Dur = Dur::ms(2);
+
+/// The server, and what of the network and of the keys is not the model's.
+pub(crate) struct Server {
+    profile: Bytes,
+    /// Lanes that the server knows, looked up by lane only.
+    lanes: HashMap<LaneIx, Enrollment>,
+    /// Whether a lane that was never heard of is enrolled.
+    knows_all: bool,
+    limits: Limits,
+    network: LaneFaults,
+    answers: LaneFaults,
+    losses: LaneFaults,
+    silences: LaneFaults,
+    dice: Dice,
+    delays: u64,
+}
+
+impl Server {
+    pub(crate) fn new(plan: &Plan, profile: Bytes, knows_all: bool, limits: Limits) -> Self {
+        let server = |wanted: fn(&ServerFault) -> bool| {
+            LaneFaults::of(plan, move |what| matches!(what, FaultKind::Server(fault) if wanted(fault)))
+        };
+        Server {
+            profile,
+            lanes: HashMap::new(),
+            knows_all,
+            limits,
+            network: LaneFaults::of_network(plan),
+            answers: server(|f| matches!(f, ServerFault::Answer(_) | ServerFault::Slow(_) | ServerFault::HangUp)),
+            losses: server(|fault| matches!(fault, ServerFault::LoseCommand)),
+            silences: LaneFaults::of(plan, |what| {
+                let is_push = matches!(what, FaultKind::PushLost | FaultKind::PushAnswer(_));
+                is_push || matches!(what, FaultKind::Server(ServerFault::ForgetPush))
+            }),
+            dice: plan.dice(),
+            delays: 0,
+        }
+    }
+
+    pub(crate) fn phase_begins(&self, phase: PhaseIx, now: Mono) {
+        for faults in [&self.network, &self.answers, &self.losses, &self.silences] {
+            faults.phase_begins(phase, now);
+        }
+    }
+
+    pub(crate) fn phase_ends(&self, phase: PhaseIx) {
+        for faults in [&self.network, &self.answers, &self.losses, &self.silences] {
+            faults.phase_ends(phase);
+        }
+    }
+
+    /// Queues a command. Whether the server takes it.
+    pub(crate) fn queue(&mut self, lane: LaneIx, command: &Arc<Queued>, now: Mono) -> bool {
+        let is_lost = !self.losses.strike(lane, now).is_empty();
+        let lane = self.known(lane);
+        if lane.enrolled && !is_lost {
+            lane.push(Arc::clone(command));
+        }
+        lane.enrolled
+    }
+
+    /// Whether the server pushes this lane when it is told to, and whether the push arrives.
+    pub(crate) fn pushes(&mut self, lane: LaneIx, now: Mono) -> (bool, bool) {
+        let is_struck = !self.silences.strike(lane, now).is_empty();
+        let is_enrolled = self.known(lane).enrolled;
+        (is_enrolled, is_enrolled && !is_struck)
+    }
+
+    fn known(&mut self, lane: LaneIx) -> &mut Enrollment {
+        let enrolled = self.knows_all;
+        self.lanes.entry(lane).or_insert_with(|| {
+            let mut unheard = Enrollment::default();
+            unheard.enrolled = enrolled;
+            unheard
+        })
+    }
+
+    fn delay(&mut self, delay: droves_scenario::plan::Delay) -> Dur {
+        self.delays += 1;
+        delay_of(delay, &mut self.dice.draw(1, Purpose::Model, self.delays))
+    }
+
+    /// The body of a good answer.
+    fn says(&mut self, lane: LaneIx, request: &Request) -> Result<Bytes, u16> {
+        let body = match &request.body {
+            Body::Empty => &[][..],
+            Body::Bytes(bytes) => bytes,
+        };
+        match request.operation {
+            Operation::AppleProfile => Ok(self.profile.clone()),
+            Operation::AppleScepCaps => Ok(Bytes::from_static(CAPABILITIES.as_bytes())),
+            Operation::AppleScepCa => Ok(Bytes::from_static(CA)),
+            Operation::AppleScepIssue | Operation::AppleScepPoll => Ok(Bytes::from_static(&[0; SCEP_REPLY_BYTES])),
+            Operation::AppleTokenUpdate => {
+                let lane = self.known(lane);
+                if !lane.enrolled {
+                    lane.clear();
+                }
+                lane.enrolled = true;
+                Ok(Bytes::new())
+            }
+            Operation::AppleCheckOut => {
+                self.lanes.insert(lane, Enrollment::default());
+                Ok(Bytes::new())
+            }
+            Operation::AppleTokens | Operation::AppleItems | Operation::AppleDeclaration | Operation::AppleStatus => {
+                self.declaration(body).map(Bytes::from).ok_or(404)
+            }
+            Operation::AppleIdle if !self.lanes.contains_key(&lane) => Ok(Bytes::new()),
+            Operation::AppleIdle => {
+                self.known(lane).connected();
+                Ok(self.next(lane))
+            }
+            Operation::AppleCommand => {
+                self.answered(lane, body);
+                Ok(self.next(lane))
+            }
+            _ => Ok(Bytes::new()),
+        }
+    }
+
+    fn next(&mut self, lane: LaneIx) -> Bytes {
+        self.known(lane).next().map_or_else(Bytes::new, |queued| queued.plist.clone())
+    }
+
+    fn answered(&mut self, lane: LaneIx, body: &[u8]) {
+        let Ok(value) = plist::read(body, &self.limits) else { return };
+        let Ok(Received { said: Said::Answered { uuid, status, .. }, .. }) = Received::of(&value) else { return };
+        let command = self.known(lane).answered(uuid, status);
+        if status == CommandStatus::Acknowledged && command.is_some_and(|command| command.request == "EraseDevice") {
+            self.lanes.insert(lane, Enrollment::default());
+        }
+    }
+
+    fn declaration(&self, body: &[u8]) -> Option<Vec<u8>> {
+        let value = plist::read(body, &self.limits).ok()?;
+        let Ok(Message::DeclarativeManagement { endpoint, .. }) = Message::of(&value) else { return None };
+        practice::declaration(endpoint)
+    }
+}
+
+impl World for Server {
+    fn answer(&mut self, clocks: Clocks, lane: LaneIx, request: &Request) -> (Dur, Result<Answer, Failure>) {
+        let answer = |status, body| Ok(Answer { status, headers: HeaderMap::new(), body });
+        // A server and its SCEP service can be two: faults on order are the server's.
+        let is_servers = request.sign.is_some() || matches!(request.operation, Operation::AppleProfile);
+        let struck = if is_servers { self.answers.strike(lane, clocks.now).into_iter().next() } else { None };
+        let held = match struck {
+            Some(FaultKind::Server(ServerFault::Answer(status))) => {
+                return (Dur::ZERO, answer(status, Bytes::from_static(b"on order")));
+            }
+            Some(FaultKind::Server(ServerFault::HangUp)) => {
+                let text = format!("{}: the server hung up", request.url).into();
+                return (
+                    Dur::ZERO,
+                    Err(Failure { blame: Blame::Server, kind: "closed", reached: Reached::Sent, text }),
+                );
+            }
+            Some(FaultKind::Server(ServerFault::Slow(delay))) => self.delay(delay),
+            _ => Dur::ZERO,
+        };
+        match self.says(lane, request) {
+            Ok(body) => (held, answer(200, body)),
+            Err(status) => (held, answer(status, Bytes::new())),
+        }
+    }
+
+    fn make(&mut self, _clocks: Clocks, lane: LaneIx, work: Work) -> (Dur, Result<Made, Failure>) {
+        let made = match work {
+            Work::Key { .. } => Made::Key(KeyIx(lane.0)),
+            Work::Unpack { .. } => Made::Identity(Identity { key: KeyIx(lane.0), certificate: Box::default() }),
+            Work::ScepRequest { request, .. } => Made::ScepRequest {
+                body: Bytes::from_static(&[0; SCEP_REQUEST_BYTES]),
+                pending: Box::new(scep::Pending::unbuilt(&request)),
+            },
+            // Nobody reads it: a device in virtual time is not asked to prove itself.
+            Work::ScepOpen { .. } => Made::ScepReply(scep::Reply::Issued { certificate: Vec::new() }),
+        };
+        (MAKE, Ok(made))
+    }
+
+    fn line(&mut self, clocks: Clocks, lane: LaneIx) -> Line {
+        let mut line = Line::default();
+        for fault in self.network.strike(lane, clocks.now) {
+            match fault {
+                FaultKind::NetworkRefused => line.refused = true,
+                FaultKind::NetworkReset => line.reset = true,
+                FaultKind::NetworkLatency(delay) => line.latency += self.delay(delay),
+                FaultKind::NetworkBandwidth(rate) => line.bytes_per_s = Some(rate),
+                FaultKind::PushAnswer(_) | FaultKind::PushLost | FaultKind::Server(_) => {}
+            }
+        }
+        line
+    }
+}

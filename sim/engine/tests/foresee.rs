@@ -1,0 +1,156 @@
+//! Whole scenarios in virtual time: the same twice, another with another seed, and what a trouble leaves behind.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use droves_engine::forecast::{Foresee, Foreseen, foresee};
+use droves_facts::{Dur, Limits, Mono, Operation, Waker};
+use droves_measure::{echoes, herds};
+use droves_scenario::Given;
+use droves_shard::forecast::{Model, Network, Server, Service};
+use droves_wire::digest;
+use proptest::prelude::*;
+use std::sync::Arc;
+
+const ENROLL: &str = "  - enroll: { who: all, arrivals: { rate: 5/s } }\n    until: { enrolled: 100%, within: 10m }\n";
+
+fn play(seed: u64, rest: &str, model: Model) -> (Foreseen, Vec<String>) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("day.yaml");
+    let text = format!(
+        "droves: 1\ntarget: {{ server: practice }}\nfleet:\n  populations:\n    phones: {{ platform: ios, count: 60 }}\n    \
+         laptops: {{ platform: macos, count: 20, users: 1 }}\n{rest}"
+    );
+    std::fs::write(&path, &text).unwrap();
+    let loaded = droves_scenario::load(&path, &Given { seed: Some(seed), ..Given::default() }, |_| None);
+    let plan = loaded.map_or_else(|problems| panic!("{problems}\n{text}"), |loaded| Arc::new(loaded.plan));
+    let mut facts = Vec::new();
+    let what = Foresee { plan, limits: Limits::default(), model };
+    let foreseen = foresee(what, |fact| facts.push(serde_json::to_string(fact).unwrap()), |_| (), || false).unwrap();
+    (foreseen, facts)
+}
+
+fn model() -> Model {
+    Model {
+        server: Server { service: Service::Exponential(Dur::ms(5)), workers: Some(8), ..Server::default() },
+        network: Network {
+            round_trip: Dur::ms(20),
+            bytes_per_s: Some(1_000_000),
+            push: Dur::ms(200),
+            ..Network::default()
+        },
+    }
+}
+
+/// Everything that started has an end, and every connection is closed.
+fn is_accounted_for(foreseen: &Foreseen) {
+    let counts = &foreseen.folds.counts;
+    let requests = counts.tries_of(None, droves_facts::Unit::Request);
+    assert_eq!(requests.started, requests.ended() + foreseen.unfinished);
+    assert_eq!(counts.sessions_started, counts.sessions_ended + foreseen.sessions_open);
+    if foreseen.sessions_open == 0 {
+        let connections = counts.connections;
+        assert_eq!(connections.opened, connections.closed_by_us + connections.closed_by_peer);
+    }
+    let load: u64 = foreseen.load.seconds().iter().map(|second| u64::from(second.requests)).sum();
+    assert_eq!(load, requests.started);
+}
+
+#[test]
+fn a_fleet_enrolls_checks_in_and_takes_its_commands() {
+    let phases = format!(
+        "phases:\n{ENROLL}  - together:\n      - check_in: {{ who: all, arrivals: {{ each: {{ every: 10m, jitter: 1m }} }} }}\n        \
+         for: 30m\n      - command: {{ who: all, request: SecurityInfo, push: true, arrivals: {{ rate: 10/s }} }}\n        \
+         until: {{ accepted: 100%, within: 20m }}\n"
+    );
+    let (foreseen, _) = play(7, &phases, model());
+    is_accounted_for(&foreseen);
+    let counts = &foreseen.folds.counts;
+    assert_eq!(counts.devices_moved(droves_facts::DeviceState::Enrolled), 80);
+    assert_eq!(counts.tries(None, Operation::AppleTokenUpdate).succeeded, 100, "20 of them of users");
+    assert_eq!(counts.tries_of(None, droves_facts::Unit::Request).failed_in_all(), 0);
+    assert!(foreseen.spans.iter().all(|span| !span.in_vain), "{:?}", foreseen.spans);
+    assert!(counts.pushes.woken >= 80, "{}", counts.pushes.woken);
+    let ledger = foreseen.folds.ledger.so_far();
+    assert_eq!(ledger.violations(), 0, "{ledger:?}");
+    assert!(!foreseen.began_enrolled);
+    // Bytes have real lengths: an Idle of an iPhone is some 500 bytes and a signature.
+    let (out, _) = counts.bytes(None);
+    let requests = counts.tries_of(None, droves_facts::Unit::Request).ended();
+    assert!((500..5_000).contains(&(out / requests)), "{}", out / requests);
+}
+
+#[test]
+fn a_seed_is_one_stream_of_facts_and_another_seed_another() {
+    let phases = format!("phases:\n{ENROLL}  - check_in: {{ who: all, arrivals: {{ poisson: 3/s }} }}\n    for: 5m\n");
+    let sha = |seed| digest::sha256(play(seed, &phases, model()).1.join("\n").as_bytes());
+    let once = sha(7);
+    assert_eq!(once, sha(7));
+    assert_ne!(once, sha(8));
+}
+
+#[test]
+fn a_fleet_that_nobody_enrolls_is_enrolled_already() {
+    let (foreseen, _) =
+        play(1, "phases:\n  - check_in: { who: all }\n    until: { done: 100%, within: 1m }\n", model());
+    is_accounted_for(&foreseen);
+    assert!(foreseen.began_enrolled);
+    assert_eq!(foreseen.folds.counts.tries(None, Operation::AppleIdle).succeeded, 80);
+    let herds = herds(foreseen.load.seconds(), |_| None);
+    let [herd] = herds.as_slice() else { panic!("{herds:?}") };
+    assert_eq!((herd.peak, herd.by), (80, Waker::Order), "all at once");
+}
+
+#[test]
+fn an_outage_leaves_an_echo() {
+    let phases = "phases:\n  - check_in: { who: all, arrivals: { each: { every: 20m, jitter: 1m } } }\n    for: 2h\n";
+    let away = Mono(Dur::secs(1_800).0)..Mono(Dur::secs(2_400).0);
+    let with = Model { server: Server { outage: Some(away), ..model().server }, ..model() };
+    let (calm, _) = play(3, phases, model());
+    assert!(echoes(calm.load.seconds()).is_empty());
+    let (foreseen, _) = play(3, phases, with);
+    is_accounted_for(&foreseen);
+    let found = echoes(foreseen.load.seconds());
+    let [echo] = found.as_slice() else { panic!("{found:?}") };
+    assert!((1_800..1_860).contains(&echo.trouble_from_s), "{echo:?}");
+    assert!((2_340..=2_401).contains(&echo.trouble_to_s), "{echo:?}");
+    assert!(echo.retries > 80 && echo.to_s > 2_400, "{echo:?}");
+}
+
+#[test]
+fn a_server_that_is_too_small_sends_devices_away() {
+    let small =
+        Server { service: Service::Fixed(Dur::secs(1)), workers: Some(2), queue: Some(10), ..Server::default() };
+    let (foreseen, _) =
+        play(5, "phases:\n  - check_in: { who: all }\n    for: 1m\n", Model { server: small, ..Model::default() });
+    is_accounted_for(&foreseen);
+    let failed = foreseen.folds.counts.requests_failed();
+    assert_eq!(failed.first().map(|failure| failure.kind), Some("status_503"), "{failed:?}");
+    assert!(failed[0].count >= 68, "two are worked on, ten wait: {failed:?}");
+    assert_eq!(foreseen.workers_busy_max, 2);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
+
+    /// Whatever the other side is like: the same twice, and everything is accounted for.
+    #[test]
+    fn any_world_is_accounted_for_and_the_same_twice(
+        seed in 0_u64..1_000, service_ms in 0_u64..3_000, workers in 1_usize..20, queue in 0_usize..40,
+        failures in 0.0_f64..0.5, loss in 0.0_f64..0.3, round_trip_ms in 0_u64..500, outage_s in 0_u64..100,
+    ) {
+        let outage = Mono(Dur::secs(20).0)..Mono(Dur::secs(20 + outage_s).0);
+        let drawn = || Model {
+            server: Server {
+                service: Service::Exponential(Dur::ms(service_ms)), workers: Some(workers), queue: Some(queue), failures,
+                outage: Some(outage.clone()),
+            },
+            network: Network { round_trip: Dur::ms(round_trip_ms), bytes_per_s: Some(50_000), loss, push: Dur::ms(100) },
+        };
+        let phases = "faults:\n  - { network: reset, share: 5% }\n  - { server: hang_up, share: 5% }\nphases:\n  \
+                      - check_in: { who: all, arrivals: { rate: 2/s } }\n    for: 1m\n  \
+                      - command: { who: all, request: DeviceInformation, push: true }\n    until: { done: 100%, within: 2m }\n";
+        let (foreseen, facts) = play(seed, phases, drawn());
+        is_accounted_for(&foreseen);
+        prop_assert!(facts == play(seed, phases, drawn()).1);
+    }
+}

@@ -1,0 +1,237 @@
+//! Virtual time: a runner for a shard that has no network and no clock. It jumps from deadline to deadline, asks somebody
+//! who is handed in what the world answers, and takes from a [`Model`] how long that takes.
+//!
+//! One thread, no hash-map order, every draw by name: the same shard, the same [`World`] and the same model give the same
+//! facts in the same order. Connections, lengths and failures are counted as a real run counts them; nothing is signed or
+//! encrypted, its length is reckoned.
+
+mod model;
+mod talk;
+
+pub use model::{Desk, Model, Network, Served, Server, Service};
+
+use crate::{Answer, Effect, Exchange, Input, Shard, Snapshot, Ticket};
+use droves_device::{Clocks, Failure, Machine, Made, Request, Work};
+use droves_facts::{Dice, Dur, Fact, LaneIx, Mono, PhaseIx, PushFate, Wall, What};
+use slab::Slab;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+pub use talk::SIGNATURE_BYTES;
+use talk::{Flight, Talks};
+
+/// Whoever answers: what a server says, what strikes a connection, a key store, a disk.
+pub trait World {
+    /// What the server says to a request that it has worked on, and for how long it holds that back beside.
+    fn answer(&mut self, clocks: Clocks, lane: LaneIx, request: &Request) -> (Dur, Result<Answer, Failure>);
+    /// What comes of a piece of work, and after how long.
+    fn make(&mut self, clocks: Clocks, lane: LaneIx, work: Work) -> (Dur, Result<Made, Failure>);
+    /// What strikes the connection that this lane opens now.
+    fn line(&mut self, clocks: Clocks, lane: LaneIx) -> Line {
+        let (_, _) = (clocks, lane);
+        Line::default()
+    }
+    /// What is stored, and how long that takes.
+    fn save(&mut self, snapshot: Snapshot) -> Dur {
+        let _ = snapshot;
+        Dur::ZERO
+    }
+    /// Pushes that the world has for lanes by now: lane, magic. Asked after every step.
+    fn pushes(&mut self, clocks: Clocks) -> Vec<(LaneIx, String)> {
+        let _ = clocks;
+        Vec::new()
+    }
+}
+
+/// What goes wrong with one connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Line {
+    /// It is refused.
+    pub refused: bool,
+    /// It is reset once it stands.
+    pub reset: bool,
+    /// A round trip takes this much longer.
+    pub latency: Dur,
+    /// Bytes a second, in each direction.
+    pub bytes_per_s: Option<u64>,
+}
+
+/// A shard in virtual time.
+pub struct Forecast<M: Machine, W> {
+    /// The shard.
+    pub shard: Shard<M>,
+    /// Whoever answers.
+    pub world: W,
+    /// What was said, until somebody takes it.
+    pub facts: Vec<Fact>,
+    /// The server's queue.
+    pub desk: Desk,
+    network: Network,
+    dice: Dice,
+    connects: u64,
+    now: Mono,
+    coming: BinaryHeap<Reverse<(Mono, u64, usize)>>,
+    parcels: Slab<Parcel>,
+    number: u64,
+    effects: Vec<Effect>,
+    talks: Talks,
+}
+
+/// What is under way.
+#[derive(Debug)]
+enum Parcel {
+    /// A connection stands, and its first request leaves.
+    Stands(Flight),
+    /// A request reaches the server.
+    Arrives(Flight),
+    /// An answer, or that none comes.
+    Ends { lane: LaneIx, ticket: Ticket, exchange: Exchange, result: Result<Answer, Failure> },
+    /// Work with a key is done.
+    Made { lane: LaneIx, ticket: Ticket, made: Result<Made, Failure> },
+    /// The store has it.
+    Saved { lane: LaneIx, ticket: Ticket },
+    /// A push reaches its device.
+    Push { lane: LaneIx },
+}
+
+impl<M: Machine, W: World> Forecast<M, W> {
+    /// Starts at [`Wall::VIRTUAL_START`]. The dice are the run's.
+    pub fn new(shard: Shard<M>, world: W, model: Model, dice: Dice) -> Self {
+        Forecast {
+            shard,
+            world,
+            facts: Vec::new(),
+            desk: Desk::new(model.server, dice),
+            network: model.network,
+            dice,
+            connects: 0,
+            now: Mono::ZERO,
+            coming: BinaryHeap::new(),
+            parcels: Slab::new(),
+            number: 0,
+            effects: Vec::new(),
+            talks: Talks::default(),
+        }
+    }
+
+    /// What both clocks show.
+    pub fn clocks(&self) -> Clocks {
+        Clocks { now: self.now, wall: Wall::VIRTUAL_START + Dur(self.now.0) }
+    }
+
+    /// Begins a phase of the plan now.
+    pub fn begin(&mut self, phase: PhaseIx) {
+        self.input(Input::PhaseBegins(phase));
+    }
+
+    /// Ends a phase of the plan now.
+    pub fn end(&mut self, phase: PhaseIx) {
+        self.input(Input::PhaseEnds(phase));
+    }
+
+    /// Hands the shard something that happens now.
+    pub fn input(&mut self, input: Input<'_>) {
+        let clocks = self.clocks();
+        self.shard.step(clocks, input);
+        self.shard.tick(clocks);
+        self.carry_out();
+    }
+
+    /// The server pushes a lane now: the device has it when the push service has brought it.
+    pub fn push(&mut self, lane: LaneIx) {
+        self.comes(self.network.push, Parcel::Push { lane });
+    }
+
+    /// When something happens next, if nothing else does. May be earlier, and then nothing happens.
+    pub fn next(&self) -> Option<Mono> {
+        let parcel = self.coming.peek().map(|Reverse((at, ..))| *at);
+        [parcel, self.shard.next()].into_iter().flatten().min()
+    }
+
+    /// Runs until `end`, at most `steps_max` deadlines. Gives whether it got there.
+    pub fn run_until(&mut self, end: Mono, steps_max: u64) -> bool {
+        for _ in 0..steps_max {
+            let Some(next) = self.next().filter(|&next| next <= end) else {
+                self.now = self.now.max(end);
+                return true;
+            };
+            self.now = self.now.max(next);
+            let clocks = self.clocks();
+            while let Some(&Reverse((at, _, place))) = self.coming.peek() {
+                if at > self.now {
+                    break;
+                }
+                self.coming.pop();
+                let parcel = self.parcels.remove(place);
+                self.deliver(clocks, parcel);
+            }
+            self.shard.tick(clocks);
+            self.carry_out();
+        }
+        false
+    }
+
+    fn comes(&mut self, after: Dur, parcel: Parcel) {
+        self.number += 1;
+        let place = self.parcels.insert(parcel);
+        self.coming.push(Reverse((self.now + after, self.number, place)));
+    }
+
+    fn deliver(&mut self, clocks: Clocks, parcel: Parcel) {
+        match parcel {
+            Parcel::Stands(flight) => self.stands(clocks, flight),
+            Parcel::Arrives(flight) => self.arrives(clocks, flight),
+            Parcel::Ends { lane, ticket, exchange, result } => self.ends(clocks, lane, ticket, exchange, result),
+            Parcel::Made { lane, ticket, made } => self.shard.step(clocks, Input::Made { lane, ticket, made }),
+            Parcel::Saved { lane, ticket } => self.shard.step(clocks, Input::Saved { lane, ticket }),
+            Parcel::Push { lane } => {
+                // A server that knows the lane pushes it with the magic of its last TokenUpdate.
+                if let Some(magic) = self.shard.magic(clocks, lane) {
+                    self.pushed(clocks, lane, &magic);
+                }
+            }
+        }
+    }
+
+    fn pushed(&mut self, clocks: Clocks, lane: LaneIx, magic: &str) {
+        self.shard.state(clocks, lane, What::Push(PushFate::Received));
+        self.shard.step(clocks, Input::Push { lane, magic, keep_until: None, pushed: self.now });
+    }
+
+    fn carry_out(&mut self) {
+        let clocks = self.clocks();
+        let mut effects = std::mem::take(&mut self.effects);
+        loop {
+            self.shard.drain(&mut effects, &mut self.facts);
+            let pushes = self.world.pushes(clocks);
+            if effects.is_empty() && pushes.is_empty() {
+                break;
+            }
+            for effect in effects.drain(..) {
+                self.effect(clocks, effect);
+            }
+            for (lane, magic) in pushes {
+                self.pushed(clocks, lane, &magic);
+            }
+        }
+        self.effects = effects;
+    }
+
+    fn effect(&mut self, clocks: Clocks, effect: Effect) {
+        match effect {
+            Effect::Request { lane, ticket, request } => self.request(clocks, lane, ticket, request),
+            Effect::Cancel { lane, ticket, kind } => self.cancel(clocks, lane, ticket, kind),
+            Effect::Make { lane, ticket, work } => {
+                let (after, made) = self.world.make(clocks, lane, *work);
+                self.comes(after, Parcel::Made { lane, ticket, made });
+            }
+            Effect::Save { ticket, snapshot } => {
+                let lane = snapshot.lane;
+                let after = self.world.save(*snapshot);
+                if let Some(ticket) = ticket {
+                    self.comes(after, Parcel::Saved { lane, ticket });
+                }
+            }
+            Effect::Close { lane } => self.close(clocks, lane),
+        }
+    }
+}

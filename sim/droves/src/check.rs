@@ -4,7 +4,7 @@ use crate::cli::{CheckArgs, Scenario, SchemaArgs, SchemaOf};
 use crate::{doctor, say};
 use anyhow::Context;
 use droves_measure::Thresholds;
-use droves_scenario::{Loaded, Problem, Problems};
+use droves_scenario::{Given, Loaded, Problem, Problems};
 use std::io::Write;
 
 /// The scenario is invalid.
@@ -12,8 +12,13 @@ pub(crate) const INVALID: u8 = 104;
 
 /// Reads a scenario and its thresholds, or says everything that is wrong with it.
 pub(crate) fn load(scenario: &Scenario) -> Result<(Loaded, Thresholds), u8> {
+    load_given(scenario, &scenario.given())
+}
+
+/// The same with something else said against the file.
+pub(crate) fn load_given(scenario: &Scenario, given: &Given) -> Result<(Loaded, Thresholds), u8> {
     let env = |name: &str| std::env::var(name).ok();
-    let loaded = match droves_scenario::load(&scenario.file, &scenario.given(), env) {
+    let loaded = match droves_scenario::load(&scenario.file, given, env) {
         Ok(loaded) => loaded,
         Err(problems) => {
             say(&problems.to_string());

@@ -1,7 +1,9 @@
 //! Commands and flags. Every flag has a variable of the environment.
 
 use clap::{Args, Parser, Subcommand};
+use droves_facts::Dur;
 use droves_scenario::Given;
+use droves_shard::forecast::Service;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -18,6 +20,7 @@ const AFTER: &str = "\
 Try:
   droves run scenarios/quickstart.yaml             2,000 devices against the server that is built in
   droves check scenarios/nanomdm.yaml              what a scenario would do, or what is wrong with it
+  droves plan scenarios/million-steady-day.yaml    what a scenario will offer, before a server is touched
   droves run scenarios/nanomdm.yaml -e phones=50   a variable of the scenario changed
   droves fleet mint --help                         a fleet without the hours of enrolling it
   droves calibrate                                 what this machine can offer, once a machine: a minute
@@ -33,6 +36,9 @@ pub(crate) enum What {
     Run(RunArgs),
     /// Say what a scenario would do, or everything that is wrong with it. Sends nothing.
     Check(CheckArgs),
+    /// Foresee what a scenario will offer, in virtual time: requests, handshakes, pushes, bytes and open sessions a second,
+    /// herds and echoes, and how many machines it needs. Sends nothing.
+    Plan(PlanArgs),
     /// Print a JSON Schema.
     Schema(SchemaArgs),
     /// Run the practice server alone.
@@ -65,7 +71,7 @@ pub(crate) struct Scenario {
 impl Scenario {
     /// What is said here against the file.
     pub(crate) fn given(&self) -> Given {
-        Given { vars: self.vars.clone(), seed: self.seed }
+        Given { vars: self.vars.clone(), seed: self.seed, calls_nobody: false }
     }
 }
 
@@ -233,6 +239,62 @@ pub(crate) struct CheckArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = PLAN_AFTER)]
+pub(crate) struct PlanArgs {
+    #[command(flatten)]
+    pub(crate) scenario: Scenario,
+    /// How long the modelled server works on a request: `5ms` always, `~5ms` about that (exponential).
+    #[arg(long, env = "DROVES_SERVICE", value_name = "TIME", default_value = "~5ms", value_parser = service)]
+    pub(crate) service: Service,
+    /// Requests that it works on at a time. [default: as many as there are]
+    #[arg(long, env = "DROVES_WORKERS", value_name = "N", value_parser = at_least_one)]
+    pub(crate) workers: Option<usize>,
+    /// Requests that wait for a worker; one more is answered with 503. [default: all of them]
+    #[arg(long, env = "DROVES_QUEUE", value_name = "N", requires = "workers")]
+    pub(crate) queue: Option<usize>,
+    /// Share of the requests that it answers with 500.
+    #[arg(long, env = "DROVES_FAILURES", value_name = "SHARE", default_value = "0", value_parser = share)]
+    pub(crate) failures: f64,
+    /// When it is away, from the start of the run on and for how long: `10h+15m`.
+    #[arg(long, env = "DROVES_OUTAGE", value_name = "AFTER+FOR", value_parser = outage)]
+    pub(crate) outage: Option<(Dur, Dur)>,
+    /// A round trip between devices and server.
+    #[arg(long, env = "DROVES_ROUND_TRIP", value_name = "TIME", default_value = "40ms", value_parser = humantime::parse_duration)]
+    pub(crate) round_trip: Duration,
+    /// Bytes a second of a connection, in each direction. [default: no bound]
+    #[arg(long, env = "DROVES_BANDWIDTH", value_name = "N")]
+    pub(crate) bandwidth: Option<u64>,
+    /// Share of the connects that get no answer.
+    #[arg(long, env = "DROVES_LOSS", value_name = "SHARE", default_value = "0", value_parser = share)]
+    pub(crate) loss: f64,
+    /// From the server's push to the device.
+    #[arg(long, env = "DROVES_PUSH_DELAY", value_name = "TIME", default_value = "200ms", value_parser = humantime::parse_duration)]
+    pub(crate) push_delay: Duration,
+    /// Processors of a machine that is to carry the devices. [default: this one's]
+    #[arg(long, env = "DROVES_CORES", value_name = "N", value_parser = cores)]
+    pub(crate) cores: Option<f64>,
+    /// What work costs: a file of `droves calibrate`. [default: $XDG_CACHE_HOME/droves/calibration.json]
+    #[arg(long, env = "DROVES_CALIBRATION", value_name = "FILE")]
+    pub(crate) calibration: Option<PathBuf>,
+    /// Machine-readable.
+    #[arg(long, env = "DROVES_JSON")]
+    pub(crate) json: bool,
+    /// Write everything that happens here, a JSON object a line; `-` is standard output, and then nothing else is there.
+    #[arg(long, env = "DROVES_FACTS", value_name = "FILE", conflicts_with = "json")]
+    pub(crate) facts: Option<PathBuf>,
+    /// Leave plan.txt and plan.json in this folder too.
+    #[arg(long, env = "DROVES_OUT", value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+const PLAN_AFTER: &str = "\
+Try:
+  droves plan scenarios/quickstart.yaml
+  droves plan scenarios/million-steady-day.yaml --outage 10h+15m        what comes back after an outage
+  droves plan scenarios/quickstart.yaml --workers 8 --queue 100        a server that is too small
+  droves plan scenarios/quickstart.yaml --seed 7 --facts - | sha256sum  the same for the same seed";
+
+#[derive(Debug, Args)]
 pub(crate) struct SchemaArgs {
     /// Of what.
     #[arg(value_enum, default_value = "scenario")]
@@ -321,6 +383,41 @@ fn base_url(text: &str) -> Result<String, String> {
         return Err("it must end without a slash and have no query: paths are added to it".to_owned());
     }
     Ok(text.to_owned())
+}
+
+fn service(text: &str) -> Result<Service, String> {
+    let time = |text| humantime::parse_duration(text).map(dur).map_err(|error| error.to_string());
+    match text.strip_prefix('~') {
+        Some(mean) => time(mean).map(Service::Exponential),
+        None => time(text).map(Service::Fixed),
+    }
+}
+
+fn outage(text: &str) -> Result<(Dur, Dur), String> {
+    let (after, length) = text.split_once('+').ok_or("it must be AFTER+FOR, as in 10h+15m")?;
+    let time = |text| humantime::parse_duration(text).map(dur).map_err(|error| format!("{text}: {error}"));
+    Ok((time(after)?, time(length)?))
+}
+
+pub(crate) fn dur(time: Duration) -> Dur {
+    Dur::us(u64::try_from(time.as_micros()).unwrap_or(u64::MAX))
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let (number, per) = text.strip_suffix('%').map_or((text, 1.0), |number| (number, 100.0));
+    let share = number.trim().parse::<f64>().map_err(|error| error.to_string())? / per;
+    if (0.0..=1.0).contains(&share) { Ok(share) } else { Err("it must be between 0 and 1, or 0% and 100%".into()) }
+}
+
+fn cores(text: &str) -> Result<f64, String> {
+    let cores = text.parse::<f64>().map_err(|error| error.to_string())?;
+    if cores.is_finite() && cores > 0.0 { Ok(cores) } else { Err("it must be above 0".into()) }
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    text.parse::<usize>()
+        .map_err(|error| error.to_string())
+        .and_then(|n| if n > 0 { Ok(n) } else { Err("it must be above 0".into()) })
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {

@@ -6,6 +6,7 @@ mod cli;
 mod doctor;
 mod fleet;
 mod pace;
+mod plan;
 mod practice;
 mod run;
 mod stop;
@@ -20,6 +21,7 @@ fn main() -> ExitCode {
     let result = match cli.what {
         What::Run(args) => run::run(&args),
         What::Check(args) => check::check(&args),
+        What::Plan(args) => plan::plan(&args),
         What::Schema(args) => check::schema(&args),
         What::Practice(args) => practice::practice(&args),
         What::Fleet(what) => fleet::fleet(&what),

@@ -108,3 +108,95 @@ fn a_damaged_fleet_is_said_to_be() {
     let said = fleet("compact", 0);
     assert!(said.contains("warning: ") && said.contains("cell-00.redb is damaged"), "{said}");
 }
+
+const SMALL: &str = "droves: 1\n\
+    target: { server: practice }\n\
+    fleet:\n  populations:\n    phones: { platform: ios, count: 40 }\n\
+    phases:\n  - name: rush\n    check_in: { who: all }\n    for: 2m\n";
+
+fn small() -> (tempfile::TempDir, std::path::PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("small.yaml");
+    std::fs::write(&path, SMALL).unwrap();
+    (dir, path)
+}
+
+/// `droves plan` of the small scenario; no calibration of whoever runs the tests is in it.
+fn plan(path: &std::path::Path, flags: &[&str]) -> assert_cmd::assert::Assert {
+    let none = path.with_extension("none");
+    droves().arg("plan").arg(path).arg("--calibration").arg(none).args(flags).assert()
+}
+
+#[test]
+fn a_plan_draws_the_load_and_names_the_herd() {
+    let (_dir, path) = small();
+    let out = plan(&path, &["--cores", "2"]).success();
+    let said = text(&out.get_output().stdout);
+    for wanted in [
+        "nothing was sent",
+        "no phase enrolls any: all begin enrolled",
+        "40 sessions, 40 requests (0 failed), 40 connects (0 TLS handshakes)",
+        "requests/s",
+        "open sessions",
+        "herds     1",
+        "40 sessions in 1s, most 40/s at 00:00:00",
+        "the plan lets them come (phase `rush`)",
+        "nothing comes back",
+        "1 machine of 2 cores",
+        "not calibrated",
+    ] {
+        assert!(said.contains(wanted), "no `{wanted}` in\n{said}");
+    }
+    assert!(text(&out.get_output().stderr).contains("us a session"), "what it took");
+}
+
+#[test]
+fn an_outage_is_foreseen_with_its_echo() {
+    let (_dir, path) = small();
+    let out = plan(&path, &["--outage", "0s+30s"]).success();
+    let said = text(&out.get_output().stdout);
+    assert!(said.contains("echoes    1") && said.contains("retries of"), "{said}");
+    assert!(said.contains("failed: connect_refused of network"), "{said}");
+}
+
+#[test]
+fn the_same_seed_is_the_same_to_the_byte() {
+    let (_dir, path) = small();
+    let facts = |seed: &str| plan(&path, &["--seed", seed, "--facts", "-"]).success().get_output().stdout.clone();
+    let once = facts("7");
+    assert!(once == facts("7") && once != facts("8"));
+    for line in text(&once).lines() {
+        let fact: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert!(fact["at"].is_u64() && fact["lane"].is_u64() && !fact["what"].is_null(), "{line}");
+    }
+}
+
+#[test]
+fn a_plan_is_json_too_and_is_left_in_a_folder() {
+    let (dir, path) = small();
+    let out = dir.path().join("new/folder");
+    let said = plan(&path, &["--json", "--out", out.to_str().unwrap()]).success();
+    let json: serde_json::Value = serde_json::from_slice(&said.get_output().stdout).unwrap();
+    assert_eq!(json["sessions"], 40);
+    assert_eq!(json["need"]["machines"], 1);
+    assert_eq!(json["herds"][0]["by"], "order");
+    assert_eq!(json["peaks"]["requests/s"]["peak"], 40);
+    let left: serde_json::Value = serde_json::from_slice(&std::fs::read(out.join("plan.json")).unwrap()).unwrap();
+    assert_eq!(left, json);
+    assert!(std::fs::read_to_string(out.join("plan.txt")).unwrap().contains("herds"));
+}
+
+#[test]
+fn what_a_plan_is_asked_wrongly_is_named() {
+    let (_dir, path) = small();
+    let check = |flags: &[&str], wanted: &str| {
+        let out = plan(&path, flags).code(2);
+        let said = text(&out.get_output().stderr);
+        assert!(said.contains(wanted), "no `{wanted}` in\n{said}");
+    };
+    check(&["--outage", "soon"], "AFTER+FOR");
+    check(&["--failures", "2"], "between 0 and 1");
+    check(&["--workers", "0"], "above 0");
+    check(&["--queue", "5"], "--workers");
+    check(&["--service", "fast"], "--service");
+}

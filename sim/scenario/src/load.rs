@@ -35,6 +35,8 @@ pub struct Given {
     pub vars: Vec<(String, String)>,
     /// Another seed than the file's.
     pub seed: Option<u64>,
+    /// Whether nobody will be called: then the server profile's secrets may be missing.
+    pub calls_nobody: bool,
 }
 
 /// Reads the scenario at a path. `env` is the environment.
@@ -91,7 +93,7 @@ fn load_text(
         && let Some((profile_source, profile_files)) = find_profile(text, *place, files, &mut problems)
     {
         let mut found = Vec::new();
-        let read = read_profile(&profile_source, &profile_files, overrides, env, &mut found);
+        let read = read_profile(&profile_source, &profile_files, given, env, &mut found);
         if let Some((read, yaml, unused)) = read {
             used.retain(|name| unused.0.contains(name));
             (profile, profile_yaml) = (Some(read), yaml);
@@ -188,12 +190,13 @@ fn find_profile(server: &str, place: Place, files: &Files, problems: &mut Vec<Pr
 fn read_profile(
     source: &Source,
     files: &Files,
-    overrides: &[(String, String)],
+    given: &Given,
     env: &dyn Fn(&str) -> Option<String>,
     problems: &mut Vec<Problem>,
 ) -> Option<(ServerProfile, String, Unused)> {
+    let overrides = given.vars.as_slice();
     let mut tree = parse(source.text(), problems)?;
-    let needs = match tree.member("needs").map(|needs| &needs.kind) {
+    let needs: BTreeMap<String, String> = match tree.member("needs").map(|needs| &needs.kind) {
         Some(Kind::Map(entries)) => entries
             .iter()
             .filter_map(|(key, value)| match &value.kind {
@@ -203,7 +206,9 @@ fn read_profile(
             .collect(),
         _ => BTreeMap::new(),
     };
-    let mut lookup = Lookup::new(env, needs);
+    let missing: BTreeSet<String> = if given.calls_nobody { needs.keys().cloned().collect() } else { BTreeSet::new() };
+    let env = |name: &str| env(name).or_else(|| missing.contains(name).then(|| "unset".to_owned()));
+    let mut lookup = Lookup::new(&env, needs);
     lookup.give(overrides);
     substitute(&mut tree, &lookup, problems);
     let yaml = emit(&tree);

@@ -12,7 +12,7 @@ fn said(text: &str) -> String {
     std::fs::write(&path, text).unwrap();
     let given = [("unused".to_owned(), "1".to_owned())];
     let vars = if text.contains("# -e unused=1") { &given[..] } else { &[] };
-    let said = match load(&path, &Given { vars: vars.to_vec(), seed: None }, |_| None) {
+    let said = match load(&path, &Given { vars: vars.to_vec(), ..Given::default() }, |_| None) {
         Ok(loaded) => format!("loaded\n{}", loaded.warnings.render(false)),
         Err(problems) => problems.render(false),
     };

@@ -1,0 +1,53 @@
+//! What was foreseen in virtual time is what a run then does: the same scenario by `droves plan` and by `droves run`.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use droves_e2e::{Droves, case};
+use serde_json::Value;
+
+const SCENARIO: &str = "droves: 1
+target: { server: practice }
+fleet:
+  seed: 11
+  keys: { pool: 8 }
+  populations:
+    phones: { platform: ios, count: 120, behaviour: [ { slow: { factor: 0.02 } } ], wake: { median: 50ms, sigma: 0.3 } }
+    macs: { platform: macos, count: 30, users: 1, behaviour: [ { slow: { factor: 0.02 } } ], wake: { median: 50ms, sigma: 0.3 } }
+bounds: { lag_max: 60s }
+phases:
+  - name: enroll
+    enroll: { who: all, arrivals: { rate: 30/s } }
+    until: { enrolled: 100%, within: 1m }
+  - name: settle
+    wait: 15s
+  - name: check in
+    check_in: { who: all, arrivals: { each: { every: 2s, jitter: 500ms } } }
+    for: 6s
+  - name: profiles
+    command: { who: all, request: ProfileList, push: true }
+    until: { accepted: 100%, within: 30s }
+";
+
+/// Runs vary: a check-in may find its device in a session or not. More than this is not chance.
+const MARGIN: f64 = 0.05;
+
+#[test]
+fn a_run_does_what_was_foreseen() {
+    case("foreseen", |ground| {
+        let droves = Droves::new(ground.path())?;
+        let out = ground.path().join("plan");
+        droves.complete(&["plan"], "foreseen", SCENARIO, &[], &["--out", out.to_str().unwrap()])?;
+        let foreseen: Value = serde_json::from_slice(&std::fs::read(out.join("plan.json")).unwrap()).unwrap();
+        let run = droves.run("foreseen", SCENARIO, &[], &[])?;
+        assert_eq!(run.code, 0, "{:#}", run.summary["verdict"]);
+        let near = |name: &str, foreseen: &Value, real: u64| {
+            let foreseen = foreseen.as_f64().unwrap();
+            assert!((foreseen / real as f64 - 1.0).abs() <= MARGIN, "{name}: foreseen {foreseen}, {real} in the run");
+        };
+        near("requests", &foreseen["requests"]["started"], run.number("requests.started"));
+        near("connects", &foreseen["connects"], run.number("connections.opened"));
+        assert_eq!(foreseen["pushes"], run.number("push.received"), "pushes");
+        assert_eq!(foreseen["requests"]["failed"], run.number("requests.failed"));
+        Ok(())
+    });
+}

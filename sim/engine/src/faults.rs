@@ -81,7 +81,13 @@ impl LaneFaults {
 
     /// A network that does its best.
     pub(crate) fn none() -> Self {
-        NetworkFaults { rows: Vec::new(), dice: Dice::new(0), connections: Cell::new(0), began: RefCell::default() }
+        LaneFaults {
+            rows: Vec::new(),
+            matched: RefCell::default(),
+            dice: Dice::new(0),
+            occasions: Cell::new(0),
+            began: RefCell::default(),
+        }
     }
 
     pub(crate) fn phase_begins(&self, phase: PhaseIx, now: Mono) {

@@ -1,7 +1,7 @@
 //! Connections, handshakes, requests and sessions, by the sessions of a shard.
 
 use super::{CalibrateError, failed};
-use crate::faults::NetworkFaults;
+use crate::faults::LaneFaults;
 use crate::keys::KeyRing;
 use crate::part::SOURCES;
 use crate::session::{self, Letter, Mailbox, Network, Session};
@@ -51,7 +51,7 @@ impl Wires {
             http: Http::H1,
             resumption: Resumption::Off,
             keys,
-            faults: NetworkFaults::none(),
+            faults: LaneFaults::none(),
             addresses: RefCell::default(),
             mailbox: Mailbox::default(),
         };

@@ -361,10 +361,10 @@ pub(crate) struct CalibrateArgs {
 }
 
 const CALIBRATE_AFTER: &str = "\
-Connections, handshakes, requests, sessions, signatures, SCEP messages, pushes and timers are done as a run does them,
-against another end on this machine; nothing leaves it. What each costs is processor time of one thread, so that it adds
-up. The file holds for this machine, this kernel and this program; where one of them changes, it is not used, and that is
-said.";
+Connections, handshakes, requests, sessions, signatures, SCEP messages, pushes and timers are done as a run does them, \
+against another end on this machine; nothing leaves it. What each costs is processor time of one thread, so that it adds \
+up. The file holds for this machine, this kernel and this program; where one of them changes, it is not used, and that \
+is said.";
 
 #[derive(Debug, Args)]
 pub(crate) struct CertsArgs {

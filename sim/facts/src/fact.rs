@@ -264,7 +264,7 @@ pub struct Opening {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum KeyFamily {
-    /// RSA, of any size.
+    /// RSA, of any size; and P-384, which is nearer to it than to P-256.
     Rsa,
     /// ECDSA on P-256.
     P256,

@@ -1,5 +1,5 @@
-//! A certificate authority of our own: for the practice server, for played push services and for tests. RSA of 2,048
-//! bits, since SCEP on Apple's devices knows nothing else. Certificates by `rcgen`.
+//! A certificate authority of our own: for the practice server, for played push services, for attestations and for
+//! tests. RSA of 2,048 bits where it serves SCEP, which on Apple's devices knows nothing else. Certificates by `rcgen`.
 
 use crate::digest;
 use crate::keys::{self, Key, KeyError};
@@ -66,19 +66,30 @@ pub struct Issued {
 impl Authority {
     /// A new one. Makes an RSA key: 70 ms on average.
     pub fn create(name: &str, now: Wall) -> Result<Self, AuthorityError> {
-        let key = Key::generate_rsa(2_048)?;
-        let mut params = named(name);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         // It opens SCEP's envelopes with the same key, as scepserver does.
-        params.key_usages = vec![
-            KeyUsagePurpose::KeyCertSign,
-            KeyUsagePurpose::CrlSign,
-            KeyUsagePurpose::DigitalSignature,
-            KeyUsagePurpose::KeyEncipherment,
-        ];
-        lasting(&mut params, now, AUTHORITY_LASTS);
+        let more = [KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyEncipherment];
+        Authority::with_key(Key::generate_rsa(2_048)?, name, &more, now)
+    }
+
+    /// A new one that does nothing but certify. Makes a P-384 key.
+    pub fn create_p384(name: &str, now: Wall) -> Result<Self, AuthorityError> {
+        Authority::with_key(Key::generate_p384()?, name, &[], now)
+    }
+
+    fn with_key(key: Key, name: &str, more: &[KeyUsagePurpose], now: Wall) -> Result<Self, AuthorityError> {
+        let mut params = certifying(name, BasicConstraints::Unconstrained, now);
+        params.key_usages.extend_from_slice(more);
         params.serial_number = Some(serial(key.spki(), now));
         let certificate = params.self_signed(&key)?.der().to_vec();
+        Ok(Authority { key, certificate })
+    }
+
+    /// An authority below this one, which certifies no further ones. Makes a P-384 key.
+    pub fn intermediate(&self, name: &str, now: Wall) -> Result<Authority, AuthorityError> {
+        let key = Key::generate_p384()?;
+        let mut params = certifying(name, BasicConstraints::Constrained(0), now);
+        params.serial_number = Some(serial(key.spki(), now));
+        let certificate = self.sign(&params, key.spki())?;
         Ok(Authority { key, certificate })
     }
 
@@ -160,7 +171,7 @@ impl Authority {
         Ok(Issued { certificate, key })
     }
 
-    fn sign(&self, params: &CertificateParams, spki: &[u8]) -> Result<Vec<u8>, AuthorityError> {
+    pub(crate) fn sign(&self, params: &CertificateParams, spki: &[u8]) -> Result<Vec<u8>, AuthorityError> {
         keys::public_key_info(spki)?;
         let issuer = Issuer::from_ca_cert_der(&CertificateDer::from(self.certificate.as_slice()), &self.key)?;
         let public = SubjectPublicKeyInfo::from_der(spki)?;
@@ -175,7 +186,15 @@ impl Issued {
     }
 }
 
-fn named(name: &str) -> CertificateParams {
+fn certifying(name: &str, constraints: BasicConstraints, now: Wall) -> CertificateParams {
+    let mut params = named(name);
+    params.is_ca = IsCa::Ca(constraints);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    lasting(&mut params, now, AUTHORITY_LASTS);
+    params
+}
+
+pub(crate) fn named(name: &str) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, name);

@@ -1,4 +1,4 @@
-//! Private keys of devices, servers and CAs: RSA of 2048 bits and more, and P-256. Arithmetic by aws-lc-rs.
+//! Private keys of devices, servers and CAs: RSA of 2048 bits and more, P-256 and P-384. Arithmetic by aws-lc-rs.
 //!
 //! Promises: a key is parsed once (119 µs for RSA-2048) and its forms for signing, decrypting and TLS are kept;
 //! `Debug` shows the kind and never a secret. Apple's default of 1,024 bits for SCEP can't be had: aws-lc-rs refuses
@@ -26,8 +26,8 @@ pub enum KeyError {
     /// The size asked for is none that can be made or loaded.
     #[error("RSA keys of {0} bits can't be had: 2048, 3072, 4096 or 8192")]
     SizeUnsupported(u32),
-    /// The bytes are no PKCS#8 of RSA (2,048 to 8,192 bits) or P-256.
-    #[error("not a PKCS#8 private key of RSA-2048 or larger, or P-256")]
+    /// The bytes are no PKCS#8 of RSA (2,048 to 8,192 bits), P-256 or P-384.
+    #[error("not a PKCS#8 private key of RSA-2048 or larger, P-256 or P-384")]
     NotPkcs8,
     /// A public key of another kind, or of a size that the operation refuses.
     #[error("public key of an unsupported kind or size")]
@@ -57,13 +57,16 @@ pub enum KeyKind {
     Rsa(u32),
     /// ECDSA on NIST P-256.
     P256,
+    /// ECDSA on NIST P-384.
+    P384,
 }
 
 impl KeyKind {
     /// What a signature by it costs, roughly.
     pub fn family(self) -> KeyFamily {
         match self {
-            KeyKind::Rsa(_) => KeyFamily::Rsa,
+            // P-384 costs several times what P-256 does: it is counted where it is not made out too light.
+            KeyKind::Rsa(_) | KeyKind::P384 => KeyFamily::Rsa,
             KeyKind::P256 => KeyFamily::P256,
         }
     }
@@ -81,7 +84,7 @@ pub struct Key {
 
 enum Pair {
     Rsa(Box<RsaKeyPair>),
-    P256(Box<EcdsaKeyPair>),
+    Ecdsa(Box<EcdsaKeyPair>),
 }
 
 impl Key {
@@ -101,21 +104,18 @@ impl Key {
     /// A new P-256 key from the operating system's randomness.
     pub fn generate_p256() -> Result<Self, KeyError> {
         let pair = EcdsaKeyPair::generate(&signature::ECDSA_P256_SHA256_ASN1_SIGNING);
-        Key::p256(pair.map_err(|_| KeyError::Library("P-256 key generation"))?)
+        Key::ecdsa(KeyKind::P256, pair.map_err(|_| KeyError::Library("P-256 key generation"))?)
     }
 
-    /// The P-256 key of a device's seed: always the same one, so it need not be stored. The scalar is SHA-256 of the
-    /// seed and a counter, drawn again in the one case of 2^32 in which it is not in `1..n`.
+    /// A new P-384 key from the operating system's randomness.
+    pub fn generate_p384() -> Result<Self, KeyError> {
+        let pair = EcdsaKeyPair::generate(&signature::ECDSA_P384_SHA384_ASN1_SIGNING);
+        Key::ecdsa(KeyKind::P384, pair.map_err(|_| KeyError::Library("P-384 key generation"))?)
+    }
+
+    /// The P-256 key of a seed: always the same one, so it need not be stored.
     pub fn p256_from_seed(seed: [u8; 32]) -> Result<Self, KeyError> {
-        let alg = &signature::ECDSA_P256_SHA256_ASN1_SIGNING;
-        for counter in 0_u8..8 {
-            let scalar = crate::digest::sha256(&[b"droves p256".as_slice(), &seed, &[counter]].concat());
-            let Ok(private) = agreement::PrivateKey::from_private_key(&ECDH_P256, &scalar) else { continue };
-            let Ok(public) = private.compute_public_key() else { continue };
-            let pair = EcdsaKeyPair::from_private_key_and_public_key(alg, &scalar, public.as_ref());
-            return Key::p256(pair.map_err(|_| KeyError::Library("P-256 key of a seed"))?);
-        }
-        Err(KeyError::Library("P-256 key of a seed"))
+        Key::ecdsa(KeyKind::P256, p256_of_seed(&signature::ECDSA_P256_SHA256_ASN1_SIGNING, seed)?)
     }
 
     /// A key from PKCS#8 (RFC 5958), as [`Key::to_pkcs8`] writes it.
@@ -123,15 +123,22 @@ impl Key {
         if let Ok(pair) = RsaKeyPair::from_pkcs8(der) {
             return Key::rsa(pair);
         }
-        let pair = EcdsaKeyPair::from_pkcs8(&signature::ECDSA_P256_SHA256_ASN1_SIGNING, der);
-        Key::p256(pair.map_err(|_| KeyError::NotPkcs8)?)
+        for (kind, algorithm) in [
+            (KeyKind::P256, &signature::ECDSA_P256_SHA256_ASN1_SIGNING),
+            (KeyKind::P384, &signature::ECDSA_P384_SHA384_ASN1_SIGNING),
+        ] {
+            if let Ok(pair) = EcdsaKeyPair::from_pkcs8(algorithm, der) {
+                return Key::ecdsa(kind, pair);
+            }
+        }
+        Err(KeyError::NotPkcs8)
     }
 
     /// The secret as PKCS#8, for the store.
     pub fn to_pkcs8(&self) -> Result<Vec<u8>, KeyError> {
         match &self.pair {
             Pair::Rsa(pair) => pair.as_der().map(|der| der.as_ref().to_vec()),
-            Pair::P256(pair) => pair.to_pkcs8v1().map(|doc| doc.as_ref().to_vec()),
+            Pair::Ecdsa(pair) => pair.to_pkcs8v1().map(|doc| doc.as_ref().to_vec()),
         }
         .map_err(|_| KeyError::Library("PKCS#8 encoding"))
     }
@@ -151,7 +158,16 @@ impl Key {
         &self.public
     }
 
-    /// A signature over `message`: PKCS#1 v1.5 with SHA-256, SHA-384 or SHA-512, or ECDSA with SHA-256 in ASN.1 form.
+    /// The digest that the key signs with where nobody asks for another: SHA-256, for P-384 SHA-384.
+    pub fn digest(&self) -> Digest {
+        match self.kind {
+            KeyKind::Rsa(_) | KeyKind::P256 => Digest::Sha256,
+            KeyKind::P384 => Digest::Sha384,
+        }
+    }
+
+    /// A signature over `message`: PKCS#1 v1.5 with SHA-256, SHA-384 or SHA-512, or ECDSA with [`Key::digest`] in ASN.1
+    /// form.
     pub fn sign(&self, digest: Digest, message: &[u8]) -> Result<Vec<u8>, KeyError> {
         match &self.pair {
             Pair::Rsa(pair) => {
@@ -166,8 +182,8 @@ impl Key {
                 signed.map_err(|_| KeyError::Library("RSA signature"))?;
                 Ok(out)
             }
-            Pair::P256(pair) => {
-                if digest != Digest::Sha256 {
+            Pair::Ecdsa(pair) => {
+                if digest != self.digest() {
                     return Err(KeyError::DigestUnsupported(self.kind, digest));
                 }
                 let signed = pair.sign(&SystemRandom::new(), message);
@@ -208,6 +224,7 @@ impl Key {
             (KeyKind::Rsa(_), Digest::Sha384) => (rfc5912::SHA_384_WITH_RSA_ENCRYPTION, true),
             (KeyKind::Rsa(_), Digest::Sha512) => (rfc5912::SHA_512_WITH_RSA_ENCRYPTION, true),
             (KeyKind::P256, Digest::Sha256) => (rfc5912::ECDSA_WITH_SHA_256, false),
+            (KeyKind::P384, Digest::Sha384) => (rfc5912::ECDSA_WITH_SHA_384, false),
             _ => return Err(unsupported()),
         };
         let null = Any::encode_from(&Null).map_err(|_| unsupported())?;
@@ -218,7 +235,7 @@ impl Key {
         if let Some(key) = self.decrypting.get() {
             return Ok(key);
         }
-        if self.kind == KeyKind::P256 {
+        if !matches!(self.kind, KeyKind::Rsa(_)) {
             return Err(KeyError::NotForDecryption(self.kind));
         }
         let loaded = PrivateDecryptingKey::from_pkcs8(&self.to_pkcs8()?).map_err(|_| KeyError::NotPkcs8)?;
@@ -232,9 +249,9 @@ impl Key {
         Key::new(KeyKind::Rsa(bits), pair.public_key().as_ref().to_vec(), spki, Pair::Rsa(Box::new(pair)))
     }
 
-    fn p256(pair: EcdsaKeyPair) -> Result<Self, KeyError> {
-        let spki = pair.public_key().as_der().map_err(|_| KeyError::Library("P-256 public key"))?.as_ref().to_vec();
-        Key::new(KeyKind::P256, pair.public_key().as_ref().to_vec(), spki, Pair::P256(Box::new(pair)))
+    fn ecdsa(kind: KeyKind, pair: EcdsaKeyPair) -> Result<Self, KeyError> {
+        let spki = pair.public_key().as_der().map_err(|_| KeyError::Library("ECDSA public key"))?.as_ref().to_vec();
+        Key::new(kind, pair.public_key().as_ref().to_vec(), spki, Pair::Ecdsa(Box::new(pair)))
     }
 
     fn new(kind: KeyKind, public: Vec<u8>, spki: Vec<u8>, pair: Pair) -> Result<Self, KeyError> {
@@ -257,14 +274,31 @@ impl rcgen::PublicKeyData for Key {
         match self.kind {
             KeyKind::Rsa(_) => &rcgen::PKCS_RSA_SHA256,
             KeyKind::P256 => &rcgen::PKCS_ECDSA_P256_SHA256,
+            KeyKind::P384 => &rcgen::PKCS_ECDSA_P384_SHA384,
         }
     }
 }
 
 impl rcgen::SigningKey for Key {
     fn sign(&self, msg: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
-        Key::sign(self, Digest::Sha256, msg).map_err(|_| rcgen::Error::RemoteKeyError)
+        Key::sign(self, self.digest(), msg).map_err(|_| rcgen::Error::RemoteKeyError)
     }
+}
+
+/// The P-256 pair of a seed. The scalar is SHA-256 of the seed and a counter, drawn again in the one case of 2^32 in
+/// which it is not in `1..n`.
+pub(crate) fn p256_of_seed(
+    algorithm: &'static signature::EcdsaSigningAlgorithm,
+    seed: [u8; 32],
+) -> Result<EcdsaKeyPair, KeyError> {
+    for counter in 0_u8..8 {
+        let scalar = crate::digest::sha256(&[b"droves p256".as_slice(), &seed, &[counter]].concat());
+        let Ok(private) = agreement::PrivateKey::from_private_key(&ECDH_P256, &scalar) else { continue };
+        let Ok(public) = private.compute_public_key() else { continue };
+        let pair = EcdsaKeyPair::from_private_key_and_public_key(algorithm, &scalar, public.as_ref());
+        return pair.map_err(|_| KeyError::Library("P-256 key of a seed"));
+    }
+    Err(KeyError::Library("P-256 key of a seed"))
 }
 
 /// Whether `signature` is one over `message` by the key of `spki`. RSA of 1,024 bits passes: real servers still have it.
@@ -341,6 +375,7 @@ pub(crate) mod tests {
             check(rsa(0), digest);
         }
         check(&Key::generate_p256().unwrap(), Digest::Sha256);
+        check(&Key::generate_p384().unwrap(), Digest::Sha384);
         check(&Key::p256_from_seed([7; 32]).unwrap(), Digest::Sha256);
     }
 
@@ -365,6 +400,8 @@ pub(crate) mod tests {
     fn what_can_not_be_done_has_a_name() {
         assert_eq!(Key::generate_rsa(1024).unwrap_err(), KeyError::SizeUnsupported(1024));
         assert_eq!(rsa(0).sign(Digest::Sha1, b""), Err(KeyError::DigestUnsupported(KeyKind::Rsa(2048), Digest::Sha1)));
+        let p384 = Key::generate_p384().unwrap();
+        assert_eq!(p384.sign(Digest::Sha256, b""), Err(KeyError::DigestUnsupported(KeyKind::P384, Digest::Sha256)));
         assert_eq!(Key::from_pkcs8(b"0").unwrap_err(), KeyError::NotPkcs8);
     }
 

@@ -80,8 +80,18 @@ impl Stage {
 fn openssl_verifies_the_chain_and_the_mdm_signature() {
     let Some(stage) = Stage::set() else { return };
     stage.run("verify -CAfile ca.pem -purpose sslclient id.pem");
-    for time in [None, Some(now())] {
-        let header = signature::sign(b"<plist/>", &stage.key, &stage.identity, time).unwrap();
+    let ecdsa = [Key::generate_p256().unwrap(), Key::generate_p384().unwrap()];
+    let certified = |key: &Key| stage.authority.issue_identity("device", key.spki(), 2, now()).unwrap();
+    let identities = ecdsa.each_ref().map(certified);
+    let (rsa, identity) = (&stage.key, &stage.identity);
+    let signers = [
+        (rsa, identity, None),
+        (rsa, identity, Some(now())),
+        (&ecdsa[0], &identities[0], None),
+        (&ecdsa[1], &identities[1], None),
+    ];
+    for (key, identity, time) in signers {
+        let header = signature::sign(b"<plist/>", key, identity, time).unwrap();
         use base64::Engine;
         stage.write("sig.der", &base64::engine::general_purpose::STANDARD.decode(header).unwrap());
         stage.write("body", b"<plist/>");

@@ -5,15 +5,17 @@
 //! [`ProfileError`]. A signed profile is CMS over the plist; whether its signer is trusted is no question here, since
 //! devices install profiles of unknown signers too.
 
+mod acme;
 mod installed;
 mod mdm;
 mod rights;
 mod scep;
 
+pub use acme::{Acme, AcmeKey};
 pub use installed::{InstalledProfile, ListedPayload};
 pub use mdm::{EnrollmentMode, Mdm, UpdateRefused};
 pub use rights::{AccessRights, RightsError};
-pub use scep::{AltNames, Scep, substitute};
+pub use scep::{AltNames, Scep, substitute, substituted};
 
 use crate::cms::{self, CmsError};
 use crate::plist::{self, Dict, PlistError, Value, Writer};
@@ -62,6 +64,8 @@ pub struct Heading {
 pub enum Identity {
     /// From a SCEP server.
     Scep(Heading, Scep),
+    /// From an ACME server.
+    Acme(Heading, Acme),
     /// It is in the profile, with its key.
     Pkcs12 {
         /// The payload's heading.
@@ -153,15 +157,12 @@ pub enum ProfileError {
     /// It names one that is no identity.
     #[error("IdentityCertificateUUID that names a payload of type {0:?}")]
     NotAnIdentity(String),
-    /// It names one that is not simulated.
-    #[error("identity by com.apple.security.acme, which is not simulated")]
-    Acme,
 }
 
 /// What the person who runs the fleet allows beyond what a device does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Allowances {
-    /// `ServerURL` and `CheckInURL` may be plain http: a server without TLS before it.
+    /// `ServerURL`, `CheckInURL` and ACME's `DirectoryURL` may be plain http: a server without TLS before it.
     pub http: bool,
 }
 
@@ -182,7 +183,7 @@ impl EnrollmentProfile {
         let is_wanted =
             |payload: &Dict| payload.str("PayloadUUID").is_some_and(|uuid| uuid.eq_ignore_ascii_case(wanted));
         let identity = payloads.iter().find(|payload| is_wanted(payload)).ok_or(ProfileError::NoIdentity)?;
-        let identity = Identity::read(identity)?;
+        let identity = Identity::read(identity, allow)?;
         let (mut anchors, mut others) = (Vec::new(), Vec::new());
         for payload in payloads.iter().filter(|payload| kind(payload) != mdm::TYPE && !is_wanted(payload)) {
             match AnchorKind::of(kind(payload)) {
@@ -272,8 +273,12 @@ impl Heading {
 }
 
 impl Identity {
-    fn read(dict: &Dict) -> Result<Self, ProfileError> {
+    fn read(dict: &Dict, allow: Allowances) -> Result<Self, ProfileError> {
         match kind(dict) {
+            acme::TYPE => {
+                let payload = Payload::of(dict, acme::TYPE);
+                Ok(Identity::Acme(payload.heading()?, Acme::read(&payload, allow)?))
+            }
             scep::TYPE => {
                 let payload = Payload::of(dict, scep::TYPE);
                 Ok(Identity::Scep(payload.heading()?, Scep::read(&payload)?))
@@ -286,7 +291,6 @@ impl Identity {
                     password: payload.str("Password")?.map(str::to_owned),
                 })
             }
-            "com.apple.security.acme" => Err(ProfileError::Acme),
             other => Err(ProfileError::NotAnIdentity(other.chars().take(64).collect())),
         }
     }
@@ -294,7 +298,7 @@ impl Identity {
     /// The payload's heading.
     pub fn heading(&self) -> &Heading {
         match self {
-            Identity::Scep(heading, _) | Identity::Pkcs12 { heading, .. } => heading,
+            Identity::Scep(heading, _) | Identity::Acme(heading, _) | Identity::Pkcs12 { heading, .. } => heading,
         }
     }
 
@@ -303,6 +307,10 @@ impl Identity {
             Identity::Scep(heading, scep) => {
                 w.key("PayloadContent").dict(|w| scep.write(w));
                 heading.write(w, scep::TYPE);
+            }
+            Identity::Acme(heading, acme) => {
+                acme.write(w);
+                heading.write(w, acme::TYPE);
             }
             Identity::Pkcs12 { heading, content, password } => {
                 if let Some(password) = password {

@@ -2,7 +2,6 @@
 //! Protocol Reference*): a detached CMS signature by its identity, in base64.
 
 use crate::cms::{self, CmsError, Signing};
-use crate::digest::Digest;
 use crate::keys::Key;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -27,9 +26,10 @@ pub enum SignatureError {
     Cms(#[from] CmsError),
 }
 
-/// The header's value for these exact bytes of a body. iOS states the signing time, macOS does not.
+/// The header's value for these exact bytes of a body. iOS states the signing time, macOS does not. The
+/// digest is the key's own.
 pub fn sign(body: &[u8], key: &Key, certificate: &[u8], time: Option<Wall>) -> Result<String, SignatureError> {
-    let digest = Digest::Sha256;
+    let digest = key.digest();
     let signing = Signing { key, certificate, digest, time, attributes: &[], others: &[], detached: true };
     Ok(STANDARD.encode(cms::sign(body, &signing)?))
 }

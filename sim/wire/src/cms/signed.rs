@@ -104,7 +104,7 @@ pub fn sign(content: &[u8], signing: &Signing<'_>) -> Result<Vec<u8>, CmsError> 
         KeyKind::Rsa(_) => {
             AlgorithmIdentifierOwned { oid: rfc5912::RSA_ENCRYPTION, parameters: Some(Any::encode_from(&Null)?) }
         }
-        KeyKind::P256 => signing.key.signature_identifier(signing.digest)?,
+        KeyKind::P256 | KeyKind::P384 => signing.key.signature_identifier(signing.digest)?,
     };
     let signer = SignerInfo {
         version: CmsVersion::V1,

@@ -42,6 +42,7 @@ pub(in crate::apple) fn plan(bytes: &[u8], lane: &Lane, ctx: &Ctx<'_>) -> Result
         read(bytes, ctx.character.allow_http, ctx.limits).map_err(|text| broken(&text))?;
     let source = match identity {
         Identity::Scep(heading, scep) => Source::Scep(Box::new(filled(scep, &heading, ctx))),
+        Identity::Acme(..) => return Err(broken("enrollment profile: an identity by ACME is not simulated yet")),
         Identity::Pkcs12 { content, password: Some(password), .. } => Source::Pkcs12(content.into(), password.into()),
         Identity::Pkcs12 { .. } => {
             return Err(broken(

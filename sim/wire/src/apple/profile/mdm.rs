@@ -150,10 +150,7 @@ impl Mdm {
             return Err(ProfileError::Topic(self.topic.chars().take(100).collect()));
         }
         for (key, url) in [("ServerURL", Some(&self.server_url)), ("CheckInURL", self.check_in_url.as_ref())] {
-            let begins =
-                |with: &str| url.is_none_or(|url| url.get(..with.len()).is_some_and(|s| s.eq_ignore_ascii_case(with)));
-            let good = begins("https://") || (allow.http && begins("http://"));
-            if !good {
+            if !url.is_none_or(|url| is_https(url, allow)) {
                 return Err(ProfileError::NotHttps(key));
             }
         }
@@ -198,6 +195,12 @@ impl Mdm {
     fn has(&self, capability: &str) -> bool {
         self.server_capabilities.iter().any(|known| known == capability)
     }
+}
+
+/// Whether a device goes to this URL.
+pub(super) fn is_https(url: &str, allow: Allowances) -> bool {
+    let begins = |with: &str| url.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with));
+    begins("https://") || (allow.http && begins("http://"))
 }
 
 pub(super) fn text(w: &mut Writer<'_>, key: &str, value: Option<&str>) {

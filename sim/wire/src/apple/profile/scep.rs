@@ -56,8 +56,7 @@ impl Scep {
         if self.subject.iter().all(Vec::is_empty) {
             return vec![vec![("CN".to_owned(), payload_identifier.to_owned())]];
         }
-        let filled = |(kind, value): &(String, String)| (kind.clone(), substitute(value, hardware).into_owned());
-        self.subject.iter().map(|name| name.iter().map(filled).collect()).collect()
+        substituted(&self.subject, hardware)
     }
 
     pub(super) fn read(payload: &Payload<'_>) -> Result<Self, ProfileError> {
@@ -112,28 +111,25 @@ impl Scep {
         w.key("Retries").integer(i64::from(self.retries));
         w.key("RetryDelay").unsigned(self.retry_delay.0 / 1_000_000);
         if !self.subject.is_empty() {
-            w.key("Subject").array(|w| self.subject.iter().for_each(|name| write_name(w, name)));
+            write_subject(w, &self.subject);
         }
-        if self.alt_names != AltNames::default() {
-            w.key("SubjectAltName").dict(|w| self.alt_names.write(w));
-        }
+        self.alt_names.write_key(w);
         w.key("URL").string(&self.url);
     }
 }
 
-fn write_name(w: &mut Writer<'_>, name: &[(String, String)]) {
-    w.array(|w| {
-        for (kind, value) in name {
-            w.array(|w| {
-                w.string(kind);
-                w.string(value);
-            });
-        }
-    });
+pub(super) fn write_subject(w: &mut Writer<'_>, subject: &[Vec<(String, String)>]) {
+    let pair = |w: &mut Writer<'_>, (kind, value): &(String, String)| {
+        w.array(|w| {
+            w.string(kind);
+            w.string(value);
+        });
+    };
+    w.key("Subject").array(|w| subject.iter().for_each(|name| w.array(|w| name.iter().for_each(|p| pair(w, p)))));
 }
 
 impl AltNames {
-    fn read(content: &Payload<'_>) -> Result<Self, ProfileError> {
+    pub(super) fn read(content: &Payload<'_>) -> Result<Self, ProfileError> {
         let Some(dict) = content.typed("SubjectAltName", Value::as_dict)? else { return Ok(AltNames::default()) };
         let names = |key| match dict.get(key) {
             None => Ok(Vec::new()),
@@ -152,16 +148,21 @@ impl AltNames {
         })
     }
 
-    fn write(&self, w: &mut Writer<'_>) {
-        strings(w, "dNSName", &self.dns_names);
-        strings(w, "ntPrincipalName", &self.nt_principal_names);
-        strings(w, "rfc822Name", &self.rfc822_names);
-        strings(w, "uniformResourceIdentifier", &self.uris);
+    pub(super) fn write_key(&self, w: &mut Writer<'_>) {
+        if *self == AltNames::default() {
+            return;
+        }
+        w.key("SubjectAltName").dict(|w| {
+            strings(w, "dNSName", &self.dns_names);
+            strings(w, "ntPrincipalName", &self.nt_principal_names);
+            strings(w, "rfc822Name", &self.rfc822_names);
+            strings(w, "uniformResourceIdentifier", &self.uris);
+        });
     }
 }
 
 /// `[[["O", "Example"]], [["CN", "%SerialNumber%"]]]`.
-fn subject(content: &Payload<'_>) -> Result<Vec<Vec<(String, String)>>, ProfileError> {
+pub(super) fn subject(content: &Payload<'_>) -> Result<Vec<Vec<(String, String)>>, ProfileError> {
     let wrong = || content.wrong("Subject");
     let pair = |pair: &Value| match pair.as_array() {
         Some([Value::String(kind), Value::String(value)]) => Ok((kind.clone(), value.clone())),
@@ -169,6 +170,12 @@ fn subject(content: &Payload<'_>) -> Result<Vec<Vec<(String, String)>>, ProfileE
     };
     let name = |name: &Value| name.as_array().ok_or_else(wrong)?.iter().map(pair).collect();
     content.array("Subject")?.unwrap_or_default().iter().map(name).collect()
+}
+
+/// A subject with its variables filled in.
+pub fn substituted(subject: &[Vec<(String, String)>], hardware: &Hardware<'_>) -> Vec<Vec<(String, String)>> {
+    let filled = |(kind, value): &(String, String)| (kind.clone(), substitute(value, hardware).into_owned());
+    subject.iter().map(|name| name.iter().map(filled).collect()).collect()
 }
 
 /// Fills in the variables that macOS knows; what it does not know, or the device does not have, stays as it is.

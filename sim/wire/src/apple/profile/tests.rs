@@ -82,7 +82,6 @@ fn what_a_device_shows_its_user_is_named() {
         "<string>1</string>",
         ProfileError::NoIdentity,
     );
-    check("com.apple.security.scep<", "com.apple.security.acme<", ProfileError::Acme);
     check("com.apple.security.scep<", "com.apple.vpn<", ProfileError::NotAnIdentity("com.apple.vpn".into()));
     let scep = "com.apple.security.scep";
     check("<integer>2048</integer>", "<integer>512</integer>", ProfileError::Value { payload: scep, key: "Keysize" });
@@ -103,6 +102,41 @@ fn what_a_device_shows_its_user_is_named() {
     assert!(matches!(parse("\u{30}\u{0}"), Err(ProfileError::Envelope(_))));
     let http = SAMPLE.replace("https://", "http://");
     assert!(EnrollmentProfile::parse(http.as_bytes(), Allowances { http: true }, &Limits::default()).is_ok());
+}
+
+/// Apple's sample of the payload (schema `mdm/profiles/com.apple.security.acme`), its values made up.
+const ACME: &str = include_str!("../../../testdata/apple/enroll-acme.mobileconfig");
+
+#[test]
+fn an_identity_by_acme_is_read() {
+    let Identity::Acme(heading, acme) = parse(ACME).unwrap().identity else { panic!("no ACME") };
+    assert_eq!(heading.uuid, "CB90E976-AD44-4B69-8108-8095E6260978");
+    assert_eq!(acme.directory_url, "https://ca.example.com/acme/devices/directory");
+    assert_eq!((acme.client_identifier.as_str(), acme.key), ("%SerialNumber%", AcmeKey::Ec(384)));
+    assert!(acme.hardware_bound && acme.attest && acme.key_is_extractable);
+    assert_eq!(acme.subject, [vec![("CN".to_owned(), "%SerialNumber%".to_owned())]]);
+    assert_eq!((acme.key_usage, acme.extended_key_usages.len()), (1, 1));
+    assert_eq!(acme.alt_names.uris, ["urn:example:device"]);
+}
+
+#[test]
+fn a_key_that_no_hardware_has_is_refused() {
+    let check = |from: &str, to: &str, expected: ProfileError| {
+        assert!(ACME.contains(from), "{from}");
+        assert_eq!(parse(&ACME.replace(from, to)), Err(expected), "{from} -> {to}");
+    };
+    let payload = "com.apple.security.acme";
+    let value = |key| ProfileError::Value { payload, key };
+    let bound = "<key>HardwareBound</key>\n\t\t\t<true/>";
+    check("https://ca", "http://ca", ProfileError::NotHttps("DirectoryURL"));
+    check(bound, &bound.replace("true", "false"), value("Attest"));
+    check(bound, "", ProfileError::Missing { payload, key: "HardwareBound" });
+    check("<integer>384</integer>", "<integer>521</integer>", value("HardwareBound"));
+    check("<integer>384</integer>", "<integer>512</integer>", value("KeySize"));
+    check("ECSECPrimeRandom", "RSA", value("KeySize"));
+    check("ECSECPrimeRandom", "EC", value("KeyType"));
+    check(">Subject<", ">Object<", ProfileError::Missing { payload, key: "Subject" });
+    check(">ClientIdentifier<", ">Client<", ProfileError::Missing { payload, key: "ClientIdentifier" });
 }
 
 #[test]
@@ -251,10 +285,25 @@ proptest! {
             key_is_extractable: flags[1],
             allow_all_apps_access: flags[2],
         };
-        let identity = if flags[3] {
-            Identity::Scep(heading(1), scep)
-        } else {
-            Identity::Pkcs12 { heading: heading(1), content: content.clone(), password: flags[4].then(String::new) }
+        let acme = Acme {
+            directory_url: format!("https://{}", texts[0]),
+            client_identifier: texts[1].clone(),
+            key: if flags[4] { AcmeKey::Ec(384) } else { AcmeKey::Rsa(2_048) },
+            hardware_bound: flags[4],
+            attest: flags[4] && flags[5],
+            subject: scep.subject.clone(),
+            alt_names: scep.alt_names.clone(),
+            key_usage: u8::from(flags[0]),
+            extended_key_usages: texts[..usize::from(flags[1])].to_vec(),
+            key_is_extractable: flags[2],
+            allow_all_apps_access: flags[0],
+        };
+        let identity = match (flags[3], flags[1]) {
+            (true, true) => Identity::Scep(heading(1), scep),
+            (true, false) => Identity::Acme(heading(1), acme),
+            (false, _) => {
+                Identity::Pkcs12 { heading: heading(1), content: content.clone(), password: flags[4].then(String::new) }
+            }
         };
         let anchors = vec![
             Anchor { heading: heading(2), kind: AnchorKind::Pem, content: content.clone() },

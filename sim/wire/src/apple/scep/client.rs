@@ -3,29 +3,18 @@
 use super::ScepError;
 use super::ca::{CaCertificates, Capabilities};
 use super::message::{self, FailInfo};
+use crate::apple::csr::{self, Wanted};
 use crate::apple::profile::AltNames;
 use crate::cms::{self, CmsError, Signing};
 use crate::digest;
-use crate::keys::{self, Key};
+use crate::keys::Key;
 use crate::x509;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use const_oid::ObjectIdentifier;
-use const_oid::db::{rfc3280, rfc4519, rfc5280};
-use der::asn1::{Any, BitString, Ia5String, OctetString, PrintableString, SetOfVec, Utf8StringRef};
-use der::flagset::FlagSet;
-use der::{Decode, Encode, Tag};
+use der::asn1::Any;
+use der::{Encode, Tag};
 use droves_facts::{Dur, Limits, Wall};
 use std::sync::Arc;
-use x509_cert::attr::{Attribute, AttributeTypeAndValue, Attributes};
-use x509_cert::ext::Extension;
-use x509_cert::ext::pkix::name::{GeneralName, OtherName};
-use x509_cert::ext::pkix::{KeyUsage, KeyUsages, SubjectAltName};
-use x509_cert::name::{Name, RdnSequence, RelativeDistinguishedName};
-use x509_cert::request::{CertReq, CertReqInfo, ExtensionReq, Version};
-
-/// A name that Microsoft's directory gives a person (`ntPrincipalName`).
-pub(super) const NT_PRINCIPAL_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.311.20.2.3");
 
 /// What is asked of a CA.
 #[derive(Clone, Debug)]
@@ -126,8 +115,15 @@ pub fn build(
 ) -> Result<(Vec<u8>, Pending), ScepError> {
     match request {
         Request::Issue(issue) => {
-            let subject = name(&issue.subject)?;
-            let csr = csr(issue, &subject, key)?;
+            let subject = csr::name(&issue.subject)?;
+            let wanted = Wanted {
+                subject: &subject,
+                challenge: issue.challenge.as_deref(),
+                key_usage: Some(issue.key_usage),
+                extended_key_usages: &[],
+                alt_names: &issue.alt_names,
+            };
+            let csr = csr::write(&wanted, key, issue.caps.digest())?;
             let certificate = match signer {
                 Some((_, certificate)) => certificate.to_vec(),
                 None => temporary(&issue.signer_name, key, now)?,
@@ -224,102 +220,6 @@ impl Pending {
         let sequence = Any::new(Tag::Sequence, both).and_then(|sequence| sequence.to_der());
         Ok(sequence.map_err(CmsError::from)?)
     }
-}
-
-/// PKCS#10 (RFC 2986) with a challenge password, key usage and further names.
-fn csr(issue: &Issue, subject: &Name, key: &Key) -> Result<Vec<u8>, CmsError> {
-    let mut attributes: Attributes = SetOfVec::new();
-    if let Some(challenge) = &issue.challenge {
-        let value = match PrintableString::new(challenge) {
-            Ok(printable) => Any::encode_from(&printable)?,
-            Err(_) => Any::encode_from(&Utf8StringRef::new(challenge)?)?,
-        };
-        let values = SetOfVec::try_from([value])?;
-        attributes.insert(Attribute { oid: const_oid::db::rfc2985::PKCS_9_AT_CHALLENGE_PASSWORD, values })?;
-    }
-    let extensions = extensions(issue)?;
-    if !extensions.is_empty() {
-        let values = SetOfVec::try_from([Any::encode_from(&ExtensionReq(extensions))?])?;
-        attributes.insert(Attribute { oid: const_oid::db::rfc2985::PKCS_9_AT_EXTENSION_REQUEST, values })?;
-    }
-    let public_key = keys::public_key_info(key.spki())?;
-    let info = CertReqInfo { version: Version::V1, subject: subject.clone(), public_key, attributes };
-    let digest = issue.caps.digest();
-    let signature = key.sign(digest, &info.to_der()?)?;
-    let algorithm = key.signature_identifier(digest)?;
-    Ok(CertReq { info, algorithm, signature: BitString::from_bytes(&signature)? }.to_der()?)
-}
-
-fn extensions(issue: &Issue) -> Result<Vec<Extension>, CmsError> {
-    let mut extensions = Vec::new();
-    let mut usages: FlagSet<KeyUsages> = FlagSet::default();
-    if issue.key_usage & 1 != 0 || issue.key_usage == 0 {
-        usages |= KeyUsages::DigitalSignature;
-    }
-    if issue.key_usage & 4 != 0 || issue.key_usage == 0 {
-        usages |= KeyUsages::KeyEncipherment;
-    }
-    let value = OctetString::new(KeyUsage(usages).to_der()?)?;
-    extensions.push(Extension { extn_id: rfc5280::ID_CE_KEY_USAGE, critical: true, extn_value: value });
-    let names = alt_names(&issue.alt_names)?;
-    if !names.is_empty() {
-        let value = OctetString::new(SubjectAltName(names).to_der()?)?;
-        extensions.push(Extension { extn_id: rfc5280::ID_CE_SUBJECT_ALT_NAME, critical: false, extn_value: value });
-    }
-    Ok(extensions)
-}
-
-fn alt_names(wanted: &AltNames) -> Result<Vec<GeneralName>, CmsError> {
-    let mut names = Vec::new();
-    for name in &wanted.rfc822_names {
-        names.push(GeneralName::Rfc822Name(Ia5String::new(name)?));
-    }
-    for name in &wanted.dns_names {
-        names.push(GeneralName::DnsName(Ia5String::new(name)?));
-    }
-    for uri in &wanted.uris {
-        names.push(GeneralName::UniformResourceIdentifier(Ia5String::new(uri)?));
-    }
-    for name in &wanted.nt_principal_names {
-        let value = Any::encode_from(&Utf8StringRef::new(name)?)?;
-        names.push(GeneralName::OtherName(OtherName { type_id: NT_PRINCIPAL_NAME, value }));
-    }
-    Ok(names)
-}
-
-/// A name of pairs as the profile has them: a short word or an OID, and text.
-fn name(rdns: &[Vec<(String, String)>]) -> Result<Name, CmsError> {
-    let mut sequence = RdnSequence::default();
-    for rdn in rdns.iter().filter(|rdn| !rdn.is_empty()) {
-        let mut set = RelativeDistinguishedName::default();
-        for (kind, text) in rdn {
-            let oid = attribute_type(kind)?;
-            let value = match oid {
-                rfc4519::C => Any::encode_from(&PrintableString::new(text)?)?,
-                rfc3280::EMAIL_ADDRESS | rfc4519::DC => Any::encode_from(&Ia5String::new(text)?)?,
-                _ => Any::encode_from(&Utf8StringRef::new(text)?)?,
-            };
-            set.insert(AttributeTypeAndValue { oid, value })?;
-        }
-        sequence.push(set);
-    }
-    Ok(Name::from_der(&sequence.to_der()?)?)
-}
-
-fn attribute_type(kind: &str) -> Result<ObjectIdentifier, CmsError> {
-    Ok(match kind.to_ascii_uppercase().as_str() {
-        "CN" => rfc4519::CN,
-        "O" => rfc4519::O,
-        "OU" => rfc4519::OU,
-        "C" => rfc4519::C,
-        "L" => rfc4519::L,
-        "ST" => rfc4519::ST,
-        "DC" => rfc4519::DC,
-        "UID" => rfc4519::UID,
-        "SERIALNUMBER" => rfc4519::SERIAL_NUMBER,
-        "E" | "EMAILADDRESS" => rfc3280::EMAIL_ADDRESS,
-        other => ObjectIdentifier::new(other).map_err(|_| CmsError::Malformed(format!("`{kind}` in a subject")))?,
-    })
 }
 
 /// A certificate over the device's own key, only to sign one request (RFC 8894, 2.3).

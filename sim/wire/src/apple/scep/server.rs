@@ -1,8 +1,8 @@
 //! A CA's side, for the practice server: requests opened, replies made.
 
 use super::ScepError;
-use super::client::NT_PRINCIPAL_NAME;
 use super::message::{self, FailInfo, Message};
+use crate::apple::csr::NT_PRINCIPAL_NAME;
 use crate::apple::profile::AltNames;
 use crate::ca::Authority;
 use crate::cms::{self, Cipher, CmsError, Signing};

@@ -16,7 +16,8 @@
 use crate::{Identity, KeyIx};
 use bytes::Bytes;
 use droves_facts::{Blame, Dur, Mono, Operation, Wall};
-use droves_wire::apple::scep;
+use droves_wire::apple::{acme, scep};
+use droves_wire::keys::KeyKind;
 use http::HeaderMap;
 use std::ops::BitOr;
 use std::sync::Arc;
@@ -171,7 +172,7 @@ pub struct Request {
     pub body: Body,
     /// The identity to present where the server's TLS asks for one.
     pub identity: Option<Arc<Identity>>,
-    /// Whether, and how, the body is signed (`Mdm-Signature`) just before the write.
+    /// Whether, and how, the body is signed just before the write.
     pub sign: Option<Sign>,
     /// What is to be done with the answer's body.
     pub sink: Sink,
@@ -194,6 +195,8 @@ pub enum Peer {
 pub enum Method {
     /// GET.
     Get,
+    /// HEAD.
+    Head,
     /// PUT.
     Put,
     /// POST.
@@ -209,11 +212,27 @@ pub enum Body {
     Bytes(Bytes),
 }
 
-/// A signature over the exact bytes of the body.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Sign {
-    /// The signing time to put in; iOS does, macOS does not.
-    pub time: Option<Wall>,
+/// How a body is signed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Sign {
+    /// `Mdm-Signature`: by the identity, over the exact bytes of the body.
+    Message {
+        /// The signing time to put in; iOS does, macOS does not.
+        time: Option<Wall>,
+    },
+    /// ACME: the body is the payload of a JWS, which is sent in its place.
+    Account(Account),
+}
+
+/// An account at an ACME server. Its key lives no longer than the run.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Account {
+    /// Which of the lane's accounts.
+    pub ordinal: u64,
+    /// Its URL, once the server has given it one.
+    pub kid: Option<Arc<str>>,
+    /// The server's last `Replay-Nonce`.
+    pub nonce: Arc<str>,
 }
 
 /// What is to be done with the body of an answer.
@@ -265,8 +284,29 @@ pub enum Reached {
 pub enum Work {
     /// A key for a new identity.
     Key {
-        /// RSA modulus bits.
-        rsa_bits: u16,
+        /// Its kind. RSA keys have 2,048 bits, whatever is asked for.
+        kind: KeyKind,
+    },
+    /// What Apple attests of the device and its key, asked for with an ACME challenge.
+    Attest {
+        /// Who it is, and for which challenge.
+        subject: Box<acme::Subject>,
+        /// The key.
+        key: KeyIx,
+    },
+    /// A certificate request for an ACME server.
+    AcmeRequest {
+        /// What it asks for.
+        request: Box<acme::Request>,
+        /// The key to be certified.
+        key: KeyIx,
+    },
+    /// The certificate that an ACME server has issued.
+    AcmeOpen {
+        /// The chain, PEM.
+        chain: Bytes,
+        /// The key that was to be certified.
+        key: KeyIx,
     },
     /// The identity in a PKCS#12 file, its key kept.
     Unpack {
@@ -302,8 +342,12 @@ pub enum Work {
 pub enum Made {
     /// The key.
     Key(KeyIx),
-    /// The identity that was unpacked.
+    /// The identity that was unpacked, or that an ACME server has certified.
     Identity(Identity),
+    /// The attestation object.
+    Attestation(Bytes),
+    /// The certificate request, DER.
+    AcmeRequest(Bytes),
     /// The request's body, and what is needed to read its answer.
     ScepRequest {
         /// What to send.

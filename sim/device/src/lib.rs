@@ -21,8 +21,8 @@ mod status;
 mod tests_support;
 
 pub use contract::{
-    Action, Body, Event, Failure, Made, Method, Note, Order, Peer, Reached, Reasons, Request, Response, Sign, Sink,
-    Wake, What, Why, Work,
+    Account, Action, Body, Event, Failure, Made, Method, Note, Order, Peer, Reached, Reasons, Request, Response, Sign,
+    Sink, Wake, What, Why, Work,
 };
 pub use ctx::{Character, Clocks, Ctx, Identity, KeyIx, Out, ProfileSource, Retry};
 pub use machine::{Machine, RECORD_BYTES_MAX, Slept};

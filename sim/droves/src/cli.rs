@@ -50,7 +50,8 @@ pub(crate) enum What {
     Doctor(DoctorArgs),
     /// Measure what this machine can offer, and keep it: each run then says how near it came.
     Calibrate(CalibrateArgs),
-    /// Make the emulated push service's authority, and print the file that a server under test must trust.
+    /// Make the emulated push service's authority, and print the file that a server under test must trust; or that of
+    /// devices' attestations.
     Certs(CertsArgs),
 }
 
@@ -172,7 +173,7 @@ pub(crate) struct MintArgs {
     /// The enrollment profile, if the server has it.
     #[arg(long, env = "DROVES_PROFILE", value_name = "FILE")]
     pub(crate) profile: Option<PathBuf>,
-    /// Keys of the identities. Devices that enroll by SCEP have RSA keys; P-256 keys come from other ways to enroll.
+    /// Keys of the identities. Devices that enroll by SCEP have RSA keys; P-256 keys come from ACME.
     #[arg(long, env = "DROVES_KEY_KIND", value_enum, default_value = "rsa")]
     pub(crate) key_kind: KeyKind,
     /// Keep devices' private keys here (readable by you only).
@@ -371,6 +372,14 @@ pub(crate) struct CertsArgs {
     /// Where it is kept.
     #[arg(long, env = "DROVES_CERTS", value_name = "DIR", default_value = "certs")]
     pub(crate) certs: PathBuf,
+    /// The authority that plays Apple's attestation servers, in its place: print the file with its root certificate, which
+    /// an ACME server must trust for the challenge device-attest-01.
+    #[arg(long, env = "DROVES_ATTESTATION")]
+    pub(crate) attestation: bool,
+    /// Where devices' keys are kept, and that authority with them.
+    /// [default: $XDG_CACHE_HOME/droves/keys]
+    #[arg(long, env = "DROVES_KEYS", value_name = "DIR")]
+    pub(crate) keys: Option<PathBuf>,
 }
 
 fn base_url(text: &str) -> Result<String, String> {

@@ -51,7 +51,13 @@ pub(crate) fn practice(args: &PracticeArgs) -> anyhow::Result<u8> {
 }
 
 pub(crate) fn certs(args: &CertsArgs) -> anyhow::Result<u8> {
-    let path = droves_emulators::apns::authority_pem(&args.certs)?;
+    let path = if args.attestation {
+        let env = |name: &str| std::env::var(name).ok();
+        let keys = args.keys.clone().unwrap_or_else(|| droves_engine::default_keys_folder(env));
+        droves_engine::attestation_root(&keys)?
+    } else {
+        droves_emulators::apns::authority_pem(&args.certs)?
+    };
     writeln!(std::io::stdout().lock(), "{}", path.display())?;
     Ok(0)
 }

@@ -5,6 +5,7 @@
 //! there is one, and the coordinator, which goes through the plan's steps and merges what the shards report.
 
 pub mod admin;
+mod attestation;
 mod board;
 pub mod calibrate;
 mod cast;
@@ -21,6 +22,7 @@ mod mint;
 mod part;
 mod run;
 mod session;
+mod signing;
 mod stage;
 mod steps;
 mod store;
@@ -28,6 +30,7 @@ mod track;
 mod worker;
 
 pub use admin::{AdminError, Announce, AnnounceError, Announced, announce};
+pub use attestation::attestation_root;
 pub use directory::Directory;
 pub use enrollment::EnrollmentError;
 pub use health::Health;

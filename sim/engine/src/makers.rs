@@ -1,11 +1,11 @@
 //! Work with private keys that takes longer than a millisecond: done by helper threads, so that a shard never waits.
 
 use crate::inbox::{Shards, ToShard};
-use crate::keys::{KeyRing, RingError};
+use crate::keys::KeyRing;
 use droves_device::{Failure, Identity, KeyIx, Made, Reached, Work};
 use droves_facts::{Blame, DeviceIx, LaneIx, Limits, Wall};
 use droves_shard::Ticket;
-use droves_wire::apple::scep;
+use droves_wire::apple::{acme, scep};
 use droves_wire::keys::Key;
 use droves_wire::pkcs12;
 use std::fmt::Display;
@@ -109,10 +109,24 @@ fn make(
     limits: &Limits,
 ) -> Result<Made, Failure> {
     match work {
-        // Every RSA size that the library has is one that the server may ask for; smaller ones become 2,048.
-        Work::Key { rsa_bits: _ } => {
-            let ix = keys.choose(device, before);
+        Work::Key { kind } => {
+            let ix = keys.choose(device, before, kind);
             keys.make(ix).map(|_| Made::Key(ix)).map_err(|error| ours("key", &error))
+        }
+        Work::Attest { subject, key } => {
+            let key = keys.make(key).map_err(|error| ours("key", &error))?;
+            let attester = keys.attester(wall).map_err(|error| ours("attestation", &error))?;
+            let attestation = attester.attest(&subject, key.spki(), wall);
+            attestation.map(|cbor| Made::Attestation(cbor.into())).map_err(|error| ours("attestation", &error))
+        }
+        Work::AcmeRequest { request, key } => {
+            let key = keys.make(key).map_err(|error| ours("key", &error))?;
+            request.csr(&key).map(|der| Made::AcmeRequest(der.into())).map_err(|error| theirs("acme", &error))
+        }
+        Work::AcmeOpen { chain, key: ix } => {
+            let key = keys.make(ix).map_err(|error| ours("key", &error))?;
+            let certificate = acme::issued(&chain, key.spki(), limits).map_err(|error| theirs("acme", &error))?;
+            Ok(Made::Identity(Identity { key: ix, certificate: certificate.into() }))
         }
         Work::Unpack { file, password } => {
             let opened = pkcs12::open(&file, &password, limits);
@@ -146,7 +160,7 @@ fn signer_key<'a>(keys: &KeyRing, signer: Option<&'a Identity>) -> Result<Signer
     Ok(Some((key, &identity.certificate)))
 }
 
-fn ours(kind: &'static str, error: &RingError) -> Failure {
+fn ours(kind: &'static str, error: &dyn Display) -> Failure {
     Failure { blame: Blame::Generator, kind, reached: Reached::Nothing, text: error.to_string().into() }
 }
 
@@ -162,6 +176,7 @@ mod tests {
     use droves_fleet::KeyPool;
     use droves_scenario::plan::{Keys, Roster};
     use droves_shard::Cells;
+    use droves_wire::keys::KeyKind;
 
     /// A run that is interrupted while a hundred devices wait for keys of their own does not make them all.
     #[test]
@@ -174,7 +189,7 @@ mod tests {
         let shards = Shards { cells, ways: [way].into(), boxes: [Default::default()].into() };
         let makers = Makers::start(1, &keys, &shards, &Arc::new(Limits::default())).unwrap();
         for n in 0..JOBS {
-            let work = Box::new(Work::Key { rsa_bits: 2_048 });
+            let work = Box::new(Work::Key { kind: KeyKind::Rsa(2_048) });
             let job =
                 Job { lane: LaneIx(n), device: DeviceIx(n), ticket: Ticket::default(), work, key: None, wall: Wall(0) };
             makers.way().send(job).unwrap();

@@ -7,15 +7,16 @@ use crate::cast::Cast;
 use crate::directory::Directory;
 use crate::enrollment::{self, EnrollmentError};
 use crate::health;
-use crate::keys::{KeyRing, P256, RingError};
+use crate::keys::{KeyRing, RingError};
 use crate::stage;
 use droves_device::apple::{Apple, Minting};
-use droves_device::{Identity, KeyIx, Machine, ProfileSource};
+use droves_device::{Identity, Machine, ProfileSource};
 use droves_facts::{DeviceIx, LaneIx, Limits};
 use droves_fleet::{Fleet, FleetError, KeyPool, KeyPoolError, Landing, Saver, Stored, StoredIdentity, Writer};
 use droves_scenario::plan::{Plan, Roster};
 use droves_wire::apple::push::Tokens;
 use droves_wire::ca::{Authority, AuthorityError};
+use droves_wire::keys::KeyKind;
 use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -192,8 +193,7 @@ impl Hand<'_> {
 
     /// One device. Its own lane goes last, with the identity: whoever finds that finds the channels of its users too.
     fn device(&self, device: DeviceIx) -> Result<(), MintError> {
-        let KeyIx(number) = self.keys.choose(device, None);
-        let ix = KeyIx(if self.mint.p256 { number | P256 } else { number });
+        let ix = self.keys.choose(device, None, if self.mint.p256 { KeyKind::P256 } else { KeyKind::Rsa(2_048) });
         let key = self.keys.make(ix)?;
         let lanes = self.roster.lanes_of_device(device);
         let name = self.directory.enrollment(LaneIx(lanes.start));

@@ -5,6 +5,7 @@
 
 use crate::faults::LaneFaults;
 use crate::keys::KeyRing;
+use crate::signing;
 use droves_device::{Body, Failure, Identity, Method, Reached, Request, Sink};
 use droves_facts::{Blame, Closing, Dur, KeyFamily, LaneIx, Limits, Mono, Opening};
 use droves_net::authorise;
@@ -15,7 +16,6 @@ use droves_net::http::{self as net, Conn, Failed, Origin, Outgoing};
 use droves_net::tls::{Alpn, ClientTls, TicketOwner, certified_key};
 use droves_scenario::plan::{FaultKind, Http, Resumption};
 use droves_shard::{Answer, Exchange, Ticket};
-use droves_wire::apple::signature;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use rustls::pki_types::CertificateDer;
@@ -368,21 +368,15 @@ fn outgoing(network: &Network, lane: LaneIx, request: &Request, target: PathAndQ
         Body::Empty => bytes::Bytes::new(),
         Body::Bytes(bytes) => bytes.clone(),
     };
-    if let (Some(sign), Some(identity)) = (request.sign, &request.identity) {
-        let began = network.clock.now();
-        let key = network
-            .keys
-            .find(identity.key)
-            .ok_or_else(|| ours("key_missing", "the identity's key is not in the pool".to_owned()))?;
-        let value = signature::sign(&body, &key, &identity.certificate, sign.time)
-            .map_err(|error| ours("signing", error.to_string()))?;
-        let value = HeaderValue::try_from(value).map_err(|error| ours("signing", error.to_string()))?;
-        headers.insert(HeaderName::from_static("mdm-signature"), value);
-        let took = network.clock.now().since(began);
-        network.mailbox.put(Letter::Signed { lane, took, by: key.kind().family() });
+    let began = network.clock.now();
+    let (body, by) =
+        signing::sign(&network.keys, lane, request, body, &mut headers).map_err(|why| ours(why.kind, why.text))?;
+    if let Some(by) = by {
+        network.mailbox.put(Letter::Signed { lane, took: network.clock.now().since(began), by });
     }
     let method = match request.method {
         Method::Get => http::Method::GET,
+        Method::Head => http::Method::HEAD,
         Method::Put => http::Method::PUT,
         Method::Post => http::Method::POST,
     };

@@ -4,7 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use droves_device::apple::Apple;
-use droves_device::{Body, Character, Clocks, Failure, KeyIx, Made, Method, ProfileSource, Request, Retry, Work};
+use droves_device::{Body, Character, Clocks, Failure, KeyIx, Made, Method, ProfileSource, Request, Retry, Sign, Work};
 use droves_emulators::practice::{Brain, Faults, Incoming, Outgoing, Wake};
 use droves_engine::forecast::{SCEP_REPLY_BYTES, SCEP_REQUEST_BYTES};
 use droves_facts::{
@@ -88,13 +88,15 @@ impl World for Practice {
             let Ok(Message::Authenticate(message)) = Message::of(&value) else { panic!("no Authenticate") };
             self.enrollments.push(format!("{:?}", message.id).split('"').nth(1).unwrap().to_owned());
         }
-        let signature = request.sign.zip(request.identity.as_ref()).map(|(sign, identity)| {
-            signature::sign(body, key(identity.key), &identity.certificate, sign.time).unwrap().into_bytes()
+        let signature = request.sign.as_ref().zip(request.identity.as_ref()).map(|(sign, identity)| {
+            let Sign::Message { time } = sign else { panic!("the practice server's profile has no ACME in it") };
+            signature::sign(body, key(identity.key), &identity.certificate, *time).unwrap().into_bytes()
         });
         let length = signature.as_ref().map_or(0, Vec::len);
         self.longest[0] = self.longest[0].max(length);
         let method = match request.method {
             Method::Get => "GET",
+            Method::Head => "HEAD",
             Method::Put => "PUT",
             Method::Post => "POST",
         };
@@ -113,7 +115,9 @@ impl World for Practice {
     fn make(&mut self, clocks: Clocks, lane: LaneIx, work: Work) -> (Dur, Result<Made, Failure>) {
         let made = match work {
             Work::Key { .. } => Made::Key(KeyIx(lane.0 % 2)),
-            Work::Unpack { .. } => panic!("the practice server's profile has no identity in it"),
+            Work::Unpack { .. } | Work::Attest { .. } | Work::AcmeRequest { .. } | Work::AcmeOpen { .. } => {
+                panic!("the practice server's profile has SCEP in it")
+            }
             Work::ScepRequest { request, key: ix, .. } => {
                 let (body, pending) = scep::build(&request, key(ix), None, clocks.wall).unwrap();
                 Made::ScepRequest { body: body.into(), pending: Box::new(pending) }

@@ -44,6 +44,10 @@ pub struct Limits {
     pub tls_wait_max: Dur,
     /// Polls of a pending SCEP request when the payload sets none.
     pub scep_polls_max: u32,
+    /// Polls of an ACME order that does not get ready: two minutes, if the server names no other delay.
+    pub acme_polls_max: u32,
+    /// Nonces of an ACME server that it refuses in a row: one is usual where it forgets them, many are a fault.
+    pub acme_nonces_max: u32,
 }
 
 impl Default for Limits {
@@ -67,6 +71,8 @@ impl Default for Limits {
             connect_wait_max: Dur::secs(20),
             tls_wait_max: Dur::secs(20),
             scep_polls_max: 100,
+            acme_polls_max: 60,
+            acme_nonces_max: 5,
         }
     }
 }

@@ -60,6 +60,15 @@ operations! {
     AppleScepCa "apple.scep.ca" Request "SCEP GetCACert.";
     AppleScepIssue "apple.scep.issue" Request "SCEP PKIOperation with a PKCSReq: the first request and each renewal.";
     AppleScepPoll "apple.scep.poll" Request "SCEP PKIOperation with a CertPoll, after PENDING.";
+    AppleAcmeDirectory "apple.acme.directory" Request "GET of the ACME directory.";
+    AppleAcmeNonce "apple.acme.nonce" Request "ACME newNonce.";
+    AppleAcmeAccount "apple.acme.account" Request "ACME newAccount.";
+    AppleAcmeOrder "apple.acme.order" Request "ACME newOrder.";
+    AppleAcmeAuthorization "apple.acme.authorization" Request "ACME authorization read: the challenge, before it is answered.";
+    AppleAcmeChallenge "apple.acme.challenge" Request "ACME challenge answered, with the attestation of the key if there is one.";
+    AppleAcmePoll "apple.acme.poll" Request "ACME authorization or order read again, after the challenge is answered.";
+    AppleAcmeFinalize "apple.acme.finalize" Request "ACME finalize: the certificate request.";
+    AppleAcmeCertificate "apple.acme.certificate" Request "The certificate fetched from the ACME server.";
     AppleAuthenticate "apple.authenticate" Request "Check-in message Authenticate.";
     AppleTokenUpdate "apple.token_update" Request "Check-in message TokenUpdate, of the device channel or a user channel.";
     AppleUserAuthenticate "apple.user_authenticate" Request "Check-in message UserAuthenticate of a macOS network user.";

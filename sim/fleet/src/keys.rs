@@ -69,6 +69,26 @@ impl KeyPool {
         private::write(&path, pkcs8).map_err(|why| KeyPoolError { path, why })
     }
 
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// A secret of its own name: what is there, or what `make` makes. Of two processes that make it at the same time the
+    /// first wins.
+    pub fn once<E: From<KeyPoolError>>(
+        &self,
+        name: &str,
+        make: impl FnOnce() -> Result<Vec<u8>, E>,
+    ) -> Result<Vec<u8>, E> {
+        let path = self.folder.join(name);
+        let failed = |why| KeyPoolError { path: path.clone(), why };
+        if !path.exists() {
+            private::write_first(&path, &make()?).map_err(failed)?;
+        }
+        Ok(read(&path).map_err(failed)?)
+    }
+
     fn path(&self, kind: &str, number: u32) -> PathBuf {
         self.folder.join(format!("{kind}-{number}.pk8"))
     }
@@ -98,6 +118,11 @@ mod tests {
         assert_eq!(pool.load("rsa2048", 31).unwrap().len(), 2);
         assert_eq!(pool.get("rsa4096", 1).unwrap(), Some(b"large".to_vec()));
         assert_eq!(pool.get("rsa4096", 2).unwrap(), None);
+        let once = |secret: &'static [u8]| pool.once("secret.pem", || Ok::<_, KeyPoolError>(secret.to_vec()));
+        assert_eq!((once(b"first").unwrap(), once(b"second").unwrap()), (b"first".to_vec(), b"first".to_vec()));
+        private::write_first(&pool.folder().join("secret.pem"), b"late").unwrap();
+        assert_eq!(once(b"third").unwrap(), b"first");
+        assert_eq!(fs::read_dir(pool.folder()).unwrap().count(), 5, "nothing is left over");
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;

@@ -5,7 +5,7 @@
 //! is not a 2xx is tried again. Redirects are followed without asking and never remembered.
 
 use crate::status::status_kind;
-use crate::{Action, Body, Ctx, Event, Failure, Method, Peer, Reasons, Request, Sign, Sink, What};
+use crate::{Account, Action, Body, Ctx, Event, Failure, Method, Peer, Reasons, Request, Sign, Sink, What};
 use bytes::Bytes;
 use droves_facts::{Blame, Operation, Platform};
 use std::sync::Arc;
@@ -22,8 +22,16 @@ pub(super) struct Exchange {
     headers: Headers,
     body: Option<Bytes>,
     as_device: bool,
-    sign: bool,
+    signer: Signer,
     hops: u8,
+}
+
+/// Who signs the body, if there is one.
+#[derive(Debug)]
+enum Signer {
+    Nobody,
+    Device,
+    Account(Account),
 }
 
 /// What came of it so far.
@@ -96,14 +104,28 @@ impl Exchange {
             headers,
             body: Some(body),
             as_device: true,
-            sign,
+            signer: if sign { Signer::Device } else { Signer::Nobody },
             hops: 0,
         }
     }
 
     /// A GET by a device that nobody knows yet.
     pub(super) fn get(operation: Operation, url: Arc<str>, headers: Headers) -> Self {
-        Exchange { operation, url, method: Method::Get, headers, body: None, as_device: false, sign: false, hops: 0 }
+        Exchange {
+            operation,
+            url,
+            method: Method::Get,
+            headers,
+            body: None,
+            as_device: false,
+            signer: Signer::Nobody,
+            hops: 0,
+        }
+    }
+
+    /// The same, to which only the head is answered.
+    pub(super) fn head(operation: Operation, url: Arc<str>, headers: Headers) -> Self {
+        Exchange { method: Method::Head, ..Self::get(operation, url, headers) }
     }
 
     /// A POST by a device that nobody knows yet.
@@ -111,10 +133,26 @@ impl Exchange {
         Exchange { method: Method::Post, body: Some(body), ..Self::get(operation, url, headers) }
     }
 
+    /// A POST that is signed by an account at an ACME server.
+    pub(super) fn post_as(
+        account: Account,
+        operation: Operation,
+        url: Arc<str>,
+        headers: Headers,
+        payload: Bytes,
+    ) -> Self {
+        Exchange { signer: Signer::Account(account), ..Self::post(operation, url, headers, payload) }
+    }
+
     /// Asks.
     pub(super) fn ask(&self, ctx: &Ctx<'_>) -> Action {
         // iOS writes the signing time, macOS does not.
         let time = (ctx.character.platform != Platform::Macos).then_some(ctx.clocks.wall);
+        let sign = match &self.signer {
+            Signer::Nobody => None,
+            Signer::Device => Some(Sign::Message { time }),
+            Signer::Account(account) => Some(Sign::Account(account.clone())),
+        };
         let limits = ctx.limits;
         Action {
             what: What::Request(Box::new(Request {
@@ -125,7 +163,7 @@ impl Exchange {
                 headers: self.headers,
                 body: self.body.clone().map_or(Body::Empty, Body::Bytes),
                 identity: ctx.identity.filter(|_| self.as_device).cloned(),
-                sign: (self.sign && self.body.is_some()).then_some(Sign { time }),
+                sign: sign.filter(|_| self.body.is_some()),
                 sink: Sink::Keep(limits.body_bytes_max),
             })),
             until: ctx.clocks.now + limits.connect_wait_max + limits.tls_wait_max + limits.request_wait_max,
@@ -176,7 +214,7 @@ impl Exchange {
         }
         self.hops += 1;
         self.url = url.into();
-        if !matches!(status, 307 | 308) && self.method != Method::Get {
+        if !matches!(status, 307 | 308) && !matches!(self.method, Method::Get | Method::Head) {
             self.method = Method::Get;
             self.body = None;
         }

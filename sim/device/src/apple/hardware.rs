@@ -138,6 +138,12 @@ impl<'a> Hardware<'a> {
     pub(super) fn is_cellular(&self) -> bool {
         self.model.cellular
     }
+    /// Whether Apple attests to its keys: from the A11 on and on Apple silicon, with iOS 16 or macOS 14.
+    pub(super) fn is_attested(&self) -> bool {
+        let since = if self.is_mac() { 14 } else { 16 };
+        let major = self.os_version.split('.').next().and_then(|major| major.parse::<u32>().ok());
+        major.is_some_and(|major| major >= since) && !NOT_ATTESTED.contains(&self.model.product)
+    }
     /// Whether it is a Mac.
     pub(super) fn is_mac(&self) -> bool {
         self.platform == Platform::Macos
@@ -240,6 +246,9 @@ static MODELS: [Model; 19] = [
     model("MacBookPro18,3", "MacBook Pro", "MKGR3LL/A", 0x6000, false, true),
 ];
 
+/// Models with an A10X or earlier. Macs without Apple silicon are not among those that are known.
+const NOT_ATTESTED: [&str; 1] = ["iPad7,11"];
+
 /// Builds that are known: whether of macOS, version, build.
 const BUILDS: [(bool, &str, &str); 9] = [
     (false, "17.0", "21A329"),
@@ -298,6 +307,20 @@ mod tests {
             let hardware = Hardware::of(&ctx);
             assert!(seen.insert(hardware.udid()) && seen.insert(hardware.serial()), "{n}");
         }
+    }
+
+    #[test]
+    fn apple_attests_to_newer_hardware_with_a_newer_system() {
+        let check = |character: crate::Character, model: &str, version: &str, expected: bool| {
+            let character = crate::Character { model: model.into(), os_version: version.into(), ..character };
+            let mut world = World::new(character);
+            assert_eq!(Hardware::of(&world.ctx()).is_attested(), expected, "{model} {version}");
+        };
+        check(ios(), "iPhone10,3", "16.0", true);
+        check(ios(), "iPhone10,3", "15.8", false);
+        check(ios(), "iPad7,11", "18.1", false);
+        check(mac(), "Mac14,2", "14.0", true);
+        check(mac(), "Mac14,2", "13.6", false);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use super::shared::{MdmSettings, rights};
 use crate::Ctx;
 use bytes::Bytes;
 use droves_facts::{CommandStatus, Platform, Purpose};
+use droves_wire::apple::acme;
 use droves_wire::apple::checkin::{Authenticate, Message, TokenUpdate};
 use droves_wire::apple::identity::{self, EnrollmentId, User, Who};
 use droves_wire::apple::profile::AccessRights;
@@ -189,7 +190,7 @@ pub(super) fn command_headers(ctx: &Ctx<'_>) -> Headers {
     if ctx.character.platform == Platform::Macos { &MAC_COMMAND } else { &IOS_COMMAND }
 }
 
-/// Headers of everything before the check-in: profile, SCEP.
+/// Headers of everything before the check-in: profile, SCEP, ACME.
 pub(super) fn plain_headers(ctx: &Ctx<'_>) -> Headers {
     if ctx.character.platform == Platform::Macos { &MAC_PLAIN } else { &IOS_PLAIN }
 }
@@ -199,6 +200,11 @@ pub(super) fn scep_headers(ctx: &Ctx<'_>) -> Headers {
     if ctx.character.platform == Platform::Macos { &MAC_SCEP } else { &IOS_SCEP }
 }
 
+/// Headers of what is posted to an ACME server.
+pub(super) fn acme_headers(ctx: &Ctx<'_>) -> Headers {
+    if ctx.character.platform == Platform::Macos { &MAC_ACME } else { &IOS_ACME }
+}
+
 // As seen from devices, but for `Accept-Encoding`: what we can't unpack we don't ask for.
 const ACCEPT: (&str, &str) = ("accept", "*/*");
 const LANGUAGE: (&str, &str) = ("accept-language", "en-US,en;q=0.9");
@@ -206,6 +212,7 @@ const NO_CACHE: (&str, &str) = ("cache-control", "no-cache");
 const CHECK_IN: (&str, &str) = ("content-type", "application/x-apple-aspen-mdm-checkin");
 const COMMAND: (&str, &str) = ("content-type", "application/x-apple-aspen-mdm");
 const SCEP: (&str, &str) = ("content-type", "application/x-pki-message");
+const ACME: (&str, &str) = ("content-type", acme::CONTENT_TYPE);
 const IOS: (&str, &str) = ("user-agent", "MDM/1.0");
 const MAC: (&str, &str) = ("user-agent", "MDM-OSX/1.0 mdmclient/1660");
 const IOS_BEFORE: (&str, &str) = ("user-agent", "profiled/1.0 CFNetwork/1568.100.1 Darwin/24.1.0");
@@ -218,6 +225,8 @@ static IOS_PLAIN: [(&str, &str); 3] = [ACCEPT, LANGUAGE, IOS_BEFORE];
 static MAC_PLAIN: [(&str, &str); 3] = [ACCEPT, LANGUAGE, MAC_BEFORE];
 static IOS_SCEP: [(&str, &str); 4] = [ACCEPT, LANGUAGE, SCEP, IOS_BEFORE];
 static MAC_SCEP: [(&str, &str); 4] = [ACCEPT, LANGUAGE, SCEP, MAC_BEFORE];
+static IOS_ACME: [(&str, &str); 4] = [ACCEPT, LANGUAGE, ACME, IOS_BEFORE];
+static MAC_ACME: [(&str, &str); 4] = [ACCEPT, LANGUAGE, ACME, MAC_BEFORE];
 
 /// Places in the numbering of what a device holds; the low 32 bits are the thing's own number.
 pub(super) const UNLOCK_TOKEN: u64 = 1 << 40;

@@ -4,6 +4,7 @@
 //! One thread; the same setup gives the same facts in the same order. Phases begin and end as in a run ([`Steps`]), and
 //! what they wait for is looked at four times a second, as a run's coordinator does.
 
+mod acme;
 mod need;
 mod office;
 mod server;

@@ -1,9 +1,10 @@
 //! What the server says in virtual time: the answers of a good MDM server to devices that it knows, without a signature
 //! checked or a certificate issued. Lengths are those of real messages, so that bytes can be counted.
 
+use super::acme;
 use crate::faults::{LaneFaults, delay_of};
 use bytes::Bytes;
-use droves_device::{Body, Clocks, Failure, Identity, KeyIx, Made, Reached, Request, Work};
+use droves_device::{Body, Clocks, Failure, Identity, KeyIx, Made, Reached, Request, Sign, Work};
 use droves_emulators::practice::{self, Enrollment, Queued};
 use droves_facts::{Blame, CommandStatus, Dice, Dur, LaneIx, Limits, Mono, Operation, PhaseIx, Purpose};
 use droves_scenario::plan::{FaultKind, Plan, ServerFault};
@@ -23,6 +24,9 @@ const CA: &[u8] = include_bytes!("ca.der");
 pub const SCEP_REQUEST_BYTES: usize = 2_540;
 /// A CertRep with one certificate, RSA-2048.
 pub const SCEP_REPLY_BYTES: usize = 2_610;
+/// An attestation object with two certificates of P-384, and a certificate request for a P-256 key.
+const ATTESTATION_BYTES: usize = 1_040;
+const ACME_REQUEST_BYTES: usize = 380;
 /// What a device's key, SCEP message and identity cost a helper thread (docs/performance.md: about 7 signatures).
 const MAKE: Dur = Dur::ms(2);
 
@@ -170,7 +174,8 @@ impl World for Server {
     fn answer(&mut self, clocks: Clocks, lane: LaneIx, request: &Request) -> (Dur, Result<Answer, Failure>) {
         let answer = |status, body| Ok(Answer { status, headers: HeaderMap::new(), body });
         // A server and its SCEP service can be two: faults on order are the server's.
-        let is_servers = request.sign.is_some() || matches!(request.operation, Operation::AppleProfile);
+        let is_servers =
+            matches!(request.sign, Some(Sign::Message { .. })) || matches!(request.operation, Operation::AppleProfile);
         let struck = if is_servers { self.answers.strike(lane, clocks.now).into_iter().next() } else { None };
         let held = match struck {
             Some(FaultKind::Server(ServerFault::Answer(status))) => {
@@ -186,6 +191,9 @@ impl World for Server {
             Some(FaultKind::Server(ServerFault::Slow(delay))) => self.delay(delay),
             _ => Dur::ZERO,
         };
+        if let Some((body, headers)) = acme::says(request) {
+            return (held, Ok(Answer { status: 200, headers, body }));
+        }
         match self.says(lane, request) {
             Ok(body) => (held, answer(200, body)),
             Err(status) => (held, answer(status, Bytes::new())),
@@ -195,7 +203,11 @@ impl World for Server {
     fn make(&mut self, _clocks: Clocks, lane: LaneIx, work: Work) -> (Dur, Result<Made, Failure>) {
         let made = match work {
             Work::Key { .. } => Made::Key(KeyIx(lane.0)),
-            Work::Unpack { .. } => Made::Identity(Identity { key: KeyIx(lane.0), certificate: Box::default() }),
+            Work::Attest { .. } => Made::Attestation(Bytes::from_static(&[0; ATTESTATION_BYTES])),
+            Work::AcmeRequest { .. } => Made::AcmeRequest(Bytes::from_static(&[0; ACME_REQUEST_BYTES])),
+            Work::Unpack { .. } | Work::AcmeOpen { .. } => {
+                Made::Identity(Identity { key: KeyIx(lane.0), certificate: Box::default() })
+            }
             Work::ScepRequest { request, .. } => Made::ScepRequest {
                 body: Bytes::from_static(&[0; SCEP_REQUEST_BYTES]),
                 pending: Box::new(scep::Pending::unbuilt(&request)),

@@ -7,7 +7,7 @@ use super::model::Served;
 use super::{Forecast, Line, Parcel, World};
 use crate::{Answer, Exchange, Input, Ticket};
 use bytes::Bytes;
-use droves_device::{Body, Clocks, Failure, Identity, Machine, Method, Peer, Reached, Request};
+use droves_device::{Body, Clocks, Failure, Identity, Machine, Method, Peer, Reached, Request, Sign};
 use droves_facts::{Blame, Closing, Dur, KeyFamily, LaneIx, Mono, Opening, Purpose, What};
 use http::HeaderMap;
 use std::collections::HashMap;
@@ -16,6 +16,8 @@ use std::sync::Arc;
 /// What an `Mdm-Signature` header takes with a certificate of a usual size: a CMS message of 1.2 KB in base64. The
 /// virtual shell does not sign.
 pub const SIGNATURE_BYTES: u64 = 1_650;
+/// What a message to an ACME server has around its payload (measured: 441 bytes without one).
+const JWS_BYTES: usize = 440;
 /// How long a connect waits for an answer that does not come.
 const CONNECT_WAIT: Dur = Dur::secs(20);
 
@@ -98,8 +100,8 @@ impl<M: Machine, W: World> Forecast<M, W> {
         }
         let to = To::of(&request);
         let bytes = request_bytes(&request);
-        if is_signed(&request) {
-            self.shard.state(clocks, lane, What::Signed { took: Dur::ZERO, by: KeyFamily::Rsa });
+        if let Some(by) = signer(&request) {
+            self.shard.state(clocks, lane, What::Signed { took: Dur::ZERO, by });
         }
         let talk = self.talks.entry(lane).or_default();
         talk.began = (now, now, bytes);
@@ -257,8 +259,13 @@ impl Talk {
     }
 }
 
-fn is_signed(request: &Request) -> bool {
-    request.sign.is_some() && request.identity.is_some()
+/// By what it is signed, if it is.
+fn signer(request: &Request) -> Option<KeyFamily> {
+    match (&request.sign, &request.identity) {
+        (Some(Sign::Message { .. }), Some(_)) => Some(KeyFamily::Rsa),
+        (Some(Sign::Account(_)), _) => Some(KeyFamily::P256),
+        _ => None,
+    }
 }
 
 /// Bytes of a request as HTTP/1.1: head, signature and body.
@@ -267,7 +274,7 @@ fn request_bytes(request: &Request) -> u32 {
     let (path, host) = (url.len() - origin(url), origin(url) - url.find("://").map_or(0, |at| at + 3));
     let method = match request.method {
         Method::Get | Method::Put => 3,
-        Method::Post => 4,
+        Method::Head | Method::Post => 4,
     };
     let line = |name: usize, value: usize| name + 2 + value + 2;
     let first = method + 1 + path.max(1) + " HTTP/1.1\r\n".len();
@@ -276,9 +283,11 @@ fn request_bytes(request: &Request) -> u32 {
         Body::Empty => 0,
         Body::Bytes(bytes) => bytes.len(),
     };
+    let body = if matches!(request.sign, Some(Sign::Account(_))) { JWS_BYTES + body * 4 / 3 } else { body };
     let length = if body > 0 { line("content-length".len(), body.ilog10() as usize + 1) } else { 0 };
     let head = first + line("host".len(), host) + headers + length + 2;
-    let signature = if is_signed(request) { line("mdm-signature".len(), 0) as u64 + SIGNATURE_BYTES } else { 0 };
+    let is_beside = matches!((&request.sign, &request.identity), (Some(Sign::Message { .. }), Some(_)));
+    let signature = if is_beside { line("mdm-signature".len(), 0) as u64 + SIGNATURE_BYTES } else { 0 };
     u32::try_from(head as u64 + body as u64 + signature).unwrap_or(u32::MAX)
 }
 

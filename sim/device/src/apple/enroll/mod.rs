@@ -2,9 +2,10 @@
 //! known by then and no more:
 //!
 //! `Fetching` → `GotProfile` → `HasKey` → `HasCaps` → `HasCa` → `Asked` (and `Waiting` while the CA has it pending), or
-//! `Unpacking` where the identity is in the profile → saved → `HasIdentity` → `Authenticated` → saved → `Registered` →
-//! enrolled.
+//! the states of [`acme`], or `Unpacking` where the identity is in the profile → saved → `HasIdentity` →
+//! `Authenticated` → saved → `Registered` → enrolled.
 
+mod acme;
 mod checkin;
 mod pkcs12;
 mod profile;
@@ -19,6 +20,7 @@ use crate::{Action, Ctx, Event, Identity, Order, ProfileSource, Reasons, What, W
 use droves_facts::{Blame, Operation, Wall, What as Fact};
 use std::sync::Arc;
 
+pub(super) use acme::Acme;
 pub(super) use checkin::{Authenticated, Bootstrapping, HasIdentity, Registered, authenticate, register, token_update};
 pub(super) use pkcs12::Unpacking;
 pub(super) use profile::{plan, read};
@@ -100,6 +102,7 @@ fn get_identity(lane: &mut Lane, Plan { terms, source }: Plan, ctx: &mut Ctx<'_>
     }
     match source {
         Source::Scep(scep) => scep::start(terms, scep, ctx),
+        Source::Acme(acme) => acme::start(lane, terms, acme, ctx),
         Source::Pkcs12(file, password) => pkcs12::start(terms, file, password, ctx),
     }
 }

@@ -9,7 +9,9 @@ use crate::{Ctx, ProfileSource};
 use bytes::Bytes;
 use droves_facts::{Blame, Limits, Platform};
 use droves_wire::apple::identity;
-use droves_wire::apple::profile::{Allowances, EnrollmentMode, EnrollmentProfile, Heading, Identity, Scep};
+use droves_wire::apple::profile::{
+    Acme, Allowances, EnrollmentMode, EnrollmentProfile, Heading, Identity, Scep, substitute, substituted,
+};
 use std::sync::Arc;
 
 /// What a device does with its profile.
@@ -31,6 +33,8 @@ pub(in crate::apple) struct Terms {
 pub(in crate::apple) enum Source {
     /// The SCEP payload, its subject's variables filled in.
     Scep(Box<Scep>),
+    /// The ACME payload, its variables filled in.
+    Acme(Box<Acme>),
     /// A PKCS#12 file, and its password.
     Pkcs12(Bytes, Arc<str>),
 }
@@ -42,7 +46,7 @@ pub(in crate::apple) fn plan(bytes: &[u8], lane: &Lane, ctx: &Ctx<'_>) -> Result
         read(bytes, ctx.character.allow_http, ctx.limits).map_err(|text| broken(&text))?;
     let source = match identity {
         Identity::Scep(heading, scep) => Source::Scep(Box::new(filled(scep, &heading, ctx))),
-        Identity::Acme(..) => return Err(broken("enrollment profile: an identity by ACME is not simulated yet")),
+        Identity::Acme(_, acme) => Source::Acme(Box::new(named(acme, ctx))),
         Identity::Pkcs12 { content, password: Some(password), .. } => Source::Pkcs12(content.into(), password.into()),
         Identity::Pkcs12 { .. } => {
             return Err(broken(
@@ -96,24 +100,38 @@ pub(super) fn blame(lane: &Lane, ctx: &Ctx<'_>) -> Blame {
 
 /// The payload as the device acts on it: its own name in the subject, polls within bounds.
 fn filled(mut scep: Scep, heading: &Heading, ctx: &Ctx<'_>) -> Scep {
-    let hardware = Hardware::of(ctx);
-    let (udid, serial, name) = (hardware.udid(), hardware.serial(), hardware.name());
-    let (host, mac) = (hardware.host_name(), hardware.mac(0));
     // iOS takes the variables as they are.
     if ctx.character.platform == Platform::Macos || scep.subject.iter().all(Vec::is_empty) {
-        let known = identity::Hardware {
-            udid: &udid,
-            serial_number: &serial,
-            device_name: &name,
-            host_name: Some(&host),
-            local_host_name: Some(&host),
-            mac_address: Some(&mac),
-            ..identity::Hardware::default()
-        };
-        scep.subject = scep.subject_of(&known, &heading.identifier);
+        scep.subject = with_names(ctx, |names| scep.subject_of(names, &heading.identifier));
     }
     scep.challenge = scep.challenge.filter(|challenge| !challenge.is_empty());
     scep.retries = scep.retries.min(ctx.limits.scep_polls_max);
     scep.retry_delay = scep.retry_delay.max(droves_facts::Dur::secs(1));
     scep
+}
+
+/// The payload with the device's names where its variables stand. Apple knows none in it: a server writes each device a
+/// profile of its own. Where all devices have one profile, this is what the server would have done.
+fn named(mut acme: Acme, ctx: &Ctx<'_>) -> Acme {
+    with_names(ctx, |names| {
+        acme.client_identifier = substitute(&acme.client_identifier, names).into_owned();
+        acme.subject = substituted(&acme.subject, names);
+    });
+    acme
+}
+
+/// What the device is called, for as long as `name` wants to know.
+fn with_names<T>(ctx: &Ctx<'_>, name: impl FnOnce(&identity::Hardware<'_>) -> T) -> T {
+    let hardware = Hardware::of(ctx);
+    let (udid, serial, device_name) = (hardware.udid(), hardware.serial(), hardware.name());
+    let (host, mac) = (hardware.host_name(), hardware.mac(0));
+    name(&identity::Hardware {
+        udid: &udid,
+        serial_number: &serial,
+        device_name: &device_name,
+        host_name: Some(&host),
+        local_host_name: Some(&host),
+        mac_address: Some(&mac),
+        ..identity::Hardware::default()
+    })
 }

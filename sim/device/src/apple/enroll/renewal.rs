@@ -1,8 +1,9 @@
 //! A new identity for an enrolled device: by order, near the certificate's end, or because the server installs the
 //! enrollment's profile again.
 //!
-//! The device gets it by SCEP, with its old identity as signer, or out of the profile. Then it says Authenticate and TokenUpdate with the new one, as
-//! servers rely on (nanomdm#14). Until that is through the old identity is kept: a renewal that fails changes nothing.
+//! The device gets it by SCEP, with its old identity as signer, by ACME as it got the first one, or out of the profile.
+//! Then it says Authenticate and TokenUpdate with the new one, as servers rely on (nanomdm#14). Until that is through
+//! the old identity is kept: a renewal that fails changes nothing.
 
 use super::profile::Terms;
 use super::{get_identity, plan};

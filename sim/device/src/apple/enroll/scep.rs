@@ -11,6 +11,7 @@ use bytes::Bytes;
 use droves_facts::{Blame, Dur, Operation, Purpose, Wall};
 use droves_wire::apple::profile::Scep;
 use droves_wire::apple::scep;
+use droves_wire::keys::KeyKind;
 use droves_wire::x509;
 use std::sync::Arc;
 
@@ -93,7 +94,7 @@ pub(in crate::apple) struct Waiting {
 
 /// Wants a key for what the profile asks for.
 pub(super) fn start(terms: Terms, scep: Box<Scep>, ctx: &Ctx<'_>) -> Step {
-    let action = make(Work::Key { rsa_bits: scep.key_bits }, ctx);
+    let action = make(Work::Key { kind: KeyKind::Rsa(u32::from(scep.key_bits)) }, ctx);
     Step(State::GotProfile(Box::new(GotProfile { plan: Plan { terms, scep } })), action)
 }
 

@@ -4,6 +4,7 @@
 
 mod answers;
 mod anything;
+mod certifying;
 mod declared;
 mod enrolling;
 mod living;
@@ -14,10 +15,11 @@ use super::*;
 use crate::tests_support::{World, ios, mac};
 use crate::{
     Body, Character, Failure, Identity, KeyIx, Made, Method, Note, Order, Peer, ProfileSource, Reached, Request,
-    Response, Wake, Why, Work,
+    Response, Sign, Wake, Why, Work,
 };
 use bytes::Bytes;
 use droves_facts::{CommandKey, CommandStatus, LaneIx, Limits, Mono, Operation, Outcome, Platform, Wall, What as Fact};
+use droves_wire::apple::acme;
 use droves_wire::apple::checkin::Message;
 use droves_wire::apple::request::{self, Request as Wanted};
 use droves_wire::apple::result::Received;
@@ -134,6 +136,7 @@ struct Rig {
     ca_asked: Vec<(Vec<u8>, String)>,
     /// The key that it was asked to certify.
     ca_spki: Vec<u8>,
+    acme: certifying::AcmeServer,
     asked: Vec<Asked>,
     facts: Vec<Fact>,
     ended: Vec<(Operation, Outcome)>,
@@ -161,6 +164,7 @@ impl Rig {
             ca_pending: 0,
             ca_asked: Vec::new(),
             ca_spki: Vec::new(),
+            acme: certifying::AcmeServer::default(),
             asked: Vec::new(),
             facts: Vec::new(),
             ended: Vec::new(),
@@ -298,7 +302,19 @@ impl Rig {
 
     fn make(&mut self, work: Work) -> Action {
         let made = match work {
-            Work::Key { .. } => Made::Key(KeyIx(self.world.identity.as_ref().map_or(0, |old| old.key.0 + 1))),
+            Work::Key { kind } => {
+                self.acme.kinds.push(kind);
+                Made::Key(KeyIx(self.world.identity.as_ref().map_or(0, |old| old.key.0 + 1)))
+            }
+            Work::Attest { subject, .. } => {
+                self.acme.attested.push(*subject);
+                Made::Attestation(Bytes::from_static(b"attestation"))
+            }
+            Work::AcmeRequest { request, key: ix } => Made::AcmeRequest(request.csr(key(ix)).unwrap().into()),
+            Work::AcmeOpen { chain, key: ix } => match acme::issued(&chain, key(ix).spki(), &Limits::default()) {
+                Ok(certificate) => Made::Identity(Identity { key: ix, certificate: certificate.into() }),
+                Err(error) => return self.fail("scep", Reached::Nothing, &error.to_string()),
+            },
             Work::Unpack { file, password } => {
                 if (&file[..], &*password) != (b"file", "secret") {
                     return self.fail("pkcs12", Reached::Nothing, "does not open");
@@ -333,6 +349,10 @@ impl Rig {
         };
         let Request { operation, method, ref url, .. } = *request;
         self.asked.push(Asked { operation, method, url: Arc::clone(url), body: body.clone() });
+        if request.url.starts_with(certifying::ACME) {
+            let (status, body, headers) = self.acme.answer(request, &body, self.world.clocks.wall);
+            return self.answer(status, body, headers);
+        }
         let reply = if request.url.starts_with("http://ca.test/") {
             self.ca_script.pop_front().unwrap_or_else(|| self.ca(request, &body))
         } else {
@@ -359,7 +379,8 @@ impl Rig {
         assert!(keys.is_sorted(), "{keys:?}");
         assert_eq!(request.identity, self.world.identity);
         let signs_time = self.world.character.platform != Platform::Macos;
-        assert_eq!(request.sign.unwrap().time.is_some(), signs_time);
+        let Some(Sign::Message { time }) = &request.sign else { panic!("{:?}", request.sign) };
+        assert_eq!(time.is_some(), signs_time);
         match request.operation {
             Operation::AppleIdle | Operation::AppleCommand => drop(Received::of(&value).unwrap()),
             _ => match Message::of(&value).unwrap() {

@@ -50,6 +50,13 @@ impl Droves {
         self.certificates.join("push-ca.pem")
     }
 
+    /// The root of devices' attestations: what an ACME server under test must trust.
+    pub fn attestation_root(&self) -> Result<PathBuf, Error> {
+        let keys = keys();
+        let said = self.say(&["certs", "--attestation", "--keys", &keys.to_string_lossy()])?;
+        Ok(PathBuf::from(said.trim()))
+    }
+
     /// Write a scenario, and begin another command with it than `run`: `command FILE flags`.
     pub fn begin(
         &self,

@@ -24,6 +24,7 @@ mod recorder;
 mod relay;
 mod scep;
 mod server;
+mod step_ca;
 mod storage;
 
 pub use by_hand::{HandDevice, bare_command};
@@ -42,4 +43,5 @@ pub use recorder::{Event, Recorder};
 pub use relay::{Relay, Stall};
 pub use scep::ScepServer;
 pub use server::{Refusals, Results, Server, Witness};
+pub use step_ca::StepCa;
 pub use storage::NanomdmTables;

@@ -3,8 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use droves_e2e::{
-    API_KEY, Droves, EnrollmentProfile, Error, Ground, NanoHub, Nanomdm, NanomdmTables, OwnAuthority, Postgres,
-    PushCertificate, Recorder, Run, ScepServer, Server, Storage, Surroundings, Witness, case,
+    API_KEY, Authority, Droves, EnrollmentProfile, Error, Ground, NanoHub, Nanomdm, NanomdmTables, OwnAuthority,
+    Postgres, PushCertificate, Recorder, Run, ScepServer, Server, StepCa, Storage, Surroundings, Witness, case,
 };
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -316,6 +316,72 @@ fn an_identity_in_the_profile_is_good_for_nanomdm() {
         is_clean(&run);
         let results = tables.results()?;
         assert!(results.len() == 1 && results.values().all(|statuses| statuses == &["Acknowledged"]), "{results:#?}");
+        Ok(())
+    });
+}
+
+/// A scenario for nanomdm whose devices get their identities from step-ca.
+fn by_acme(server: &Nanomdm, push: &PushCertificate, ca: &StepCa, more: &str, phases: &str) -> String {
+    let url = server.mdm_url();
+    let url = url.strip_suffix("/mdm").unwrap_or(&url);
+    format!(
+        "droves: 1\ntarget:\n  server: nanomdm\n  url: {url}\n  vars: {{ topic: {}, acme_url: \"{}\"{more} }}\n  \
+         tls: {{ ca: authority.pem }}\n\
+         fleet:\n  keys: {{ pool: 16 }}\n  populations:\n    phones: {{ platform: ios, count: 20, {QUICK} }}\n    \
+         laptops: {{ platform: macos, count: 5, {QUICK} }}\nbounds: {{ lag_max: 60s }}\nphases:\n{phases}",
+        push.topic(),
+        ca.directory()
+    )
+}
+
+/// step-ca certifies the keys that were attested to, and nanomdm knows the devices by them; once more when they renew.
+#[test]
+fn attested_devices_are_certified_by_step_ca_and_enroll_at_nanomdm() {
+    alone("identities_by_acme", |ground| {
+        let OwnAuthority { authority, droves, tables, server, push } = OwnAuthority::start(ground, TOPIC_UUID, false)?;
+        let ca = StepCa::start(ground.path(), &authority, &droves.attestation_root()?)?;
+        let renew = "  - name: renew\n    renew: { who: { phones: 10 devices }, arrivals: at_once }\n    until: { done: 100%, within: 1m }\n";
+        let ask = command("information", "DeviceInformation", ", with: { Queries: [ UDID ] }");
+        let env = [("NANOMDM_API_KEY", API_KEY)];
+        let scenario = by_acme(&server, &push, &ca, "", &[ENROLL, renew, &ask].concat());
+        let run = droves.run("acme", &scenario, &env, &[])?;
+        assert_eq!(run.code, 0, "{:#}", run.summary);
+        is_clean(&run);
+        assert_eq!(tables.enrolled()?, 25);
+        let results = tables.results()?;
+        assert_eq!(results.len(), 25);
+        assert!(results.values().all(|statuses| statuses == &["Acknowledged"]), "{results:#?}");
+        let counted = |name: &str| run.summary["operations"][format!("apple.acme.{name}")]["count"].as_u64();
+        for operation in ["directory", "nonce", "account", "order", "authorization", "challenge", "certificate"] {
+            assert_eq!(counted(operation), Some(25 + 10), "{operation}");
+        }
+        // The other curve, by other devices.
+        let other = by_acme(&server, &push, &ca, ", acme_key_size: \"384\"", &[ENROLL, &ask].concat());
+        let run = droves.run("acme-384", &other, &env, &["--seed", "9"])?;
+        assert_eq!((run.code, tables.enrolled()?), (0, 2 * 25), "{:#}", run.summary);
+        is_clean(&run);
+        Ok(())
+    });
+}
+
+#[test]
+fn an_attestation_that_step_ca_does_not_believe_is_refused_with_its_reason() {
+    alone("attestation_refused", |ground| {
+        let OwnAuthority { authority, droves, tables, server, push } = OwnAuthority::start(ground, TOPIC_UUID, false)?;
+        let stranger = Authority::new(&ground.dir("stranger")?)?;
+        let ca = StepCa::start(ground.path(), &authority, stranger.certificate())?;
+        let phases =
+            "  - name: enroll\n    enroll: { who: all, arrivals: at_once }\n    until: { done: 100%, within: 1m }\n";
+        let scenario = by_acme(&server, &push, &ca, "", phases);
+        let run = droves.run("refused", &scenario, &[("NANOMDM_API_KEY", API_KEY)], &[])?;
+        run.adds_up();
+        assert_eq!((tables.enrolled()?, run.number("devices.enrolled")), (0, 0));
+        let failures = run.summary["failures"].as_array().cloned().unwrap_or_default();
+        let refusal = failures.iter().find(|failure| failure["kind"] == "acme_challenge");
+        let text = refusal.map(ToString::to_string).unwrap_or_default();
+        assert!(text.contains("badAttestationStatement") && text.contains("x5c is not valid"), "{failures:#?}");
+        assert_eq!(run.summary["operations"]["apple.acme.challenge"]["count"], 25);
+        assert_eq!(run.summary["operations"]["apple.acme.poll"]["count"].as_u64().unwrap_or(0), 0);
         Ok(())
     });
 }

@@ -24,6 +24,7 @@ mod recorder;
 mod relay;
 mod scep;
 mod server;
+mod sink;
 mod step_ca;
 mod storage;
 
@@ -43,5 +44,6 @@ pub use recorder::{Event, Recorder};
 pub use relay::{Relay, Stall};
 pub use scep::ScepServer;
 pub use server::{Refusals, Results, Server, Witness};
+pub use sink::Sink;
 pub use step_ca::StepCa;
 pub use storage::NanomdmTables;

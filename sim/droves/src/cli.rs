@@ -27,7 +27,7 @@ Try:
 
 Exit codes: 0 passed, 99 a threshold failed, 104 the scenario is invalid, 105 interrupted (results are written),
 110 the ledger found violations, 111 the generator was the limit, 112 worse than the baseline, 113 the target is
-unreachable.";
+unreachable, 114 a process was lost.";
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -43,6 +43,11 @@ pub(crate) enum What {
     Schema(SchemaArgs),
     /// Run the practice server alone.
     Practice(PracticeArgs),
+    /// Run a server that takes whatever a device says at the least cost, and counts: the other end for load.
+    Sink(SinkArgs),
+    /// A process of a sink, started by it.
+    #[command(hide = true)]
+    SinkProcess,
     /// Make a fleet without enrolling it, make it known to a server, and look after it.
     #[command(subcommand)]
     Fleet(FleetWhat),
@@ -336,6 +341,44 @@ pub(crate) struct PracticeArgs {
     #[arg(long, env = "DROVES_FAULTS", value_name = "FILE")]
     pub(crate) faults: Option<PathBuf>,
 }
+
+#[derive(Debug, Args)]
+#[command(after_help = SINK_AFTER)]
+pub(crate) struct SinkArgs {
+    /// Address to listen on; port 0 picks one. Anything but loopback lets others in.
+    #[arg(long, env = "DROVES_SINK_LISTEN", value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9443")]
+    pub(crate) listen: std::net::SocketAddr,
+    /// The CA's certificate, PEM: of the devices' certificates and of the sink's own.
+    #[arg(long, env = "DROVES_CA", value_name = "FILE")]
+    pub(crate) ca: PathBuf,
+    /// The CA's private key, PEM in PKCS#8.
+    #[arg(long, env = "DROVES_CA_KEY", value_name = "FILE")]
+    pub(crate) ca_key: PathBuf,
+    /// Name or address by which devices know the sink, beside the one that it listens on; may be given several times.
+    #[arg(long = "name", value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+    /// Processes, which share the port: each has files for so many connections as `droves doctor` says.
+    #[arg(long, env = "DROVES_PROCESSES", value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub(crate) processes: u32,
+    /// Hold each answer so long, so that sessions stay open. Devices give up after 60s.
+    #[arg(long, env = "DROVES_HOLD", value_name = "TIME", default_value = "0s", value_parser = humantime::parse_duration)]
+    pub(crate) hold: Duration,
+    /// So many commands (`DeviceInformation`) for each connection. Slow devices keep their sessions open over them.
+    #[arg(long, env = "DROVES_COMMANDS", value_name = "N", default_value_t = 0)]
+    pub(crate) commands: u32,
+    /// Write address and process ids here (JSON) once everything listens.
+    #[arg(long, env = "DROVES_READY_FILE", value_name = "FILE")]
+    pub(crate) ready_file: Option<PathBuf>,
+    /// Print the counts at the end machine-readable.
+    #[arg(long, env = "DROVES_JSON")]
+    pub(crate) json: bool,
+}
+
+const SINK_AFTER: &str = "\
+A fleet minted with the same CA checks in; its scenario has `target: { url: https://127.0.0.1:9443, tls: { ca: ca.pem } }`:
+  droves fleet mint fleet.yaml --fleet fleet --ca ca.pem --ca-key ca.key
+  droves sink --ca ca.pem --ca-key ca.key --processes 2
+  droves run fleet.yaml --fleet fleet --fleet-stays";
 
 #[derive(Debug, Args)]
 pub(crate) struct DoctorArgs {

@@ -9,10 +9,13 @@ mod pace;
 mod plan;
 mod practice;
 mod run;
+mod sink;
 mod stop;
 
+use anyhow::Context;
 use clap::Parser;
 use cli::{Cli, What};
+use std::path::Path;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -24,6 +27,8 @@ fn main() -> ExitCode {
         What::Plan(args) => plan::plan(&args),
         What::Schema(args) => check::schema(&args),
         What::Practice(args) => practice::practice(&args),
+        What::Sink(args) => sink::sink(&args),
+        What::SinkProcess => sink::process(),
         What::Fleet(what) => fleet::fleet(&what),
         What::Doctor(args) => doctor::doctor(&args),
         What::Calibrate(args) => calibrate::calibrate(&args),
@@ -61,6 +66,15 @@ fn say_some(prefix: &str, sentences: &[String]) {
     if sentences.len() > SHOWN_MAX {
         say(&format!("{prefix}and {} more", sentences.len() - SHOWN_MAX));
     }
+}
+
+/// Ports and processes, for whoever waits for them.
+fn write_ready(path: &Path, json: &serde_json::Value) -> anyhow::Result<()> {
+    // Whole or not at all: somebody waits for it to appear.
+    let new = path.with_extension("new");
+    std::fs::write(&new, json.to_string())
+        .and_then(|()| std::fs::rename(&new, path))
+        .with_context(|| format!("ready file {}", path.display()))
 }
 
 /// A sentence for whoever called.

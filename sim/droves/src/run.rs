@@ -191,6 +191,7 @@ fn leave(
         requests_unfinished: finished.unfinished,
         connections_held: finished.held,
         sessions_open: finished.sessions_open,
+        sessions_open_max: finished.sessions_open_max,
         phases: spans(&finished, &names),
         cpu_s,
         steal_s: finished.steal_s,
@@ -310,9 +311,5 @@ fn write_ready(path: &Path, ready: &Ready) -> anyhow::Result<()> {
         "push_ca": ready.push_ca,
         "practice": ready.is_practice,
     });
-    // Whole or not at all: somebody waits for it to appear.
-    let new = path.with_extension("new");
-    std::fs::write(&new, json.to_string())
-        .and_then(|()| std::fs::rename(&new, path))
-        .with_context(|| format!("ready file {}", path.display()))
+    crate::write_ready(path, &json)
 }

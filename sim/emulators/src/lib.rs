@@ -1,7 +1,7 @@
 //! Whoever must be played so that a server under test finds its world complete. Each of them is cut in two: a pure
 //! brain that is handed a time and a request and gives an answer, and a shell of sockets around it.
 //!
-//! [`apns`] is Apple's push service as an MDM server sees it.
+//! [`apns`] is Apple's push service as an MDM server sees it, [`practice`] an MDM server, [`sink`] one for load only.
 
 pub mod apns;
 mod delay;

@@ -27,6 +27,8 @@ pub(crate) struct Board {
     pub(crate) seconds: Vec<Second>,
     calibration: Option<Calibration>,
     nearness: Nearness,
+    /// The most sessions that were open at once.
+    pub(crate) sessions_open_max: u64,
     /// What was lost of the fleet on disk, in sentences.
     pub(crate) dropped: Vec<String>,
 }
@@ -56,6 +58,7 @@ impl Board {
             seconds: Vec::new(),
             calibration,
             nearness: Nearness::default(),
+            sessions_open_max: 0,
             dropped: Vec::new(),
         }
     }
@@ -67,6 +70,7 @@ impl Board {
         self.second(&folds, now);
         self.folds.merge(folds);
         self.latest.insert(shard, Latest { reached, live, unfinished, sessions_open, held });
+        self.sessions_open_max = self.sessions_open_max.max(self.sessions_open());
     }
 
     fn second(&mut self, delta: &Folds, now: Mono) {
@@ -96,6 +100,10 @@ impl Board {
             let now = calibration.cpu_s(&last.work) / calibration.machine.cores;
             self.nearness = Nearness { now, busiest: self.nearness.busiest.max(now) };
         }
+    }
+
+    pub(crate) fn sessions_open(&self) -> u64 {
+        self.latest.values().map(|latest| latest.sessions_open).sum()
     }
 
     pub(crate) fn live(&self) -> usize {

@@ -125,6 +125,8 @@ pub struct Finished {
     pub unfinished: u64,
     /// Sessions that were open.
     pub sessions_open: u64,
+    /// The most that were open at once.
+    pub sessions_open_max: u64,
     /// Connections that stood.
     pub held: u64,
     /// The generator's costs.

@@ -39,6 +39,8 @@ pub struct Surroundings {
     pub connections_held: u64,
     /// Sessions that were open when the run ended.
     pub sessions_open: u64,
+    /// The most that were open at once.
+    pub sessions_open_max: u64,
     /// Phases that began.
     pub phases: Vec<PhaseSpan>,
     /// Processor time of the generator, without the practice server's.
@@ -114,6 +116,8 @@ pub struct Summary {
     pub requests: Requests,
     /// What must add up.
     pub identities: Vec<Identity>,
+    /// Sessions of devices.
+    pub sessions: SessionsSummary,
     /// Connections to the server.
     pub connections: ConnectionsSummary,
     /// Operations that happened, by name.
@@ -194,6 +198,19 @@ pub struct Identity {
     pub right: u64,
     /// Whether they are.
     pub holds: bool,
+}
+
+/// Sessions of devices.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
+pub struct SessionsSummary {
+    /// Begun.
+    pub started: u64,
+    /// Over.
+    pub ended: u64,
+    /// Open when the run ended.
+    pub open: u64,
+    /// The most that were open at once, looked at four times a second.
+    pub open_max: u64,
 }
 
 /// Connections to the server.
@@ -372,6 +389,12 @@ impl Summary {
             arrivals: arrivals(counts, around),
             requests: requests(counts, around),
             identities: identities(counts, around),
+            sessions: SessionsSummary {
+                started: folds.counts.sessions_started,
+                ended: folds.counts.sessions_ended,
+                open: around.sessions_open,
+                open_max: around.sessions_open_max,
+            },
             connections: connections(counts),
             operations: operations(folds, None),
             phases: around.phases.iter().map(|span| phase(folds, span)).collect(),

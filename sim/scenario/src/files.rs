@@ -14,6 +14,7 @@ pub(crate) const SHIPPED: &[(&str, &str)] = &[
     ("nanohub.yaml", include_str!("../../../scenarios/servers/nanohub.yaml")),
     ("nanomdm.yaml", include_str!("../../../scenarios/servers/nanomdm.yaml")),
     ("practice.yaml", include_str!("../../../scenarios/servers/practice.yaml")),
+    ("sink.yaml", include_str!("../../../scenarios/servers/sink.yaml")),
     ("apple.mobileconfig", include_str!("../../../scenarios/servers/apple.mobileconfig")),
 ];
 

@@ -207,12 +207,13 @@ fn totals(s: &Summary) -> [String; 2] {
             count(s.arrivals.pending),
         ),
         format!(
-            "{} requests: {} succeeded, {} failed, {} unfinished. {} connections.",
+            "{} requests: {} succeeded, {} failed, {} unfinished. {} connections, {} sessions open at once.",
             count(s.requests.started),
             count(s.requests.succeeded),
             count(s.requests.failed),
             count(s.requests.unfinished),
             count(s.connections.opened),
+            count(s.sessions.open_max),
         ),
     ]
 }

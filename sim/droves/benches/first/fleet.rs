@@ -10,7 +10,7 @@ use droves_wire::ca::{Authority, Subject};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// A folder with an authority, a server's identity and a server profile: what a sink and its fleet need.
+/// A folder with an authority and a server's identity: what a sink and its fleet need.
 pub(crate) struct Camp {
     dir: tempfile::TempDir,
     /// Who issued everything.
@@ -25,16 +25,6 @@ impl Camp {
         let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
         write("server.pem", &server.pem().unwrap());
         write("ca.pem", &authority.certificate_pem());
-        let profile = std::fs::read_to_string(house().join("scenarios/servers/apple.mobileconfig")).unwrap();
-        let signed = "<key>SignMessage</key>\n\t\t\t<true/>";
-        assert!(profile.contains(signed));
-        write("sink.mobileconfig", &profile.replace(signed, ""));
-        write(
-            "sink.yaml",
-            "name: sink\nabout: a bench's other end\nvars:\n  topic: { about: any, default: com.apple.mgmt.External.bench }\n  \
-             mdm_path: { about: any, default: /mdm }\n  scep_url: { about: any, default: \"http://127.0.0.1:1/scep\" }\n  \
-             scep_challenge: { about: any, default: none }\nenroll:\n  apple: { profile: { template: sink.mobileconfig }, allow_http: true }\n",
-        );
         Camp { dir, authority }
     }
 
@@ -54,7 +44,7 @@ impl Camp {
     pub(crate) fn plan_in(&self, dir: &Path, port: u16, fleet: &str, phases: &str) -> Arc<Plan> {
         let camp = self.path().display();
         let text = format!(
-            "droves: 1\ntarget:\n  server: {camp}/sink.yaml\n  url: https://127.0.0.1:{port}\n  tls: {{ ca: {camp}/ca.pem }}\n\
+            "droves: 1\ntarget:\n  server: sink\n  url: https://127.0.0.1:{port}\n  tls: {{ ca: {camp}/ca.pem }}\n\
              fleet:\n  keys: {{ pool: 8 }}\n  populations:\n    {fleet}\nbounds: {{ lag_max: 60s, connections_max: 18000 }}\nphases:\n{phases}"
         );
         Arc::new(plan(dir, &text))
@@ -134,8 +124,4 @@ pub(crate) fn plan(dir: &Path, text: &str) -> Plan {
 pub(crate) fn now() -> Wall {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     Wall(i64::try_from(since.as_micros()).unwrap())
-}
-
-fn house() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }

@@ -1,7 +1,7 @@
 //! The other end of a bench: a process of its own, so that its cost is not the generator's. It takes everything that a
 //! device says, and has so many commands for each connection as its standard input says last.
 
-use droves_emulators::sink::{self, Orders};
+use droves_emulators::sink::alone::{self, Orders};
 use droves_net::listen::{Listener, Settings};
 use droves_net::tls::{self, Alpn, AskClient, ServerTls, ServerTlsSettings, Trust};
 use std::io::{BufRead, BufReader, Write};
@@ -72,6 +72,6 @@ pub(crate) fn serve(dir: &Path) {
     tokio::task::LocalSet::new().block_on(&runtime, async {
         let listener = Listener::loopback(0, Some(tls), Settings::default()).unwrap();
         println!("{}", listener.address().port());
-        sink::serve(listener, orders, std::future::pending()).await;
+        alone::serve(listener, orders, std::future::pending()).await;
     });
 }

@@ -7,7 +7,7 @@ use super::wires::{Lines, Target, Wires};
 use crate::health;
 use crate::keys::{KeyRing, P256};
 use droves_device::{Identity, KeyIx};
-use droves_emulators::sink::{self, Orders};
+use droves_emulators::sink::alone::{self, Orders};
 use droves_facts::Wall;
 use droves_fleet::KeyPool;
 use droves_measure::Offer;
@@ -129,7 +129,7 @@ impl OtherEnd {
                 let mut stopped = stopped.clone();
                 // An error says that the calibration is gone, which is the same.
                 let stop = async move { drop(stopped.wait_for(|stop| *stop).await) };
-                sink::serve(listener, Arc::new(Orders::default()), stop)
+                alone::serve(listener, Arc::new(Orders::default()), stop)
             });
             runtime.block_on(async { tokio::join!(one, two, three) });
         };

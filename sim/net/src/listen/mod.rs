@@ -34,6 +34,9 @@ use tokio_rustls::TlsAcceptor;
 /// What a listener allows, with defaults for a server on loopback that meets a whole fleet.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
+    /// Whether other processes listen at the same address (`SO_REUSEPORT`, socket(7)): the system deals the connections
+    /// out among them. Linux does so evenly.
+    pub shared: bool,
     /// Connections that wait to be accepted; the system may cap it (`net.core.somaxconn`).
     pub backlog: i32,
     /// Connections open at once; one more is closed at once and counted.
@@ -61,6 +64,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Settings {
+            shared: false,
             backlog: 4_096,
             connections_max: 100_000,
             handshake_wait_max: Dur::secs(20),
@@ -118,12 +122,7 @@ impl Listener {
     /// Binds, with TLS or without. Port 0 lets the system choose; [`Listener::address`] tells.
     pub fn bind(address: SocketAddr, tls: Option<ServerTls>, settings: Settings) -> Result<Self, BindError> {
         let bound = || -> io::Result<std::net::TcpListener> {
-            let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-            if cfg!(unix) {
-                socket.set_reuse_address(true)?;
-            }
-            socket.set_nonblocking(true)?;
-            socket.bind(&address.into())?;
+            let socket = bound_to(address, settings.shared)?;
             socket.listen(settings.backlog)?;
             Ok(socket.into())
         };
@@ -191,6 +190,39 @@ impl Listener {
             tracing::debug!(address = %self.address, "connections cut off at the end of the drain time");
         }
     }
+}
+
+/// An address that is kept for listeners of other processes ([`Settings::shared`]): nobody is accepted here.
+#[derive(Debug)]
+pub struct Kept {
+    /// Where, with the real port.
+    pub address: SocketAddr,
+    _socket: Socket,
+}
+
+impl Kept {
+    /// Takes the address. Port 0 lets the system choose.
+    pub fn bind(address: SocketAddr) -> Result<Self, BindError> {
+        let bound = || -> io::Result<(Socket, Option<SocketAddr>)> {
+            let socket = bound_to(address, true)?;
+            let real = socket.local_addr()?.as_socket();
+            Ok((socket, real))
+        };
+        let (socket, real) = bound().map_err(|why| BindError { address, why })?;
+        Ok(Kept { address: real.unwrap_or(address), _socket: socket })
+    }
+}
+
+fn bound_to(address: SocketAddr, shared: bool) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    #[cfg(unix)]
+    {
+        socket.set_reuse_address(true)?;
+        socket.set_reuse_port(shared)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    Ok(socket)
 }
 
 /// Tells a connection that its listener is to end.

@@ -1,6 +1,7 @@
-//! A server that takes everything and answers at once: the other end where the generator alone is measured. It knows no
-//! device; every request is answered 200, with a command for as many of a connection's first ones as it is told.
+//! A sink on a thread of this process: the other end where the generator alone is measured. What it hands out can change
+//! at any time.
 
+use super::command;
 use bytes::Bytes;
 use droves_facts::Dur;
 use droves_net::listen::{Listener, read_body};
@@ -19,10 +20,6 @@ use std::time::Duration;
 /// What a device sends has a few KB.
 const BODY_BYTES_MAX: usize = 1 << 20;
 const BODY_WAIT_MAX: Dur = Dur::secs(60);
-
-const COMMAND: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?><plist version=\"1.0\"><dict><key>Command</key><dict>\
-<key>RequestType</key><string>DeviceInformation</string><key>Queries</key><array><string>UDID</string></array></dict>\
-<key>CommandUUID</key><string>NUMBER</string></dict></plist>";
 
 /// What connections get; may be changed at any time.
 #[derive(Debug, Default)]
@@ -52,7 +49,7 @@ async fn answer(
         tokio::time::sleep(Duration::from_secs(u64::from(orders.stall_s.load(Relaxed)))).await;
     }
     let has_command = number < orders.commands.load(Relaxed);
-    let body = if has_command { COMMAND.replace("NUMBER", &number.to_string()) } else { String::new() };
+    let body = if has_command { command(&number.to_string()) } else { Vec::new() };
     let mut answer = Response::new(Full::new(Bytes::from(body)));
     if !is_read {
         *answer.status_mut() = StatusCode::BAD_REQUEST;

@@ -46,8 +46,19 @@ fn operations(run: &Run, names: &[&str]) -> u64 {
 
 #[test]
 fn totals_of_a_run_are_what_the_server_counted() {
-    alone("totals", |ground| {
-        let fleet = format!("{}    macs: {{ platform: macos, count: 40, users: 1, {QUICK} }}\n", phones(160));
+    totals("totals", 160, 40, &[]);
+}
+
+#[test]
+fn totals_of_a_run_in_two_processes_are_what_the_server_counted() {
+    totals("totals_of_two", 40, 10, &["--processes", "2"]);
+}
+
+fn totals(name: &str, phones: u64, macs: u64, flags: &[&str]) {
+    alone(name, |ground| {
+        let fleet = format!(
+            "    phones: {{ platform: ios, count: {phones}, {QUICK} }}\n    macs: {{ platform: macos, count: {macs}, users: 1, {QUICK} }}\n"
+        );
         let phases = [
             ENROLL,
             "  - name: check in\n    check_in: { who: all, arrivals: { each: { every: 2s, jitter: 500ms } } }\n    for: 6s\n",
@@ -56,8 +67,12 @@ fn totals_of_a_run_are_what_the_server_counted() {
             "  - name: leave\n    unenroll: { who: { macs: 5 devices } }\n    until: { done: 100%, within: 20s }\n",
         ]
         .concat();
-        let run =
-            Droves::new(ground.path())?.run("totals", &scenario("{ server: practice }", &fleet, &phases), &[], &[])?;
+        let run = Droves::new(ground.path())?.run(
+            "totals",
+            &scenario("{ server: practice }", &fleet, &phases),
+            &[],
+            flags,
+        )?;
         assert_eq!(run.code, 0, "{:#}", run.summary["verdict"]);
         run.adds_up();
         let truth = truth(&run);
@@ -67,7 +82,7 @@ fn totals_of_a_run_are_what_the_server_counted() {
         let scep = ["apple.scep.caps", "apple.scep.ca", "apple.scep.issue", "apple.scep.poll"];
         assert_eq!(sum(&truth["requests"]["/scep"]), operations(&run, &scep));
         assert_eq!(sum(&truth["requests"]["/enroll"]), operations(&run, &["apple.profile"]));
-        assert_eq!(truth["issued"].as_u64(), Some(200));
+        assert_eq!(truth["issued"].as_u64(), Some(phones + macs));
         assert_eq!(truth["enrolled"]["devices"].as_u64(), Some(run.number("devices.enrolled")));
         let commands = |what: &str| {
             let of = |command: &str| truth["commands"][command][what].as_u64().unwrap_or(0);

@@ -2,8 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use droves_e2e::{Authority, Droves, Error, Ground, Sink, case};
+use droves_e2e::{Authority, Droves, Error, Ground, Sink, case, wait_until};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// Two cores carry one of these cases at a time.
+static ALONE: Mutex<()> = Mutex::new(());
 
 /// A minted fleet and what a run with it is told.
 struct Camp {
@@ -13,7 +18,7 @@ struct Camp {
 }
 
 impl Camp {
-    /// Mints a fleet of phones that take half an hour over a question, enrolled at this address.
+    /// Mints a fleet of phones that take days over a question, enrolled at this address.
     fn pitch(ground: &Ground, authority: Authority, url: &str, phones: u32) -> Result<Camp, Error> {
         let droves = Droves::new(ground.path())?;
         let fleet = ground.path().join("fleet").to_str().unwrap().to_owned();
@@ -37,7 +42,7 @@ impl Camp {
     fn scenario(&self, url: &str, phones: u32, per_second: u32, seconds: u32) -> String {
         format!(
             "droves: 1\ntarget: {{ server: sink, url: \"{url}\", tls: {{ ca: {} }} }}\nfleet:\n  populations:\n    \
-             phones: {{ platform: ios, count: {phones}, behaviour: [ {{ slow: {{ factor: 10000 }} }} ] }}\n\
+             phones: {{ platform: ios, count: {phones}, behaviour: [ {{ slow: {{ factor: 1000000 }} }} ] }}\n\
              bounds: {{ lag_max: 60s, connections_max: {} }}\nphases:\n  - name: open\n    \
              check_in: {{ who: all, arrivals: {{ rate: {per_second}/s }} }}\n    for: {seconds}s\n",
             self.ca(),
@@ -46,18 +51,24 @@ impl Camp {
     }
 }
 
+/// A process has 20,000 files at most on some machines: these fit into two, and both ends must have seen all of them.
 #[test]
-fn sessions_stay_open_at_a_sink_and_both_ends_count_them() {
-    case("sink", |ground| {
-        const PHONES: u32 = 400;
+fn fifteen_thousand_sessions_are_open_in_two_processes_and_both_ends_count_them() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    case("open", |ground| {
+        const PHONES: u32 = 15_000;
         let authority = Authority::new(ground.path())?;
         let sink = Sink::start(ground.path(), &authority, &["--processes", "2", "--commands", "1"])?;
         let camp = Camp::pitch(ground, authority, sink.url(), PHONES)?;
-        let scenario = camp.scenario(sink.url(), PHONES, 100, 10);
-        let run = camp.droves.run("open", &scenario, &[], &["--fleet", &camp.fleet, "--fleet-stays"])?;
+        let scenario = camp.scenario(sink.url(), PHONES, 250, 80);
+        let flags = ["--fleet", &camp.fleet, "--fleet-stays", "--processes", "2", "--shards", "1"];
+        let run = camp.droves.run("open", &scenario, &[], &flags)?;
         assert_eq!(run.code, 0, "{:#}", run.summary);
         run.adds_up();
         assert_eq!(run.number("sessions.open_max"), u64::from(PHONES), "{:#}", run.summary);
+        assert_eq!(run.number("requests.failed"), 0, "{:#}", run.summary["failures"]);
+        let files = run.number("generator.fds_max");
+        assert!((7_000..9_000).contains(&files), "{files} files in a process");
         let (counts, code) = sink.finish()?;
         assert_eq!(code, 0);
         assert_eq!(counts["all"]["open_max"], PHONES, "{counts:#}");
@@ -65,7 +76,41 @@ fn sessions_stay_open_at_a_sink_and_both_ends_count_them() {
         assert_eq!(counts["all"]["requests"], run.number("requests.succeeded"), "{counts:#}");
         let each = counts["processes"].as_array().unwrap();
         assert_eq!(each.len(), 2);
-        assert!(each.iter().all(|process| process["greeted"].as_u64() > Some(100)), "{counts:#}");
+        assert!(each.iter().all(|process| process["open_max"].as_u64() > Some(7_000)), "{counts:#}");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_run_that_loses_a_process_says_so_and_leaves_its_results() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    case("lost", |ground| {
+        let droves = Droves::new(ground.path())?;
+        let scenario = "droves: 1\ntarget: { server: practice }\nfleet:\n  keys: { pool: 8 }\n  populations:\n    \
+            phones: { platform: ios, count: 100 }\nbounds: { lag_max: 60s }\nphases:\n  - name: enroll\n    \
+            enroll: { who: all, arrivals: { rate: 40/s } }\n    until: { enrolled: 100%, within: 1m }\n  - wait: 60s\n";
+        let mut run = droves.start("lost", scenario, &[], &["--processes", "2"])?;
+        run.ready()?;
+        let children = format!("/proc/{0}/task/{0}/children", run.pid());
+        let mut workers = Vec::new();
+        wait_until(Duration::from_secs(30), || {
+            let text = std::fs::read_to_string(&children).unwrap_or_default();
+            workers = text.split_whitespace().map(str::to_owned).collect();
+            workers.len() == 2
+        });
+        assert_eq!(workers.len(), 2, "{children}");
+        // In the middle of enrolling, or soon after it.
+        std::thread::sleep(Duration::from_secs(4));
+        assert!(Command::new("kill").args(["-9", &workers[1]]).status().unwrap().success());
+        let run = run.finish()?;
+        assert_eq!(run.code, 114, "{:#}", run.summary["verdict"]);
+        assert_eq!(run.summary["ledger"]["partial"], true);
+        let reasons = run.summary["verdict"]["reasons"].to_string();
+        assert!(reasons.contains("worker process 1"), "{reasons}");
+        assert!(run.number("devices.enrolled") > 0, "{:#}", run.summary);
+        // The other process ended in good order.
+        let alive = |pid: &str| std::path::Path::new(&format!("/proc/{pid}")).exists();
+        assert!(!alive(&workers[0]));
         Ok(())
     });
 }

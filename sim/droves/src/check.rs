@@ -47,7 +47,7 @@ pub(crate) fn check(args: &CheckArgs) -> anyhow::Result<u8> {
         Err(code) => return Ok(code),
     };
     let plan = &loaded.plan;
-    doctor::warn(plan);
+    doctor::warn(plan, None);
     let mut out = std::io::stdout().lock();
     writeln!(out, "{}: seed {}, plan {}", plan.name, plan.seed, &plan.hash[..plan.hash.len().min(12)])?;
     let target = plan.target.url.as_deref().unwrap_or("in this process");

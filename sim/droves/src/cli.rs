@@ -34,6 +34,9 @@ unreachable, 114 a process was lost.";
 pub(crate) enum What {
     /// Run a scenario and write its results.
     Run(RunArgs),
+    /// A process of a run, started by it.
+    #[command(hide = true)]
+    Worker(WorkerArgs),
     /// Say what a scenario would do, or everything that is wrong with it. Sends nothing.
     Check(CheckArgs),
     /// Foresee what a scenario will offer, in virtual time: requests, handshakes, pushes, bytes and open sessions a second,
@@ -110,9 +113,13 @@ pub(crate) struct RunArgs {
     /// Wait so long for the target to be there.
     #[arg(long, env = "DROVES_WAIT", value_name = "TIME", default_value = "0s", value_parser = humantime::parse_duration)]
     pub(crate) wait: Duration,
-    /// Threads with devices. [default: one a processor]
+    /// Threads with devices, of each process. [default: one a processor; with processes, the processors dealt out]
     #[arg(long, env = "DROVES_SHARDS", value_name = "N")]
     pub(crate) shards: Option<usize>,
+    /// Have the devices in so many processes, each of which has files for so many connections as `droves doctor` says.
+    /// [default: in this one]
+    #[arg(long, env = "DROVES_PROCESSES", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub(crate) processes: Option<u32>,
     /// Plain progress lines in place of the dashboard, also on a terminal.
     #[arg(long, env = "DROVES_HEADLESS")]
     pub(crate) headless: bool,
@@ -137,6 +144,12 @@ pub(crate) struct RunArgs {
     /// Mark the results; may be given several times.
     #[arg(long = "tag", value_name = "NAME=VALUE", value_parser = pair)]
     pub(crate) tags: Vec<(String, String)>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WorkerArgs {
+    #[command(flatten)]
+    pub(crate) scenario: Scenario,
 }
 
 /// What to do with a fleet.

@@ -11,6 +11,7 @@ mod practice;
 mod run;
 mod sink;
 mod stop;
+mod worker;
 
 use anyhow::Context;
 use clap::Parser;
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
     logs();
     let result = match cli.what {
         What::Run(args) => run::run(&args),
+        What::Worker(args) => worker::worker(&args),
         What::Check(args) => check::check(&args),
         What::Plan(args) => plan::plan(&args),
         What::Schema(args) => check::schema(&args),

@@ -1,9 +1,9 @@
 //! `droves run`.
 
 use crate::cli::RunArgs;
-use crate::{calibrate, check, doctor, say, say_some, stop};
+use crate::{calibrate, check, doctor, say, say_some, stop, worker};
 use anyhow::Context;
-use droves_engine::{Finished, Look, Ready, RunError, Setup};
+use droves_engine::{Finished, Look, Processes, Ready, RunError, Setup};
 use droves_facts::{Dur, Limits};
 use droves_measure::{
     Baseline, Calibrated, Calibration, Judgement, Near, PhaseSpan, Summary, Surroundings, Verdict, Work, exit_code,
@@ -19,6 +19,7 @@ use std::thread;
 
 const UNREACHABLE: u8 = 113;
 const INTERRUPTED: u8 = 105;
+const LOST: u8 = 114;
 const GENERATOR: u8 = 111;
 const LEDGER: u8 = 110;
 const THRESHOLD: u8 = 99;
@@ -34,11 +35,12 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<u8> {
     let plan = Arc::new(loaded.plan);
     let baseline = args.baseline.as_deref().map(|path| baseline(path, &plan.name)).transpose()?;
     let calibrated = calibrate::known(args.calibration.as_deref())?;
-    doctor::warn(&plan);
+    doctor::warn(&plan, args.processes);
     let results = Results::create(&args.out, &plan.name)?;
     results.scenario(&loaded.resolved_yaml)?;
     let cpus = thread::available_parallelism().map_or(1, usize::from);
-    let shards = args.shards.unwrap_or(cpus).clamp(1, 64);
+    let processes = args.processes.map(|count| count as usize);
+    let shards = args.shards.unwrap_or_else(|| cpus.div_ceil(processes.unwrap_or(1))).clamp(1, 64);
     let env = |name: &str| std::env::var(name).ok();
     let setup = Setup {
         plan: Arc::clone(&plan),
@@ -48,6 +50,7 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<u8> {
         keys: args.keys.clone().unwrap_or_else(|| droves_engine::default_keys_folder(env)),
         certificates: args.certs.clone(),
         shards,
+        processes: processes.map(|count| Processes { count, arguments: worker::arguments(&args.scenario) }),
         push_port: args.push_port,
         door_port: args.door_port,
         target_wait: Dur::us(u64::try_from(args.wait.as_micros()).unwrap_or(u64::MAX)),
@@ -94,7 +97,7 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<u8> {
         }
         Err(error) => return Err(error.into()),
     };
-    let place = Place { shards, cpus, target, calibrated };
+    let place = Place { shards: shards * processes.unwrap_or(1), cpus, target, calibrated };
     leave(args, &plan, &results, finished, place, baseline.as_ref())
 }
 
@@ -225,6 +228,7 @@ fn leave(
     };
     results.finish(&about, &summary, &finished, &names, &anomalies, &judgements)?;
     say_some("warning: ", &finished.dropped);
+    say_some("error: ", &finished.lost);
     say(&format!("\n{}\nresults in {}", Results::text(&summary, &judgements), results.folder().display()));
     Ok(around.verdict.exit_code)
 }
@@ -270,6 +274,9 @@ fn verdict(
     };
     if finished.interrupted {
         fails(INTERRUPTED, "interrupted before the plan's end".to_owned());
+    }
+    for lost in &finished.lost {
+        fails(LOST, format!("{lost}: the run was broken off, and the ledger is partial"));
     }
     let lag = finished.folds.series.own(None, droves_measure::Own::Lag).quantile_us(0.99);
     if let Some(lag) = lag.filter(|&lag| lag > plan.bounds.lag_max.0) {

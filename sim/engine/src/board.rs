@@ -23,6 +23,8 @@ pub(crate) struct Board {
     pub(crate) look_at: Mono,
     files_at: Mono,
     pub(crate) health: Health,
+    /// What each worker process costs.
+    processes: BTreeMap<usize, Health>,
     pub(crate) fds_max: u64,
     pub(crate) seconds: Vec<Second>,
     calibration: Option<Calibration>,
@@ -54,6 +56,7 @@ impl Board {
             look_at: Mono::ZERO,
             files_at: Mono::ZERO,
             health: Health::default(),
+            processes: BTreeMap::new(),
             fds_max: 0,
             seconds: Vec::new(),
             calibration,
@@ -71,6 +74,17 @@ impl Board {
         self.folds.merge(folds);
         self.latest.insert(shard, Latest { reached, live, unfinished, sessions_open, held });
         self.sessions_open_max = self.sessions_open_max.max(self.sessions_open());
+    }
+
+    /// What a worker process costs now.
+    pub(crate) fn cost(&mut self, process: usize, health: Health) {
+        self.fds_max = self.fds_max.max(health.fds);
+        self.processes.insert(process, health);
+    }
+
+    /// What all processes cost, given what this one does.
+    pub(crate) fn costs(&self, here: Health) -> Health {
+        self.processes.values().fold(here, |all, &process| all.and(process))
     }
 
     fn second(&mut self, delta: &Folds, now: Mono) {
@@ -128,6 +142,7 @@ impl Board {
         let health = Health::look_with(if self.files_are_due(now) { 0 } else { self.health.fds });
         self.fds_max = self.fds_max.max(health.fds);
         self.health = health;
+        let health = self.costs(health);
         let reached = self.reached();
         Look {
             progress: Progress::of(&self.folds, &self.recent, u64::from(self.devices), self.live() as u64, now),

@@ -3,17 +3,18 @@
 use droves_facts::Wall;
 use droves_net::cpu;
 use nix::sys::resource::{UsageWho, getrusage};
+use serde::{Deserialize, Serialize};
 use std::fs;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// A look at this process and its machine.
-#[derive(Clone, Copy, PartialEq, Debug, Default)]
+/// A look at a process, or at several, and at their machine.
+#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Health {
-    /// Processor time of the whole process so far, in seconds.
+    /// Processor time so far, in seconds.
     pub cpu_s: f64,
     /// The most memory that it ever had resident, in bytes.
     pub rss_bytes_max: u64,
-    /// Files that it has open now; 0 where the system does not say.
+    /// Files that are open now, of several processes in that which has the most; 0 where the system does not say.
     pub fds: u64,
     /// Time in which the machine's processors were wanted and given to others, in seconds since it started.
     pub steal_s: f64,
@@ -23,6 +24,16 @@ impl Health {
     /// Looks. What the system does not say is 0.
     pub fn look() -> Self {
         Health::look_with(0)
+    }
+
+    /// Of two processes together.
+    pub(crate) fn and(self, other: Health) -> Health {
+        Health {
+            cpu_s: self.cpu_s + other.cpu_s,
+            rss_bytes_max: self.rss_bytes_max + other.rss_bytes_max,
+            fds: self.fds.max(other.fds),
+            steal_s: self.steal_s,
+        }
     }
 
     /// Looks, but does not count the open files again if they are known.

@@ -5,9 +5,10 @@ use droves_emulators::apns::{Push, Sink};
 use droves_facts::{CommandKey, DeviceIx, Fact, LaneIx, Mono, PhaseIx, PushFate, What};
 use droves_measure::Folds;
 use droves_shard::{Cells, Ticket};
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
 /// One thing for a shard. The queue has no bound of its own: what a lane waits for is in it at most once, pushes wait
 /// in their [`PushBox`], and the administrator's facts are bounded by the calls that it has open.
@@ -17,6 +18,8 @@ pub(crate) enum ToShard {
     Made { lane: LaneIx, ticket: Ticket, made: Result<Made, Failure> },
     /// The store has it.
     Saved { lane: LaneIx, ticket: Ticket },
+    /// The push service, in another process, has answered a lane.
+    Registered { lane: LaneIx, ticket: Ticket, taken: bool },
     /// Pushes wait in the shard's box.
     Pushes,
     /// Somebody else's fact about a lane of this shard.
@@ -32,7 +35,7 @@ pub(crate) enum ToShard {
 }
 
 /// What a shard tells of itself, four times a second and at its end.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Report {
     pub(crate) shard: usize,
     /// What was folded since the last report.
@@ -56,7 +59,7 @@ pub(crate) struct Report {
 }
 
 /// How far a phase has come in one shard.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) struct Reached {
     /// Chosen devices that are enrolled now.
     pub(crate) enrolled: u64,
@@ -118,7 +121,25 @@ pub(crate) struct Shards {
     pub(crate) boxes: Arc<[PushBox]>,
 }
 
+/// A queue between threads.
+#[expect(clippy::disallowed_methods, reason = "what goes through is bounded by the lanes: see `ToShard`")]
+pub(crate) fn queue<T>() -> (UnboundedSender<T>, UnboundedReceiver<T>) {
+    tokio::sync::mpsc::unbounded_channel()
+}
+
 impl Shards {
+    /// The ways to all shards, and where they lead to.
+    pub(crate) fn new(cells: Arc<Cells>) -> (Self, Vec<UnboundedReceiver<ToShard>>) {
+        let (ways, inboxes): (Vec<_>, Vec<_>) = (0..cells.shards()).map(|_| queue()).unzip();
+        let boxes = (0..cells.shards()).map(|_| PushBox::default()).collect();
+        (Shards { cells, ways: ways.into(), boxes }, inboxes)
+    }
+
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.ways.len()
+    }
+
     /// Tells every shard.
     pub(crate) fn all(&self, what: impl Fn() -> ToShard) {
         for way in self.ways.iter() {

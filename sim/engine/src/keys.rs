@@ -164,11 +164,13 @@ impl KeyRing {
             match there {
                 Some(known) if known.spki() == key.spki() => return Ok(ix),
                 Some(_) => {}
-                None => {
-                    self.pool.add(GIVEN_KIND, number, &key.to_pkcs8()?)?;
+                None if self.pool.add(GIVEN_KIND, number, &key.to_pkcs8()?)? => {
                     self.know(ix, key);
                     return Ok(ix);
                 }
+                // Another process was first, mostly with the same key.
+                None if self.given(ix)?.is_some_and(|there| there.spki() == key.spki()) => return Ok(ix),
+                None => {}
             }
         }
         Err(RingError::Full)
@@ -188,8 +190,14 @@ impl KeyRing {
             P384 => (Key::generate_p384()?, KINDS[2]),
             _ => (Key::generate_rsa(RSA_BITS_MIN)?, KINDS[0]),
         };
-        self.pool.add(kind, ix.0 & !mark, &key.to_pkcs8()?)?;
-        Ok(self.know(ix, key))
+        let number = ix.0 & !mark;
+        if self.pool.add(kind, number, &key.to_pkcs8()?)? {
+            return Ok(self.know(ix, key));
+        }
+        match self.pool.get(kind, number)? {
+            Some(first) => Ok(self.know(ix, Key::from_pkcs8(&first)?)),
+            None => Ok(self.know(ix, key)),
+        }
     }
 }
 

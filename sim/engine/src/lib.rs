@@ -2,13 +2,15 @@
 //!
 //! A run is threads that share nothing but queues: one a shard (with its devices, its connections and its folds), a few
 //! that work with private keys, one that writes to the disk, one for the push service, one for the practice server if
-//! there is one, and the coordinator, which goes through the plan's steps and merges what the shards report.
+//! there is one, and the coordinator, which goes through the plan's steps and merges what the shards report. The shards may be
+//! in several processes: see [`work`].
 
 pub mod admin;
 mod attestation;
 mod board;
 pub mod calibrate;
 mod cast;
+mod crew;
 mod directory;
 mod enrollment;
 mod faults;
@@ -17,9 +19,12 @@ mod health;
 mod inbox;
 mod inventory;
 mod keys;
+mod link;
 mod makers;
 mod mint;
 mod part;
+mod players;
+mod process;
 mod run;
 mod session;
 mod signing;
@@ -27,6 +32,7 @@ mod stage;
 mod steps;
 mod store;
 mod track;
+mod troupe;
 mod worker;
 
 pub use admin::{AdminError, Announce, AnnounceError, Announced, announce};
@@ -37,5 +43,8 @@ pub use health::Health;
 pub use inventory::{Inventory, inventory, show};
 pub use keys::RingError;
 pub use mint::{Mint, MintError, Minted, mint};
-pub use run::{Finished, Look, Nearness, PhaseLook, Ready, RunError, Setup, by_platform, default_keys_folder, run};
+pub use process::work;
+pub use run::{
+    Finished, Look, Nearness, PhaseLook, Processes, Ready, RunError, Setup, by_platform, default_keys_folder, run,
+};
 pub use steps::Span;

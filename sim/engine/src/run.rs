@@ -16,6 +16,7 @@ use droves_net::authorise;
 use droves_net::tls::{TlsError, TrustError};
 use droves_scenario::plan::Plan;
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -38,8 +39,10 @@ pub struct Setup {
     pub keys: PathBuf,
     /// Where the push service's authority is kept.
     pub certificates: PathBuf,
-    /// Shards; each is a thread.
+    /// Shards of each process; each is a thread.
     pub shards: usize,
+    /// Processes that have the shards, in place of this one.
+    pub processes: Option<Processes>,
     /// The push service's port; 0 picks one.
     pub push_port: u16,
     /// The port of the door that leads to it; 0 picks one.
@@ -50,6 +53,15 @@ pub struct Setup {
     pub thresholds: Thresholds,
     /// What the machine can offer, if that is known.
     pub calibration: Option<Calibration>,
+}
+
+/// Processes that play a fleet: each has as many open files as the system gives to one.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Processes {
+    /// How many, 1 to 64.
+    pub count: usize,
+    /// By which arguments this program is one of them: it calls [`crate::work`] with the same plan.
+    pub arguments: Vec<OsString>,
 }
 
 /// Where things are, once all listeners are bound.
@@ -147,6 +159,8 @@ pub struct Finished {
     pub interrupted: bool,
     /// The threshold that broke it off.
     pub aborted_by: Option<String>,
+    /// Worker processes that were lost, in sentences; what they had not told is in no figure.
+    pub lost: Vec<String>,
     /// What was lost of the fleet on disk, in sentences.
     pub dropped: Vec<String>,
     /// Under which names the server knows whom and what.
@@ -210,6 +224,12 @@ pub enum RunError {
         /// Why.
         why: String,
     },
+    /// A worker process can't be told what to do.
+    #[error("worker process {0} does not listen; what it said stands above")]
+    Process(usize),
+    /// A worker process can't do what it was told.
+    #[error("worker process: {0}")]
+    Refused(String),
     /// A shard's thread is gone.
     #[error("shard {0} ended before its time; its panic stands above")]
     Worker(usize),

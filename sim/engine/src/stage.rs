@@ -7,16 +7,16 @@ use crate::directory::Directory;
 use crate::enrollment;
 use crate::faults::{self, PushFaults};
 use crate::health::{self, Health};
-use crate::inbox::{PushBox, Report, Shards, ToShard};
-use crate::keys::KeyRing;
-use crate::makers::Makers;
-use crate::part::Part;
+use crate::inbox::{Shards, ToShard, queue};
+use crate::link::{Desk, News};
+use crate::players::{House, Players};
 use crate::run::{Finished, Look, Ready, RunError, Setup};
 use crate::steps::{Change, Steps};
+use crate::troupe::Stuff;
 use droves_emulators::apns;
 use droves_emulators::practice::{self, Practice};
 use droves_facts::{DeviceIx, Dice, Dur, Fact, LaneIx, Limits, Mono, PhaseIx, What};
-use droves_fleet::{Fleet, KeyPool, Reader, Whose, Writer};
+use droves_fleet::{Fleet, Whose};
 use droves_measure::{Fold, Folds};
 use droves_net::clock::{Clock, RunClock};
 use droves_net::connect::{self, Dialler, Sources};
@@ -24,22 +24,24 @@ use droves_net::files::OpenFiles;
 use droves_net::tls::{ClientTls, ClientTlsSettings, Roots, Trust};
 use droves_net::{authorise, tls};
 use droves_scenario::plan::{Action, FaultKind, Plan, Population, Roster};
-use droves_shard::Cells;
+use droves_shard::{CELLS, Cells};
 use droves_wire::apple::push::Tokens;
 use droves_wire::digest;
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
 use std::time::Duration;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
 
 /// Sessions that are open when the last phase ends get this long.
 const DRAIN_MAX: Dur = Dur::secs(5);
 /// How often shards that are late are looked after.
 const GATHER_STEP: Duration = Duration::from_millis(100);
+/// A worker process that says nothing for so long after it was told to stop is lost.
+const LAST_MAX: Duration = Duration::from_secs(60);
 /// Enrollments that the server is asked about at the end.
 const BELIEFS_MAX: usize = 2_000;
 
@@ -51,15 +53,12 @@ pub(crate) struct Stage {
     roster: Arc<Roster>,
     directory: Rc<Directory>,
     shards: Shards,
-    reports: UnboundedReceiver<Report>,
-    workers: Vec<JoinHandle<()>>,
-    makers: Makers,
-    writer: Option<Writer>,
+    news: UnboundedReceiver<News>,
+    players: Players,
     push: apns::Handle,
     push_faults: PushFaults,
     practice: Option<Practice>,
     admin: Option<Rc<Admin>>,
-    dropped: Vec<String>,
     steal_before_s: f64,
     is_restart: bool,
 }
@@ -76,13 +75,14 @@ impl Stage {
         let began_us = health::wall().0;
         let (plan, limits) = (Arc::clone(&setup.plan), Arc::new(setup.limits.clone()));
         let roster = Arc::new(plan.roster());
-        let cells = Arc::new(Cells::new(&roster, setup.shards));
+        let processes = setup.processes.as_ref().map_or(1, |processes| processes.count.clamp(1, CELLS));
+        let shards_each = setup.shards.clamp(1, CELLS / processes);
+        let cells = Arc::new(Cells::new(&roster, processes * shards_each));
         let fleet = setup.fleet.as_deref().map(|folder| Fleet::open(folder, whose(&plan, &roster))).transpose()?;
         let secret = fleet.as_ref().map_or_else(|| secret_of(plan.seed), Fleet::secret);
+        let is_restart = fleet.as_ref().map_or(Ok(0), |fleet| fleet.reader().count())? > 0;
         let tokens = Arc::new(Tokens::new(secret));
-        let (ways, inboxes): (Vec<_>, Vec<_>) = (0..cells.shards()).map(|_| queue()).unzip();
-        let boxes: Arc<[PushBox]> = (0..cells.shards()).map(|_| PushBox::default()).collect();
-        let shards = Shards { cells: Arc::clone(&cells), ways: ways.into(), boxes: Arc::clone(&boxes) };
+        let (shards, inboxes) = Shards::new(cells);
         let push = push_service(&setup, &roster, &shards, clock, secret)?;
         let practice = match &plan.target.url {
             Some(_) => None,
@@ -91,39 +91,25 @@ impl Stage {
         let url = practice.as_ref().map_or_else(|| plan.target.url.clone().unwrap_or_default(), |p| p.url().to_owned());
         ready(&told(&url, &push, practice.as_ref()));
         reach(&url, &plan.target.authorised, &limits, setup.target_wait, clock).await?;
-        let roots = roots(&plan, practice.as_ref())?;
-        let keys = Arc::new(KeyRing::open(plan.keys, KeyPool::open(&setup.keys)?)?);
-        let makers = Makers::start(cells.shards(), &keys, &shards, &limits)?;
+        let practice_ca = practice.as_ref().map(Practice::ca_pem);
+        let roots = roots(&plan, practice_ca)?;
         let profile = enrollment::source(&plan.target, &url)?;
         let cast = Cast::of(&plan, &roster, &profile);
-        let stored =
-            fleet.map_or_else(|| Ok(OnDisk::default()), |fleet| OnDisk::open(fleet, setup.fleet_stays, &shards))?;
-        let (reporter, reports) = queue();
-        let mut workers = Vec::new();
-        for (ix, inbox) in inboxes.into_iter().enumerate() {
-            let part = Part {
-                ix,
-                plan: Arc::clone(&plan),
-                roster: Arc::clone(&roster),
-                cells: Arc::clone(&cells),
-                cast: cast.clone(),
-                limits: Arc::clone(&limits),
-                tokens: Arc::clone(&tokens),
-                clock,
-                roots: roots.clone(),
-                keys: Arc::clone(&keys),
-                registry: Arc::clone(push.registry()),
-                makers: makers.way(),
-                saver: stored.writer.as_ref().map(Writer::saver),
-                inbox,
-                pushes: Arc::clone(&boxes),
-                reporter: reporter.clone(),
-                stored: stored.reader.clone(),
-                is_restart: stored.is_restart,
-            };
-            let body = move || part.run();
-            workers.push(thread::Builder::new().name(format!("shard-{ix}")).spawn(body)?);
-        }
+        let (reporter, news) = queue();
+        let stuff = Stuff {
+            plan: Arc::clone(&plan),
+            roster: Arc::clone(&roster),
+            cast: cast.clone(),
+            limits: Arc::clone(&limits),
+            tokens: Arc::clone(&tokens),
+            clock,
+            roots: roots.clone(),
+            desk: Desk::Here(Arc::clone(push.registry())),
+            reporter,
+            is_restart,
+        };
+        let house = House { setup: &setup, url: &url, practice_ca, secret, processes, shards: &shards };
+        let players = Players::start(&house, stuff, push.registry(), fleet, inboxes)?;
         let token = practice.as_ref().map(|practice| practice.token().to_owned());
         let client = ClientTls::new(&roots, ClientTlsSettings::default())?;
         let directory = Directory::new(Arc::clone(&plan), Arc::clone(&roster), cast, tokens, Arc::clone(&limits));
@@ -135,17 +121,14 @@ impl Stage {
             roster,
             directory,
             shards,
-            reports,
-            workers,
-            makers,
-            writer: stored.writer,
+            news,
+            players,
             push_faults: PushFaults::new(&plan, &push),
             push,
             practice,
             admin: admin.map(Rc::new),
-            dropped: stored.dropped,
             steal_before_s,
-            is_restart: stored.is_restart,
+            is_restart,
             setup,
         };
         stage.introduce();
@@ -179,7 +162,7 @@ impl Stage {
         let mut steps = Steps::new(Arc::clone(&plan), self.clock.now());
         // Names differ from run to run, whatever the seed: a server may have those of another run already.
         let mut naming = Naming::new(Dice::new(plan.seed.wrapping_add(self.began_us.cast_unsigned())));
-        while !interrupted && !steps.is_over() {
+        while !interrupted && !self.players.is_short() && !steps.is_over() {
             let now = self.clock.now();
             for change in steps.advance(now, &board.reached()) {
                 self.change(change);
@@ -205,19 +188,16 @@ impl Stage {
                         break;
                     }
                 }
-                report = self.reports.recv() => match report {
-                    Some(report) => board.take(report, self.clock.now()),
-                    None => return Err(RunError::Worker(0)),
-                },
+                news = self.news.recv() => self.take(news, &mut board)?,
                 () = tokio::time::sleep(wait) => {}
             }
-            self.all_work()?;
+            self.players.all_work()?;
         }
         for change in steps.break_off(self.clock.now()) {
             self.change(change);
         }
-        if !interrupted {
-            self.drain(&mut board, &plan, &steps, look).await;
+        if !interrupted && !self.players.is_short() {
+            self.drain(&mut board, &plan, &steps, look).await?;
         }
         self.finish(board, steps, interrupted, aborted_by).await
     }
@@ -225,23 +205,33 @@ impl Stage {
     /// Waits until every shard has its devices: before, the push service knows none of those that were enrolled before.
     /// Whether somebody breaks it off meanwhile.
     async fn gather(&mut self, board: &mut Board, stop: &mut watch::Receiver<bool>) -> Result<bool, RunError> {
-        while board.latest.len() < self.workers.len() {
+        while board.latest.len() < self.shards.count() && !self.players.is_short() {
             tokio::select! {
                 biased;
                 changed = stop.changed() => if changed.is_err() || *stop.borrow() { return Ok(true) },
-                report = self.reports.recv() => match report {
-                    Some(report) => board.take(report, self.clock.now()),
-                    None => return Err(RunError::Worker(0)),
-                },
+                news = self.news.recv() => self.take(news, board)?,
                 () = tokio::time::sleep(GATHER_STEP) => {}
             }
-            self.all_work()?;
+            self.players.all_work()?;
         }
         Ok(false)
     }
 
-    fn all_work(&self) -> Result<(), RunError> {
-        self.workers.iter().position(JoinHandle::is_finished).map_or(Ok(()), |ix| Err(RunError::Worker(ix)))
+    /// Takes what shards and their processes tell.
+    fn take(&mut self, news: Option<News>, board: &mut Board) -> Result<(), RunError> {
+        match news {
+            Some(News::Report(report)) => board.take(*report, self.clock.now()),
+            Some(News::Health(process, health)) => board.cost(process, health),
+            Some(News::Refused(why)) => return Err(RunError::Refused(why)),
+            Some(News::Lost(process)) => {
+                self.players.lose(process);
+                board.folds.ledger.incomplete();
+            }
+            // The push service has these before the coordinator would.
+            Some(News::Register { .. } | News::Withdraw(..)) => {}
+            None => return Err(RunError::Worker(0)),
+        }
+        Ok(())
     }
 
     fn change(&mut self, change: Change) {
@@ -303,21 +293,29 @@ impl Stage {
     }
 
     /// Lets open sessions come to their end.
-    async fn drain(&mut self, board: &mut Board, plan: &Plan, steps: &Steps, look: &mut dyn FnMut(Look)) {
+    async fn drain(
+        &mut self,
+        board: &mut Board,
+        plan: &Plan,
+        steps: &Steps,
+        look: &mut dyn FnMut(Look),
+    ) -> Result<(), RunError> {
         let until = self.clock.now() + DRAIN_MAX;
         // A report that was under way when the last phase ended says nothing of what came after.
         let mut fresh = 0;
-        while self.clock.now() < until && (board.live() > 0 || fresh < 2 * self.workers.len()) {
+        while self.clock.now() < until && (board.live() > 0 || fresh < 2 * self.shards.count()) {
             let wait = Duration::from_micros(until.0.saturating_sub(self.clock.now().0));
-            match tokio::time::timeout(wait, self.reports.recv()).await {
-                Ok(Some(report)) => board.take(report, self.clock.now()),
-                _ => return,
+            let Ok(news) = tokio::time::timeout(wait, self.news.recv()).await else { return Ok(()) };
+            fresh += usize::from(matches!(news, Some(News::Report(_))));
+            self.take(news, board)?;
+            if self.players.is_short() {
+                return Ok(());
             }
-            fresh += 1;
             if self.clock.now() >= board.look_at {
                 look(board.look(plan, steps, self.practice.as_ref(), self.clock.now()));
             }
         }
+        Ok(())
     }
 
     async fn finish(
@@ -329,27 +327,37 @@ impl Stage {
     ) -> Result<Finished, RunError> {
         let length = self.clock.now().since(Mono::ZERO);
         self.shards.all(|| ToShard::Stop);
-        let mut enrolled = Vec::new();
-        let mut last = 0;
-        while last < self.workers.len() {
-            let Some(mut report) = self.reports.recv().await else { break };
-            last += usize::from(report.is_last);
-            enrolled.append(&mut report.enrolled);
-            board.take(report, self.clock.now());
-        }
-        for (ix, worker) in self.workers.drain(..).enumerate() {
-            if worker.join().is_err() {
-                return Err(RunError::Worker(ix));
+        let (mut enrolled, mut over) = (Vec::new(), BTreeSet::new());
+        while (0..self.shards.count()).any(|shard| !over.contains(&shard) && !self.players.is_lost(shard)) {
+            let Ok(news) = tokio::time::timeout(LAST_MAX, self.news.recv()).await else { break };
+            match news {
+                Some(News::Report(mut report)) => {
+                    if report.is_last {
+                        over.insert(report.shard);
+                    }
+                    enrolled.append(&mut report.enrolled);
+                    self.take(Some(News::Report(report)), &mut board)?;
+                }
+                // A process ends after the last reports of its shards.
+                Some(News::Lost(process)) if self.players.is_done(process, &over) => {}
+                None => break,
+                news => self.take(news, &mut board)?,
             }
         }
-        if !interrupted && let Some(admin) = self.admin.take() {
+        if !interrupted
+            && !self.players.is_short()
+            && let Some(admin) = self.admin.take()
+        {
             self.ask_beliefs(&admin, &enrolled, &mut board.folds).await?;
         }
-        self.makers.end();
-        if let Some(writer) = self.writer.take() {
-            writer.finish();
+        let (lost, dropped) = self.players.end(&over)?;
+        // What they cost in all is the last that they told.
+        while let Ok(news) = self.news.try_recv() {
+            if let News::Health(process, health) = news {
+                board.cost(process, health);
+            }
         }
-        let health = Health::look();
+        let health = board.costs(Health::look());
         let practice_cpu_s = self.practice.as_ref().map(Practice::cpu_s);
         let practice_truth = self.practice.as_ref().map(Practice::truth);
         let push = self.push.tally();
@@ -374,7 +382,8 @@ impl Stage {
             practice_truth,
             interrupted,
             aborted_by,
-            dropped: [self.dropped, board.dropped].concat(),
+            lost,
+            dropped: [dropped, board.dropped].concat(),
             directory: self.directory,
             thresholds: self.setup.thresholds,
             folds: board.folds,
@@ -400,32 +409,6 @@ impl Stage {
     }
 }
 
-/// What is on the disk.
-#[derive(Default)]
-struct OnDisk {
-    reader: Option<Reader>,
-    writer: Option<Writer>,
-    dropped: Vec<String>,
-    is_restart: bool,
-}
-
-impl OnDisk {
-    fn open(fleet: Fleet, stays: bool, shards: &Shards) -> Result<Self, RunError> {
-        let reader = fleet.reader();
-        let (dropped, is_restart) = (fleet.dropped().to_vec(), reader.count()? > 0);
-        if stays {
-            return Ok(OnDisk { reader: Some(reader), writer: None, dropped, is_restart });
-        }
-        let ways = shards.clone();
-        let writer = fleet.writer(Box::new(move |lane, ticket, result| match result {
-            Ok(()) => drop(ways.owner(lane, ToShard::Saved { lane, ticket })),
-            // The lane's own deadline ends its wait.
-            Err(error) => tracing::error!(%lane, %error, "not saved"),
-        }))?;
-        Ok(OnDisk { reader: Some(reader), writer: Some(writer), dropped, is_restart })
-    }
-}
-
 fn told(url: &str, push: &apns::Handle, practice: Option<&Practice>) -> Ready {
     Ready {
         url: url.to_owned(),
@@ -435,12 +418,6 @@ fn told(url: &str, push: &apns::Handle, practice: Option<&Practice>) -> Ready {
         is_practice: practice.is_some(),
         token: practice.map(|practice| practice.token().to_owned()),
     }
-}
-
-/// A queue between threads.
-#[expect(clippy::disallowed_methods, reason = "what goes through is bounded by the lanes: see `ToShard`")]
-fn queue<T>() -> (UnboundedSender<T>, UnboundedReceiver<T>) {
-    tokio::sync::mpsc::unbounded_channel()
 }
 
 pub(crate) fn whose(plan: &Plan, roster: &Roster) -> Whose {
@@ -533,14 +510,14 @@ async fn reach(url: &str, authorised: &[String], limits: &Limits, wait: Dur, clo
     }
 }
 
-/// Whom the devices trust: the scenario's CA or the machine's, and the practice server's.
-pub(crate) fn roots(plan: &Plan, practice: Option<&Practice>) -> Result<Roots, RunError> {
+/// Whom the devices trust: the scenario's CA or the machine's, and the practice server's (PEM).
+pub(crate) fn roots(plan: &Plan, practice: Option<&str>) -> Result<Roots, RunError> {
     let mut trust = match &plan.tls.ca {
         Some(payload) => Trust::only(tls::certificates_of_pem(&payload.bytes)?),
         None => Trust::system(),
     };
     if let Some(practice) = practice {
-        trust = trust.and(tls::certificates_of_pem(practice.ca_pem().as_bytes())?);
+        trust = trust.and(tls::certificates_of_pem(practice.as_bytes())?);
     }
     Ok(trust.load()?)
 }

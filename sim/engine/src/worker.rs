@@ -2,13 +2,13 @@
 
 use crate::health;
 use crate::inbox::{PushBox, Report, ToShard};
+use crate::link::{Desk, News};
 use crate::makers::Job;
 use crate::session::{Letter, Network, Session};
 use crate::store::{self, Keep};
 use crate::track::Tracks;
 use droves_device::apple::Apple;
 use droves_device::{Clocks, Peer, Request};
-use droves_emulators::apns::Registry;
 use droves_facts::{Dur, Fact, LaneIx, Mono, What};
 use droves_fleet::Reader;
 use droves_measure::{Fold, Folds};
@@ -33,12 +33,12 @@ pub(crate) struct Worker {
     pub(crate) ix: usize,
     pub(crate) clock: RunClock,
     pub(crate) network: Rc<Network>,
-    pub(crate) registry: Option<Arc<Registry>>,
+    pub(crate) desk: Desk,
     pub(crate) makers: Sender<Job>,
     pub(crate) store: Keep,
     pub(crate) inbox: UnboundedReceiver<ToShard>,
     pub(crate) pushes: Arc<[PushBox]>,
-    pub(crate) coordinator: UnboundedSender<Report>,
+    pub(crate) coordinator: UnboundedSender<News>,
     pub(crate) folds: Folds,
     pub(crate) tracks: Tracks,
     pub(crate) cells: Arc<Cells>,
@@ -104,7 +104,9 @@ impl Running {
                 let lane = stored.lane;
                 match self.worker.shard.restore(store::restored(stored), &mut known, clocks) {
                     Ok(Some((generation, topic))) => {
-                        if !self.register(lane, generation, &topic, clocks) {
+                        // Nobody waits for an answer from another process.
+                        let taken = self.worker.desk.register(lane, None, generation, &topic, clocks.wall);
+                        if taken == Some(false) {
                             self.dropped.push(format!("lane {lane}: the push service takes its token no more"));
                         }
                     }
@@ -114,12 +116,6 @@ impl Running {
             }
             self.carry_out(clocks);
         }
-    }
-
-    /// Tells the push service of a lane's token.
-    fn register(&self, lane: LaneIx, generation: u32, topic: &str, clocks: Clocks) -> bool {
-        let Some(registry) = &self.worker.registry else { return true };
-        registry.topic(topic).is_some_and(|topic| registry.register(lane, generation, topic, clocks.wall))
     }
 
     /// Waits for whatever comes first and takes it in. Whether to go on.
@@ -187,6 +183,7 @@ impl Running {
         match message {
             ToShard::Made { lane, ticket, made } => worker.shard.step(clocks, Input::Made { lane, ticket, made }),
             ToShard::Saved { lane, ticket } => worker.shard.step(clocks, Input::Saved { lane, ticket }),
+            ToShard::Registered { lane, ticket, taken } => self.played.push((lane, ticket, status(taken))),
             ToShard::Pushes => {
                 for push in worker.pushes[worker.ix].take() {
                     let (lane, keep_until, pushed) = (push.lane, push.keep_until, push.received);
@@ -263,8 +260,8 @@ impl Running {
         }
         for fact in self.facts.drain(..) {
             self.worker.tracks.take(&fact);
-            if let (What::Unreachable, Some(registry)) = (&fact.what, &self.worker.registry) {
-                registry.withdraw(fact.lane, clocks.wall);
+            if let What::Unreachable = &fact.what {
+                self.worker.desk.withdraw(fact.lane, clocks.wall);
             }
             self.worker.folds.apply(&fact);
         }
@@ -273,8 +270,9 @@ impl Running {
     fn request(&mut self, lane: LaneIx, ticket: Ticket, request: Box<Request>, clocks: Clocks) {
         match request.peer {
             Peer::PushService { generation } => {
-                let status = if self.register(lane, generation, &request.url, clocks) { 200 } else { 503 };
-                self.played.push((lane, ticket, status));
+                let desk = &self.worker.desk;
+                let taken = desk.register(lane, Some(ticket), generation, &request.url, clocks.wall);
+                self.played.extend(taken.map(|taken| (lane, ticket, status(taken))));
             }
             Peer::Server => {
                 let network = &self.worker.network;
@@ -304,7 +302,7 @@ impl Running {
             is_last,
         };
         // Without a coordinator nobody wants it.
-        drop(self.worker.coordinator.send(report));
+        drop(self.worker.coordinator.send(News::Report(Box::new(report))));
     }
 
     /// Closes what is open, stores the lanes that are awake as they are, and reports for the last time.
@@ -334,4 +332,9 @@ impl Running {
         self.worker.shard.drain(&mut unwanted, &mut self.facts);
         self.carry_out(clocks);
     }
+}
+
+/// What the push service answers a lane that registers.
+fn status(taken: bool) -> u16 {
+    if taken { 200 } else { 503 }
 }

@@ -4,12 +4,12 @@
 //! lane. Facts about one lane may come out of order (a command can be delivered before the answer to the slow call
 //! that queued it has come): folds must commute.
 
-use crate::{Blame, CommandKey, Dur, LaneIx, Mono, Operation, Outcome, PhaseIx};
-use serde::Serialize;
+use crate::{Blame, CommandKey, Dur, LaneIx, Mono, Operation, Outcome, PhaseIx, Word};
+use serde::{Deserialize, Serialize};
 
 /// One thing that happened. As JSON it is an object of these four; `what` is an object (or a text) tagged by the kind's
 /// name, times in microseconds.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Fact {
     /// When.
     pub at: Mono,
@@ -27,7 +27,7 @@ impl LaneIx {
 }
 
 /// The kinds of facts.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum What {
     /// An arrival of the plan met its fate. Causes = on time + late + merged + dropped + pending, where pending is
@@ -90,7 +90,8 @@ pub enum What {
         /// Whose fault.
         blame: Blame,
         /// What, in one word.
-        kind: &'static str,
+        #[serde(deserialize_with = "crate::kind")]
+        kind: Word,
     },
     /// A connection that stood is gone. Opened = closed by us + by the peer + held at the end.
     ConnectionClosed(Closing),
@@ -187,14 +188,15 @@ pub enum What {
         /// Whose fault.
         blame: Blame,
         /// What, in one word, as in [`Outcome`].
-        kind: &'static str,
+        #[serde(deserialize_with = "crate::kind")]
+        kind: Word,
         /// What, in a sentence. May quote the server, cut to a line and without secrets.
         text: Box<str>,
     },
 }
 
 /// What woke a lane for a session.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Waker {
     /// An arrival of the plan, or another lane of the device.
@@ -206,7 +208,7 @@ pub enum Waker {
 }
 
 /// What became of an arrival.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ArrivalFate {
     /// Started within the lag bound of its due time.
@@ -220,7 +222,7 @@ pub enum ArrivalFate {
 }
 
 /// When the parts of a request happened.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct RequestTiming {
     /// When it was due: the session's intended start for the first request, else when the device was ready for it.
     pub due: Mono,
@@ -246,7 +248,7 @@ impl RequestTiming {
 }
 
 /// How a connection was opened.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Opening {
     /// TCP connect.
     pub connect: Dur,
@@ -261,7 +263,7 @@ pub struct Opening {
 }
 
 /// Families of keys, by what a signature costs.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum KeyFamily {
     /// RSA, of any size; and P-384, which is nearer to it than to P-256.
@@ -276,7 +278,7 @@ impl KeyFamily {
 }
 
 /// Who ended a connection.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Closing {
     /// We did: the session was over.
@@ -286,7 +288,7 @@ pub enum Closing {
 }
 
 /// Where a device stands, for the count of the fleet by state.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DeviceState {
     /// Never enrolled, or enrolled no more and waiting for nobody.
@@ -328,7 +330,7 @@ impl DeviceState {
 }
 
 /// What became of a push.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PushFate {
     /// The push service took it from the server.
@@ -346,7 +348,7 @@ pub enum PushFate {
 }
 
 /// What a device answers to a command.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub enum CommandStatus {
     /// Done.
     Acknowledged,
@@ -359,7 +361,7 @@ pub enum CommandStatus {
 }
 
 /// What a server says against what the device holds.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Truth {
     /// The same.

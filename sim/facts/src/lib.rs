@@ -12,7 +12,7 @@ mod limits;
 mod operation;
 mod time;
 
-pub use blame::{Blame, Outcome};
+pub use blame::{Blame, Outcome, Word, kind};
 pub use dice::{Dice, Philox, Purpose};
 pub use fact::{
     ArrivalFate, Closing, CommandStatus, DeviceState, Fact, KeyFamily, Opening, PushFate, RequestTiming, Truth, Waker,

@@ -19,7 +19,7 @@ const CACHE_BYTES: usize = 256 << 10;
 /// Opening a cell is waiting for the disk, mostly.
 const OPENERS: usize = 8;
 
-/// The right to a folder: one process at a time has it.
+/// The right to a folder: one process at a time has it, or several together that some other one began.
 #[derive(Debug)]
 pub(crate) struct Claim(File);
 
@@ -31,10 +31,20 @@ impl Drop for Claim {
 }
 
 impl Claim {
+    /// For one process alone.
     pub(crate) fn stake(folder: &Path) -> Result<Self, FleetError> {
+        Claim::with(folder, File::try_lock)
+    }
+
+    /// For one of several.
+    pub(crate) fn share(folder: &Path) -> Result<Self, FleetError> {
+        Claim::with(folder, File::try_lock_shared)
+    }
+
+    fn with(folder: &Path, lock: impl FnOnce(&File) -> Result<(), TryLockError>) -> Result<Self, FleetError> {
         let path = folder.join(LOCK);
         let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(at(&path))?;
-        match file.try_lock() {
+        match lock(&file) {
             Ok(()) => Ok(Claim(file)),
             Err(TryLockError::WouldBlock) => Err(FleetError::InUse { path: folder.to_owned() }),
             Err(TryLockError::Error(why)) => Err(at(&path)(why)),
@@ -45,20 +55,23 @@ impl Claim {
 /// The open cells of a fleet.
 #[derive(Debug)]
 pub(crate) struct Cells {
-    databases: Vec<Database>,
+    /// None where another process has it.
+    databases: Vec<Option<Database>>,
     /// Last, since it must outlive the databases.
     _claim: Claim,
 }
 
 impl Cells {
-    /// Opens every cell; and what was dropped, in sentences. Only the cells of a new fleet may be missing.
+    /// Opens every cell that is wanted; and what was dropped, in sentences. Only the cells of a new fleet may be missing.
     pub(crate) fn open(
         claim: Claim,
         folder: &Path,
         whose: &Whose,
         is_new: bool,
+        wanted: impl Fn(usize) -> bool,
     ) -> Result<(Self, Vec<String>), FleetError> {
-        let numbers: Vec<usize> = (0..whose.cells.len().saturating_sub(1)).collect();
+        let count = whose.cells.len().saturating_sub(1);
+        let numbers: Vec<usize> = (0..count).filter(|&number| wanted(number)).collect();
         let opened: Vec<_> = thread::scope(|scope| {
             let hands: Vec<_> = numbers
                 .chunks(numbers.len().div_ceil(OPENERS).max(1))
@@ -73,20 +86,20 @@ impl Cells {
             };
             hands.into_iter().flat_map(join).collect()
         });
-        let (mut databases, mut dropped) = (Vec::new(), Vec::new());
-        for cell in opened {
+        let (mut databases, mut dropped): (Vec<_>, _) = ((0..count).map(|_| None).collect(), Vec::new());
+        for (number, cell) in numbers.iter().zip(opened) {
             let (database, lost) = cell?;
-            databases.push(database);
+            databases[*number] = Some(database);
             dropped.extend(lost);
         }
         Ok((Cells { databases, _claim: claim }, dropped))
     }
 
-    pub(crate) fn databases(&self) -> &[Database] {
+    pub(crate) fn databases(&self) -> &[Option<Database>] {
         &self.databases
     }
 
-    pub(crate) fn databases_mut(&mut self) -> &mut [Database] {
+    pub(crate) fn databases_mut(&mut self) -> &mut [Option<Database>] {
         &mut self.databases
     }
 }
@@ -97,7 +110,7 @@ pub(crate) fn name(number: usize) -> String {
 }
 
 /// Damaged files that were kept beside the cells, in sentences.
-pub(crate) fn kept(folder: &Path, whose: &Whose) -> Result<Vec<String>, FleetError> {
+pub(crate) fn kept(folder: &Path, whose: &Whose, wanted: impl Fn(usize) -> bool) -> Result<Vec<String>, FleetError> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).map_err(at(folder))? {
         files.push(entry.map_err(at(folder))?.file_name().to_string_lossy().into_owned());
@@ -111,7 +124,8 @@ pub(crate) fn kept(folder: &Path, whose: &Whose) -> Result<Vec<String>, FleetErr
             format!("{file} was kept when {whom} were dropped: delete it once it is of no more use")
         })
     };
-    Ok((0..whose.cells.len().saturating_sub(1)).flat_map(of_cell).collect())
+    let cells = 0..whose.cells.len().saturating_sub(1);
+    Ok(cells.filter(|&number| wanted(number)).flat_map(of_cell).collect())
 }
 
 /// Opens a cell; and what was dropped, if it is not as it was left.

@@ -142,7 +142,7 @@ impl Reader {
 
     /// Every lane of a cell that was ever saved; and what can't be read, in sentences.
     pub fn lanes(&self, cell: usize) -> Result<(Vec<Stored>, Vec<String>), FleetError> {
-        let Some(database) = self.cells.databases().get(cell) else { return Ok((Vec::new(), Vec::new())) };
+        let Some(Some(database)) = self.cells.databases().get(cell) else { return Ok((Vec::new(), Vec::new())) };
         let (mut lanes, mut dropped) = (Vec::new(), Vec::new());
         for row in cell::read(database).map_err(broken(cell))? {
             match row {
@@ -157,6 +157,7 @@ impl Reader {
     /// How many lanes were ever saved.
     pub fn count(&self) -> Result<u64, FleetError> {
         let cells = self.cells.databases().iter().enumerate();
+        let cells = cells.filter_map(|(number, cell)| Some((number, cell.as_ref()?)));
         cells.map(|(number, cell)| cell::count(cell).map_err(broken(number))).sum()
     }
 }
@@ -169,14 +170,25 @@ impl Fleet {
     /// Opens a folder, or makes it. A cell that is damaged is kept beside, and said in [`Fleet::dropped`].
     pub fn open(folder: &Path, whose: Whose) -> Result<Self, FleetError> {
         fs::create_dir_all(folder).map_err(at(folder))?;
-        let (head_path, secret_path) = (folder.join(FILE), folder.join(SECRET));
         let claim = Claim::stake(folder)?;
+        Fleet::claimed(claim, folder, whose, |_| true)
+    }
+
+    /// The same for some of the cells: several processes have a fleet together, each its own cells. Whoever begins them
+    /// has opened the whole before, and made it.
+    pub fn open_cells(folder: &Path, whose: Whose, wanted: impl Fn(usize) -> bool) -> Result<Self, FleetError> {
+        let claim = Claim::share(folder)?;
+        Fleet::claimed(claim, folder, whose, wanted)
+    }
+
+    fn claimed(claim: Claim, folder: &Path, whose: Whose, wanted: impl Fn(usize) -> bool) -> Result<Self, FleetError> {
+        let (head_path, secret_path) = (folder.join(FILE), folder.join(SECRET));
         let is_new = !head_path.exists();
         if !is_new {
             same(folder, &whose_is(folder)?, &whose)?;
         }
-        let earlier = cells::kept(folder, &whose)?;
-        let (cells, dropped) = Cells::open(claim, folder, &whose, is_new)?;
+        let earlier = cells::kept(folder, &whose, &wanted)?;
+        let (cells, dropped) = Cells::open(claim, folder, &whose, is_new, wanted)?;
         let reader = Reader { cells: Arc::new(cells), lanes: whose.lanes };
         if is_new {
             if reader.count()? > 0 || !dropped.is_empty() {
@@ -215,6 +227,7 @@ impl Fleet {
     pub fn compact(self, mut each: impl FnMut(usize, bool)) -> Result<Vec<String>, FleetError> {
         let mut cells = Arc::into_inner(self.cells).ok_or(FleetError::BeingRead)?;
         for (number, cell) in cells.databases_mut().iter_mut().enumerate() {
+            let Some(cell) = cell else { continue };
             each(number, cell.compact().map_err(|why| broken(number)(why.into()))?);
         }
         Ok(self.dropped)

@@ -17,8 +17,8 @@ pub struct KeyPoolError {
     pub why: io::Error,
 }
 
-/// A folder of keys. Two processes may fill it at the same time: the last one to make a number wins, before anybody
-/// else has seen it or after both have their own.
+/// A folder of keys. Several processes may fill it at the same time: the first one to make a number wins, and the others
+/// take what it made.
 #[derive(Clone, Debug)]
 pub struct KeyPool {
     folder: PathBuf,
@@ -63,10 +63,14 @@ impl KeyPool {
         }
     }
 
-    /// Keeps a key.
-    pub fn add(&self, kind: &str, number: u32, pkcs8: &[u8]) -> Result<(), KeyPoolError> {
+    /// Keeps a key. Whether it is kept: another process may have put one there first.
+    pub fn add(&self, kind: &str, number: u32, pkcs8: &[u8]) -> Result<bool, KeyPoolError> {
         let path = self.path(kind, number);
-        private::write(&path, pkcs8).map_err(|why| KeyPoolError { path, why })
+        match private::write_first(&path, pkcs8) {
+            Ok(()) => Ok(true),
+            Err(why) if why.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+            Err(why) => Err(KeyPoolError { path, why }),
+        }
     }
 
     /// The folder.
@@ -84,7 +88,10 @@ impl KeyPool {
         let path = self.folder.join(name);
         let failed = |why| KeyPoolError { path: path.clone(), why };
         if !path.exists() {
-            private::write_first(&path, &make()?).map_err(failed)?;
+            match private::write_first(&path, &make()?) {
+                Err(why) if why.kind() != io::ErrorKind::AlreadyExists => return Err(failed(why).into()),
+                _ => {}
+            }
         }
         Ok(read(&path).map_err(failed)?)
     }
@@ -110,9 +117,10 @@ mod tests {
     fn keys_are_kept_and_are_their_owners() {
         let dir = tempfile::tempdir().unwrap();
         let pool = KeyPool::open(&dir.path().join("keys")).unwrap();
-        pool.add("rsa2048", 3, b"three").unwrap();
-        pool.add("rsa2048", 30, b"thirty").unwrap();
-        pool.add("rsa4096", 1, b"large").unwrap();
+        assert!(pool.add("rsa2048", 3, b"three").unwrap());
+        assert!(pool.add("rsa2048", 30, b"thirty").unwrap());
+        assert!(pool.add("rsa4096", 1, b"large").unwrap());
+        assert!(!pool.add("rsa2048", 3, b"another's").unwrap(), "the first one is kept");
         fs::write(dir.path().join("keys/readme.txt"), "not a key").unwrap();
         assert_eq!(pool.load("rsa2048", 10).unwrap(), [(3, b"three".to_vec())]);
         assert_eq!(pool.load("rsa2048", 31).unwrap().len(), 2);
@@ -120,7 +128,7 @@ mod tests {
         assert_eq!(pool.get("rsa4096", 2).unwrap(), None);
         let once = |secret: &'static [u8]| pool.once("secret.pem", || Ok::<_, KeyPoolError>(secret.to_vec()));
         assert_eq!((once(b"first").unwrap(), once(b"second").unwrap()), (b"first".to_vec(), b"first".to_vec()));
-        private::write_first(&pool.folder().join("secret.pem"), b"late").unwrap();
+        private::write_first(&pool.folder().join("secret.pem"), b"late").unwrap_err();
         assert_eq!(once(b"third").unwrap(), b"first");
         assert_eq!(fs::read_dir(pool.folder()).unwrap().count(), 5, "nothing is left over");
         #[cfg(unix)]

@@ -2,38 +2,28 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Writes a file of mode 0600, whole or not at all: it appears under its name when it is on the disk.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let new = aside(path);
-    let result = written(&new, bytes).and_then(|()| fs::rename(&new, path));
-    if result.is_err() {
-        // The first error is the one to tell.
-        drop(fs::remove_file(&new));
-    }
-    result
+    written(path, bytes, |new| fs::rename(new, path))
 }
 
-/// The same, but what is there under that name stays.
+/// The same, but not over a file that is there: `AlreadyExists`.
 pub(crate) fn write_first(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let new = aside(path);
-    let result = written(&new, bytes).and_then(|()| fs::hard_link(&new, path));
+    written(path, bytes, |new| fs::hard_link(new, path))
+}
+
+fn written(path: &Path, bytes: &[u8], appear: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
+    let new = path.with_extension(format!("new-{}", std::process::id()));
+    let result = create(&new).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        appear(&new)
+    });
+    // It is gone where it was renamed; and the first error is the one to tell.
     drop(fs::remove_file(&new));
-    match result {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        other => other,
-    }
-}
-
-fn aside(path: &Path) -> PathBuf {
-    path.with_extension(format!("new-{}", std::process::id()))
-}
-
-fn written(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = create(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
+    result
 }
 
 #[cfg(unix)]

@@ -96,14 +96,17 @@ fn commit(cells: &Cells, cell_of: &dyn Fn(LaneIx) -> usize, group: &[Change], ac
     }
     let mut failed: BTreeMap<usize, String> = BTreeMap::new();
     for (number, lanes) in &by_cell {
-        let result = cells.databases().get(*number).ok_or_else(|| "no such cell".to_owned()).and_then(|cell| {
-            let write = || -> Result<(), redb::Error> {
-                let transaction = cell.begin_write()?;
-                cell::write(&transaction, lanes.values().copied())?;
-                Ok(transaction.commit()?)
-            };
-            write().map_err(|error| error.to_string())
-        });
+        let result =
+            cells.databases().get(*number).and_then(Option::as_ref).ok_or_else(|| "no such cell".to_owned()).and_then(
+                |cell| {
+                    let write = || -> Result<(), redb::Error> {
+                        let transaction = cell.begin_write()?;
+                        cell::write(&transaction, lanes.values().copied())?;
+                        Ok(transaction.commit()?)
+                    };
+                    write().map_err(|error| error.to_string())
+                },
+            );
         if let Err(error) = result {
             failed.insert(*number, error);
         }

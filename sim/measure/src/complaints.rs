@@ -4,7 +4,8 @@
 //! folds merge (earliest first, then by lane, then by text).
 
 use crate::Fold;
-use droves_facts::{Blame, Fact, LaneIx, Mono, What};
+use droves_facts::{Blame, Fact, LaneIx, Mono, What, Word};
+use serde::{Deserialize, Serialize};
 
 /// Examples kept of one (culprit, kind).
 pub const EXAMPLES_MAX: usize = 8;
@@ -16,7 +17,7 @@ const ROWS_MAX: usize = 128;
 const TEXT_BYTES_MAX: usize = 512;
 
 /// One example.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct Example {
     /// When.
     pub at: Mono,
@@ -27,12 +28,13 @@ pub struct Example {
 }
 
 /// All complaints of one (culprit, kind).
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Complaint {
     /// Whose fault.
     pub blame: Blame,
     /// What, in one word.
-    pub kind: &'static str,
+    #[serde(deserialize_with = "droves_facts::kind")]
+    pub kind: Word,
     /// How many there were.
     pub count: u64,
     /// The earliest.
@@ -40,7 +42,7 @@ pub struct Complaint {
 }
 
 /// The fold.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Complaints {
     rows: Vec<Complaint>,
 }

@@ -10,8 +10,9 @@ use crate::phases::PerPhase;
 use crate::series::OPERATION_COUNT;
 use droves_facts::{
     ArrivalFate, Blame, Closing, DeviceState, Fact, KeyFamily, OPERATIONS, Operation, Outcome, PhaseIx, PushFate,
-    Truth, Unit, What,
+    Truth, Unit, What, Word,
 };
+use serde::{Deserialize, Serialize};
 
 /// Kinds of failure that are told apart; what comes beyond is counted under [`OTHER`].
 const KINDS_MAX: usize = 128;
@@ -20,7 +21,7 @@ const KINDS_MAX: usize = 128;
 pub const OTHER: &str = "other";
 
 /// What became of arrivals.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Arrivals {
     /// Started within the lag bound.
     pub on_time: u64,
@@ -46,7 +47,7 @@ impl Arrivals {
 }
 
 /// How often something was begun and how it came out.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Tries {
     /// Begun. For whole operations: not counted, it is a matter of arrivals.
     pub started: u64,
@@ -83,7 +84,7 @@ impl Tries {
 }
 
 /// Connections to the server.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Connections {
     /// Stood.
     pub opened: u64,
@@ -104,7 +105,7 @@ pub struct Connections {
 }
 
 /// What became of pushes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Pushes {
     /// Calls by which the server was told to push, answered.
     pub asked: u64,
@@ -132,7 +133,7 @@ impl Pushes {
 }
 
 /// What the server says against what the devices hold.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Truths {
     /// The same.
     pub agrees: u64,
@@ -143,17 +144,18 @@ pub struct Truths {
 }
 
 /// What failed: requests or connections of one unit, by whose fault, of what kind.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct Failure {
     /// Whose fault.
     pub blame: Blame,
     /// What, in one word.
-    pub kind: &'static str,
+    #[serde(deserialize_with = "droves_facts::kind")]
+    pub kind: Word,
     /// How often.
     pub count: u64,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Phase {
     arrivals: Arrivals,
     operations: Operations,
@@ -161,8 +163,8 @@ struct Phase {
     bytes_in: u64,
 }
 
-#[derive(Clone, Debug)]
-struct Operations([Tries; OPERATION_COUNT]);
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Operations(#[serde(with = "crate::array")] [Tries; OPERATION_COUNT]);
 
 impl Default for Operations {
     fn default() -> Self {
@@ -171,7 +173,7 @@ impl Default for Operations {
 }
 
 /// The fold.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Counts {
     phases: PerPhase<Phase>,
     requests_failed: Failures,
@@ -359,7 +361,7 @@ fn add<const N: usize>(mine: &mut [u64; N], theirs: [u64; N]) {
 }
 
 /// A small table, searched in order: it is touched by failures only, and has a handful of rows.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Failures {
     rows: Vec<Failure>,
 }

@@ -7,6 +7,7 @@
 use crate::histogram::Times;
 use crate::phases::PerPhase;
 use droves_facts::{Mono, PhaseIx};
+use serde::{Deserialize, Serialize};
 
 /// From which moment to which.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -42,12 +43,12 @@ pub const HOPS: [(Hop, &str); 8] = [
 ];
 
 /// The fold.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Fanout {
     phases: PerPhase<Phase>,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Phase {
     hops: [Times; HOPS.len()],
     /// Commands that came to the end of this hop, with or without a sample.

@@ -8,9 +8,10 @@ use crate::histogram::Times;
 use crate::ledger::Ledger;
 use crate::series::Series;
 use droves_facts::{Dur, Fact};
+use serde::{Deserialize, Serialize};
 
 /// What a shard folds its facts into, and what the coordinator merges.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Folds {
     /// What is counted.
     pub counts: Counts,

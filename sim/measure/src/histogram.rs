@@ -25,7 +25,7 @@ const STEPS_US: [u64; 3] = [(1 << 20) - 1, (1 << 26) - 1, TIME_US_MAX];
 const FEW_MAX: usize = 1_024;
 
 /// Many times, one histogram. Empty it costs nothing.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Times {
     samples: Samples,
     sum_us: u64,
@@ -33,11 +33,11 @@ pub struct Times {
     capped: u64,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 enum Samples {
     /// In microseconds: an hour has 32 bits.
     Few(Vec<u32>),
-    Many(Box<Histogram<u32>>),
+    Many(#[serde(with = "counts")] Box<Histogram<u32>>),
 }
 
 impl Default for Samples {
@@ -186,6 +186,29 @@ impl Samples {
     }
 }
 
+/// A histogram on its way to another process: its range, and what was counted where.
+mod counts {
+    use super::{Histogram, STEPS_US, sized};
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(histogram: &Histogram<u32>, to: S) -> Result<S::Ok, S::Error> {
+        let rows: Vec<(u64, u32)> =
+            histogram.iter_recorded().map(|row| (row.value_iterated_to(), row.count_at_value())).collect();
+        (histogram.high(), rows).serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Box<Histogram<u32>>, D::Error> {
+        let (high, rows) = <(u64, Vec<(u64, u32)>)>::deserialize(from)?;
+        if !STEPS_US.contains(&high) {
+            return Err(D::Error::custom("a histogram of another range"));
+        }
+        let mut histogram = sized(high);
+        rows.into_iter().for_each(|(value, count)| histogram.saturating_record_n(value, count));
+        Ok(Box::new(histogram))
+    }
+}
+
 /// What stands in a summary for a series of times, in microseconds. Over nothing, all are null.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -299,6 +322,9 @@ mod tests {
             let mut outer = right;
             outer.merge(times(&a));
             prop_assert_eq!(figures(&left), figures(&all));
+            let carried: Times = serde_json::from_str(&serde_json::to_string(&all).unwrap_or_default()).unwrap_or_default();
+            prop_assert_eq!(figures(&carried), figures(&all));
+            prop_assert_eq!(carried.histogram(), all.histogram());
             prop_assert_eq!(figures(&outer), figures(&all));
         }
     }

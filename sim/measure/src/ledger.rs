@@ -11,7 +11,7 @@
 
 use crate::fanout::{Fanout, Hop};
 use droves_facts::{CommandKey, CommandStatus, DeviceState, Dur, Fact, LaneIx, Mono, PhaseIx, PushFate, Truth, What};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// What an open command may cost.
@@ -24,7 +24,7 @@ const ANOMALIES_MAX: usize = 10_000;
 const STEP_US: u64 = 100;
 
 /// A command of a lane that is not closed yet.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 struct Entry {
     asked: u32,
     queued: u32,
@@ -39,7 +39,7 @@ struct Entry {
 const _: () = assert!(size_of::<Key>() + size_of::<Entry>() <= ENTRY_BYTES_MAX);
 
 /// Lane and command without the padding that a 64-bit number would bring.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 struct Key {
     lane: LaneIx,
     command: [u32; 2],
@@ -65,7 +65,7 @@ const LATE: u16 = 64;
 const MOOT: u16 = 128;
 
 /// What is told apart.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// Queued, and not delivered before its deadline although its lane could hear.
@@ -81,7 +81,7 @@ pub enum Kind {
 }
 
 /// One violation, whole.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Anomaly {
     /// What.
     pub kind: Kind,
@@ -96,7 +96,7 @@ pub struct Anomaly {
 }
 
 /// The counts.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Verdicts {
     /// Not delivered before the deadline.
     pub lost: u64,
@@ -130,7 +130,7 @@ impl Verdicts {
 }
 
 /// The fold.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Ledger {
     open: HashMap<Key, Entry>,
     /// Hashes of (lane, command) with an accepted answer.
@@ -143,7 +143,7 @@ pub struct Ledger {
     anomalies: Vec<Anomaly>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Wake {
     pushed: Mono,
     woken: Mono,
@@ -154,6 +154,11 @@ impl Ledger {
     /// The ledger of a fleet that was enrolled in an earlier run: what was open then is not known.
     pub fn after_restart() -> Self {
         Ledger { verdicts: Verdicts { partial: true, ..Verdicts::default() }, ..Ledger::default() }
+    }
+
+    /// Somebody who folded lanes is gone, and what was open there with them.
+    pub fn incomplete(&mut self) {
+        self.verdicts.partial = true;
     }
 
     /// The counts so far; what is open is not judged yet.

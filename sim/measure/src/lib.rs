@@ -3,6 +3,7 @@
 //! A shard folds its own facts, hot; folds merge, in any order. Nothing here knows how a run is driven, and nothing is
 //! shown anywhere that is not such a fold.
 
+mod array;
 mod calibration;
 mod compare;
 mod complaints;

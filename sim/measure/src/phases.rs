@@ -1,12 +1,13 @@
 //! One value a phase, made when the phase is first heard of.
 
 use droves_facts::PhaseIx;
+use serde::{Deserialize, Serialize};
 
 /// More phases than this share the last place: a plan has tens.
 const PHASES_MAX: usize = 1_024;
 
 /// A value of every phase so far.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct PerPhase<T> {
     values: Vec<T>,
 }

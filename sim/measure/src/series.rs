@@ -13,6 +13,7 @@ use crate::Fold;
 use crate::histogram::Times;
 use crate::phases::PerPhase;
 use droves_facts::{Blame, Dur, Fact, Mono, OPERATIONS, Operation, Outcome, PhaseIx, RequestTiming, Unit, What};
+use serde::{Deserialize, Serialize};
 
 /// How many operations there are.
 pub(crate) const OPERATION_COUNT: usize = OPERATIONS.len();
@@ -40,20 +41,21 @@ impl Kind {
 }
 
 /// The times of one operation in one phase.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Pair {
     response: Times,
     service: Times,
 }
 
 /// The fold.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Series {
     phases: PerPhase<Phase>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Phase {
+    #[serde(with = "crate::array")]
     operations: [Pair; OPERATION_COUNT],
     lag: Times,
     made: Times,

@@ -1,7 +1,7 @@
 //! Where the network's durations come from: a clock that is handed in.
 
 use droves_facts::Mono;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Tells microseconds since the start of the run.
 pub trait Clock {
@@ -19,6 +19,12 @@ impl RunClock {
     /// A clock that stands at zero now.
     pub fn start() -> Self {
         RunClock { start: Instant::now() }
+    }
+
+    /// A clock that stands at this time now: another process began the run. Zero where the machine is younger.
+    pub fn standing_at(now: Mono) -> Self {
+        let here = Instant::now();
+        RunClock { start: here.checked_sub(Duration::from_micros(now.0)).unwrap_or(here) }
     }
 }
 

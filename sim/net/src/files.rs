@@ -52,7 +52,10 @@ impl OpenFiles {
         Some(if self.soft < self.hard && wanted <= self.hard {
             format!("ulimit -n {wanted}")
         } else {
-            format!("raise the hard limit to {wanted} (limits.conf, LimitNOFILE= or --ulimit nofile=)")
+            let processes = connections.div_ceil(self.connections_max().max(1));
+            format!(
+                "--processes {processes}, or raise the hard limit to {wanted} (limits.conf, LimitNOFILE= or --ulimit nofile=)"
+            )
         })
     }
 }
@@ -80,7 +83,8 @@ mod tests {
             }
         };
         check(20_000, 20_000, 19_744, &[]);
-        check(20_000, 20_000, 19_745, &["hard limit to 20001"]);
+        check(20_000, 20_000, 19_745, &["--processes 2", "hard limit to 20001"]);
+        check(20_000, 20_000, 100_000, &["--processes 6"]);
         check(1_024, 1_048_576, 50_000, &["ulimit -n 50256"]);
         check(1_024, 4_096, 50_000, &["hard limit to 50256"]);
         check(100, 100, 1, &["hard limit to 257"]);

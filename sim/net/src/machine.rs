@@ -34,12 +34,13 @@ impl Told for Here {
     }
 }
 
-/// Every limit that is known, for a run with so many connections at once. Targets on loopback are met from 64 addresses.
-pub fn limits(told: &impl Told, files: Option<OpenFiles>, connections: u64) -> Vec<Limit> {
+/// Every limit that is known, for a run with so many connections at once, and so many of them in the process that has
+/// the most. Targets on loopback are met from 64 addresses.
+pub fn limits(told: &impl Told, files: Option<OpenFiles>, connections: u64, a_process: u64) -> Vec<Limit> {
     let number = |path: &str| told.read(path).and_then(|text| text.trim().parse::<u64>().ok());
     let mut limits = Vec::new();
     if let Some(files) = files {
-        let short = files.shortage(connections);
+        let short = files.shortage(a_process);
         limits.push(Limit {
             what: "open files of a process",
             is: format!("{} (at most {})", files.soft, files.hard),
@@ -189,7 +190,7 @@ mod tests {
     #[test]
     fn what_stands_in_the_way_has_a_cure_and_the_rest_has_none() {
         let cures = |connections| {
-            let all = limits(&machine(), None, connections);
+            let all = limits(&machine(), None, connections, connections);
             all.into_iter().filter(|limit| limit.cure.is_some()).map(|limit| limit.what).collect::<Vec<_>>()
         };
         let always = ["connections that wait to be accepted", "processors by cgroup", "clock"];
@@ -226,8 +227,8 @@ mod tests {
 
     #[test]
     fn a_machine_that_says_nothing_or_nonsense_has_no_limits() {
-        assert!(limits(&BTreeMap::new(), None, 10).is_empty());
+        assert!(limits(&BTreeMap::new(), None, 10, 10).is_empty());
         let odd: BTreeMap<&str, &str> = machine().into_keys().map(|path| (path, "what?")).collect();
-        assert!(limits(&odd, None, 10).iter().all(|limit| limit.what == "clock"));
+        assert!(limits(&odd, None, 10, 10).iter().all(|limit| limit.what == "clock"));
     }
 }

@@ -95,6 +95,7 @@ pub(crate) fn run(plan: &Arc<Plan>, fleet: Option<&Path>, look: impl FnMut(Look)
         keys: keys(),
         certificates: Path::new(env!("CARGO_TARGET_TMPDIR")).join("certs"),
         shards: 1,
+        processes: None,
         push_port: 0,
         door_port: 0,
         target_wait: Dur::secs(5),

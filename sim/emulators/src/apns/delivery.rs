@@ -6,10 +6,11 @@
 
 use super::registry::Registry;
 use droves_facts::{Dur, LaneIx, Mono, Wall};
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, HashMap};
 
 /// A wake for the lane whose token the server pushed.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Push {
     /// Whose token.
     pub lane: LaneIx,

@@ -144,7 +144,7 @@ fn a_slow_server_times_out_in_both_protocols() {
 
 #[test]
 fn a_closed_idle_connection_is_noticed() {
-    let settings = Settings { head_wait_max: Dur::ms(500), ..Settings::default() };
+    let settings = Settings { head_wait_max: Dur::ms(1_500), ..Settings::default() };
     let (serving, address, counters) = server(None, settings);
     run(serving, async {
         let mut conn = plain_conn(address).await;

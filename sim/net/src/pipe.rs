@@ -150,6 +150,6 @@ mod tests {
             assert!(matches!(error, PipeError::Io(_)), "{cut}: {error}");
         }
         assert!(matches!(read::<u8>(&mut [0xFF; 8].as_slice()), Err(PipeError::TooLong(0xFFFF_FFFF))));
-        assert!(matches!(read::<u8>(&mut [1, 0, 0, 0, 0xFF].as_slice()), Err(PipeError::Message(_))));
+        assert!(matches!(read::<u16>(&mut [1, 0, 0, 0, 0xFF].as_slice()), Err(PipeError::Message(_))));
     }
 }

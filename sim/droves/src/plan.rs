@@ -1,9 +1,8 @@
 //! `droves plan`: what a scenario will offer, before a server is touched.
 
 use crate::cli::{PlanArgs, dur};
-use crate::{check, say, stop};
+use crate::{calibrate, check, say, stop};
 use anyhow::Context;
-use droves_engine::calibrate;
 use droves_engine::forecast::{Costs, Foresee, ForeseeError, Foreseen, Need, Progress, foresee};
 use droves_facts::{Dur, Fact, Limits, Mono};
 use droves_measure::Calibrated;
@@ -70,13 +69,10 @@ pub(crate) fn plan(args: &PlanArgs) -> anyhow::Result<u8> {
 
 /// What work costs: as this machine was calibrated, else as it says in the docs.
 fn costs(args: &PlanArgs) -> anyhow::Result<Costs> {
-    let env = |name: &str| std::env::var(name).ok();
-    let file = args.calibration.clone().unwrap_or_else(|| calibrate::default_file(env));
-    let here = calibrate::here();
-    let mut costs = match calibrate::load(&file, &here)? {
+    let mut costs = match calibrate::known(args.calibration.as_deref())? {
         Calibrated::Yes(calibration) => Costs::calibrated(&calibration),
         Calibrated::No(why) => {
-            let costs = Costs::default_of(here.cores);
+            let costs = Costs::default_of(droves_engine::calibrate::here().cores);
             Costs { source: format!("{}: {why}", costs.source), ..costs }
         }
     };

@@ -165,11 +165,8 @@ impl Running {
         if now >= self.report_at {
             self.report(false);
         }
-        if wait.is_zero() {
-            // Sessions are tasks of this same thread, and nothing was waited for. Elsewhere it would only be one more
-            // look at the sockets for each request.
-            tokio::task::yield_now().await;
-        }
+        // Sessions are tasks of this same thread.
+        tokio::task::yield_now().await;
         go_on
     }
 

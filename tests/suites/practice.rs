@@ -114,6 +114,45 @@ fn with_fault(ground: &Ground, fault: &str) -> Result<Run, Error> {
     Droves::new(ground.path())?.run("faulty", &text, &[], &[])
 }
 
+/// Three connections for thirty devices, and a server that takes its time: what can't begin is late, dropped or merged.
+#[test]
+fn what_has_no_room_is_counted_as_the_plan_says() {
+    const CROWD: &str = "  - name: crowd\n    check_in: { who: all, arrivals: at_once }\n    for: 8s\n";
+    const BESIDE: &str = "  - together:\n      - name: pushed\n        push: { who: all }\n        for: 8s\n      - name: crowd\n        \
+        check_in: { who: all, arrivals: at_once }\n        after: 400ms\n        for: 8s\n";
+    alone("no_room", |ground| {
+        let crowd = |policy: &str, phases: &str, slow: &str| {
+            let enroll = ENROLL.replace("40/s", "5/s");
+            let text = scenario("{ server: practice }", &phones(30), &[&enroll, phases].concat());
+            let bounds = format!("lag_max: 400ms, connections_max: 3, on_overload: {policy}");
+            let slow = format!("faults:\n  - {{ server: {{ slow: {{ fixed: 300ms }} }}, during: {slow} }}\n");
+            let text = text.replace("lag_max: 60s", &bounds) + &slow;
+            let run = Droves::new(ground.path())?.run(policy, &text, &[], &["--shards", "1"])?;
+            run.adds_up();
+            let checked_in = run.summary["operations"]["check_in"]["count"].as_u64().unwrap_or(0);
+            Ok::<_, Error>((run, checked_in))
+        };
+        let (run, checked_in) = crowd("catch_up", CROWD, "crowd")?;
+        assert_eq!((run.code, checked_in), (111, 30), "{:#}", run.summary);
+        let reasons = run.summary["verdict"]["reasons"].to_string();
+        assert!(reasons.contains("3 sessions were open, as many as `connections_max` allows"), "{reasons}");
+        let arrivals = |run: &Run, what: &str| run.number(&format!("arrivals.{what}"));
+        assert!(arrivals(&run, "late") >= 20, "{:#}", run.summary["arrivals"]);
+        assert_eq!((arrivals(&run, "dropped"), arrivals(&run, "merged")), (0, 0), "{:#}", run.summary["arrivals"]);
+
+        let (run, checked_in) = crowd("drop", CROWD, "crowd")?;
+        assert_eq!((checked_in, arrivals(&run, "merged")), (3, 0), "{:#}", run.summary["arrivals"]);
+        assert!(arrivals(&run, "dropped") >= 27, "{:#}", run.summary["arrivals"]);
+
+        // Those that a push has woken, or that wait for their turn because of one, need not be told to check in.
+        let (run, checked_in) = crowd("merge", BESIDE, "pushed")?;
+        assert!(arrivals(&run, "merged") >= 20, "{:#}", run.summary["arrivals"]);
+        assert_eq!(arrivals(&run, "merged") + checked_in, 30, "{:#}", run.summary["arrivals"]);
+        assert_eq!(arrivals(&run, "dropped"), 0, "{:#}", run.summary["arrivals"]);
+        Ok(())
+    });
+}
+
 #[test]
 fn declarations_are_synced_after_the_command_loop() {
     alone("declarations", |ground| {

@@ -198,6 +198,7 @@ fn leave(
         phases: spans(&finished, &names),
         cpu_s,
         steal_s: finished.steal_s,
+        pipes_held_up_us: finished.pipes_held_up.map(|time| time.0),
         fds_max: finished.fds_max,
         rss_bytes_max: finished.health.rss_bytes_max,
         practice_cpu_s,
@@ -280,8 +281,13 @@ fn verdict(
     }
     let lag = finished.folds.series.own(None, droves_measure::Own::Lag).quantile_us(0.99);
     if let Some(lag) = lag.filter(|&lag| lag > plan.bounds.lag_max.0) {
+        let cure = if finished.sessions_open_max >= u64::from(plan.bounds.connections_max) {
+            format!("{} sessions were open, as many as `connections_max` allows", finished.sessions_open_max)
+        } else {
+            "use more processors or a lower rate".to_owned()
+        };
         let text = format!(
-            "invalid: the generator was the limit (lag p99 {}, bound {}); use more processors or a lower rate",
+            "invalid: the generator was the limit (lag p99 {}, bound {}); {cure}",
             Dur(lag),
             plan.bounds.lag_max
         );

@@ -5,16 +5,23 @@ use crate::inbox::{PushBox, Shards, ToShard};
 use crate::link::{News, Start, Told, register};
 use crate::run::RunError;
 use droves_emulators::apns::Registry;
+use droves_facts::Dur;
+use droves_net::clock::{Clock, RunClock};
 use droves_net::pipe::{self, Ends, Process};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
+use std::io::Write;
 use std::process::ChildStdin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::task::LocalSet;
+
+/// A message that takes longer into its pipe waits for room there, or for a core: both are the generator's own doing.
+const WRITE_MAX: Dur = Dur::ms(1);
 
 /// The processes. Dropping it kills those that have not ended.
 pub(crate) struct Crew {
@@ -22,6 +29,7 @@ pub(crate) struct Crew {
     readers: Vec<JoinHandle<()>>,
     shards_each: usize,
     lost: BTreeSet<usize>,
+    held_up_us: Arc<AtomicU64>,
 }
 
 /// What a process is started with, beside its number.
@@ -31,14 +39,20 @@ pub(crate) struct Hiring<'a> {
     pub(crate) shards: &'a Shards,
     pub(crate) registry: &'a Arc<Registry>,
     pub(crate) reporter: &'a UnboundedSender<News>,
+    pub(crate) clock: RunClock,
 }
 
 impl Crew {
     /// Starts them; shard `s` is process `s / shards`'s.
     pub(crate) fn start(hiring: Hiring<'_>, inboxes: Vec<UnboundedReceiver<ToShard>>) -> Result<Self, RunError> {
-        let Hiring { arguments, mut start, shards, registry, reporter } = hiring;
-        let mut crew =
-            Crew { processes: Vec::new(), readers: Vec::new(), shards_each: start.shards, lost: BTreeSet::new() };
+        let Hiring { arguments, mut start, shards, registry, reporter, clock } = hiring;
+        let mut crew = Crew {
+            processes: Vec::new(),
+            readers: Vec::new(),
+            shards_each: start.shards,
+            lost: BTreeSet::new(),
+            held_up_us: Arc::default(),
+        };
         let mut inboxes = inboxes.into_iter().enumerate();
         for number in 0..start.processes {
             let (process, Ends { mut to, mut from }) = Process::start(arguments)?;
@@ -47,7 +61,8 @@ impl Crew {
             pipe::write(&mut to, &start).map_err(|_| RunError::Process(number))?;
             let mine: Vec<_> = inboxes.by_ref().take(start.shards).collect();
             let boxes = Arc::clone(&shards.boxes);
-            let tell = move || tell(to, mine, &boxes);
+            let way = Way { to: Some(to), clock, held_up_us: Arc::clone(&crew.held_up_us) };
+            let tell = move || tell(way, mine, &boxes);
             // It ends with the last way to its shards.
             drop(thread::Builder::new().name(format!("to-{number}")).spawn(tell)?);
             let (shards, registry, reporter) = (shards.clone(), Arc::clone(registry), reporter.clone());
@@ -90,6 +105,11 @@ impl Crew {
         self.shards_each
     }
 
+    /// For how long messages to processes were held up by full pipes so far. A push waits as long before it wakes anybody.
+    pub(crate) fn held_up(&self) -> Dur {
+        Dur::us(self.held_up_us.load(Ordering::Relaxed))
+    }
+
     /// Waits for those to end whose shards have made their last reports; kills the others, and gives their numbers.
     pub(crate) fn join(mut self, over: &BTreeSet<usize>) -> BTreeSet<usize> {
         let shards = self.processes.len() * self.shards_each;
@@ -129,30 +149,89 @@ fn played(news: News, registry: &Registry, shards: &Shards) -> Option<News> {
     }
 }
 
+/// A process's pipe, none when it reads no more.
+struct Way<W, C> {
+    to: Option<W>,
+    clock: C,
+    held_up_us: Arc<AtomicU64>,
+}
+
+impl<W: Write, C: Clock> Way<W, C> {
+    /// Writes a message. Whether somebody reads.
+    fn write(&mut self, message: &(usize, Told)) -> bool {
+        let Some(to) = self.to.as_mut() else { return false };
+        let began = self.clock.now();
+        // That the process is gone is heard at its other pipe.
+        if pipe::write(to, message).is_err() {
+            self.to = None;
+        }
+        let took = self.clock.now().since(began);
+        if took >= WRITE_MAX {
+            self.held_up_us.fetch_add(took.0, Ordering::Relaxed);
+        }
+        self.to.is_some()
+    }
+}
+
 /// Empties the queues of a process's shards into its pipe, until all are closed or it reads no more. While the pipe is
 /// full, pushes wait in their box, where those for one lane become one.
-fn tell(to: ChildStdin, inboxes: Vec<(usize, UnboundedReceiver<ToShard>)>, boxes: &Arc<[PushBox]>) {
+fn tell(way: Way<ChildStdin, RunClock>, inboxes: Vec<(usize, UnboundedReceiver<ToShard>)>, boxes: &Arc<[PushBox]>) {
     let runtime = match tokio::runtime::Builder::new_current_thread().build() {
         Ok(runtime) => runtime,
         Err(error) => return tracing::error!(%error, "a worker process's runtime"),
     };
-    let to = Rc::new(RefCell::new(Some(to)));
+    let way = Rc::new(RefCell::new(way));
     let tasks = LocalSet::new();
     for (shard, mut inbox) in inboxes {
-        let (to, boxes) = (Rc::clone(&to), Arc::clone(boxes));
+        let (way, boxes) = (Rc::clone(&way), Arc::clone(boxes));
         tasks.spawn_local(async move {
             while let Some(what) = inbox.recv().await {
                 let pushes = || boxes.get(shard).map(PushBox::take).unwrap_or_default().into();
                 let Some(told) = Told::of(what, pushes) else { continue };
-                let mut pipe = to.borrow_mut();
-                let Some(open) = pipe.as_mut() else { return };
-                // That the process is gone is heard at its other pipe.
-                if pipe::write(open, &(shard, told)).is_err() {
-                    pipe.take();
+                if !way.borrow_mut().write(&(shard, told)) {
                     return;
                 }
             }
         });
     }
     runtime.block_on(tasks);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use droves_facts::Mono;
+    use std::cell::Cell;
+
+    /// A pipe that takes so many milliseconds for each message.
+    struct Slow<'a>(&'a Cell<Mono>, u64);
+
+    impl Write for Slow<'_> {
+        fn write(&mut self, buf: &[u8]) -> std::io::Result<usize> {
+            self.0.set(self.0.get() + Dur::ms(self.1));
+            if self.1 < 1_000 { Ok(buf.len()) } else { Err(std::io::ErrorKind::BrokenPipe.into()) }
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_a_full_pipe_holds_up_is_counted() {
+        let now = Cell::new(Mono::ZERO);
+        let held_up_us = Arc::default();
+        let mut way = Way { to: Some(Slow(&now, 0)), clock: || now.get(), held_up_us: Arc::clone(&held_up_us) };
+        let mut takes = |ms| {
+            if let Some(slow) = &mut way.to {
+                slow.1 = ms;
+            }
+            (way.write(&(0, Told::Stop)), held_up_us.load(Ordering::Relaxed))
+        };
+        assert_eq!(takes(0), (true, 0), "there is room");
+        assert_eq!(takes(30), (true, 30_000));
+        assert_eq!(takes(20), (true, 50_000));
+        assert_eq!(takes(1_000), (false, 1_050_000), "nobody reads");
+        assert_eq!(takes(20), (false, 1_050_000), "nor will");
+    }
 }

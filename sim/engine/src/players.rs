@@ -7,6 +7,7 @@ use crate::link::Start;
 use crate::run::{RunError, Setup};
 use crate::troupe::{Stuff, Troupe};
 use droves_emulators::apns::Registry;
+use droves_facts::Dur;
 use droves_fleet::Fleet;
 use droves_net::clock::Clock;
 use droves_net::pipe;
@@ -18,6 +19,17 @@ use tokio::sync::mpsc::UnboundedReceiver;
 pub(crate) enum Players {
     Threads(Troupe),
     Processes(Crew),
+}
+
+/// What is left to say of them.
+#[derive(Default)]
+pub(crate) struct Ended {
+    /// Processes that are lost, in sentences.
+    pub(crate) lost: Vec<String>,
+    /// What was lost of the fleet, in sentences.
+    pub(crate) dropped: Vec<String>,
+    /// For how long messages to processes were held up by full pipes, if there are processes.
+    pub(crate) held_up: Option<Dur>,
 }
 
 /// What both kinds need of the run.
@@ -66,7 +78,7 @@ impl Players {
             is_restart: stuff.is_restart,
         };
         let arguments = workers.arguments.as_slice();
-        let hiring = Hiring { arguments, start, shards, registry, reporter: &stuff.reporter };
+        let hiring = Hiring { arguments, start, shards, registry, reporter: &stuff.reporter, clock: stuff.clock };
         Ok(Players::Processes(Crew::start(hiring, inboxes)?))
     }
 
@@ -100,19 +112,19 @@ impl Players {
         }
     }
 
-    /// Waits for the end of all that have made their last report. Gives the processes that are lost, and what was lost of
-    /// the fleet, in sentences.
-    pub(crate) fn end(self, over: &BTreeSet<usize>) -> Result<(Vec<String>, Vec<String>), RunError> {
+    /// Waits for the end of all that have made their last report.
+    pub(crate) fn end(self, over: &BTreeSet<usize>) -> Result<Ended, RunError> {
         match self {
             Players::Threads(mut troupe) => {
                 let dropped = std::mem::take(&mut troupe.dropped);
                 troupe.join()?;
-                Ok((Vec::new(), dropped))
+                Ok(Ended { dropped, ..Ended::default() })
             }
             Players::Processes(crew) => {
-                let lost = crew.join(over);
+                let held_up = Some(crew.held_up());
                 let sentence = |number: usize| format!("worker process {number} ended before its time");
-                Ok((lost.into_iter().map(sentence).collect(), Vec::new()))
+                let lost = crew.join(over).into_iter().map(sentence).collect();
+                Ok(Ended { lost, dropped: Vec::new(), held_up })
             }
         }
     }

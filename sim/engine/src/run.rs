@@ -161,6 +161,8 @@ pub struct Finished {
     pub aborted_by: Option<String>,
     /// Worker processes that were lost, in sentences; what they had not told is in no figure.
     pub lost: Vec<String>,
+    /// For how long messages to worker processes were held up by full pipes, if there were processes.
+    pub pipes_held_up: Option<Dur>,
     /// What was lost of the fleet on disk, in sentences.
     pub dropped: Vec<String>,
     /// Under which names the server knows whom and what.

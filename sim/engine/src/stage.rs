@@ -350,7 +350,7 @@ impl Stage {
         {
             self.ask_beliefs(&admin, &enrolled, &mut board.folds).await?;
         }
-        let (lost, dropped) = self.players.end(&over)?;
+        let ended = self.players.end(&over)?;
         // What they cost in all is the last that they told.
         while let Ok(news) = self.news.try_recv() {
             if let News::Health(process, health) = news {
@@ -382,8 +382,9 @@ impl Stage {
             practice_truth,
             interrupted,
             aborted_by,
-            lost,
-            dropped: [dropped, board.dropped].concat(),
+            lost: ended.lost,
+            pipes_held_up: ended.held_up,
+            dropped: [ended.dropped, board.dropped].concat(),
             directory: self.directory,
             thresholds: self.setup.thresholds,
             folds: board.folds,

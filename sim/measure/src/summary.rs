@@ -47,6 +47,8 @@ pub struct Surroundings {
     pub cpu_s: f64,
     /// Time that the machine's processors gave to others while they were wanted.
     pub steal_s: f64,
+    /// For how long messages to worker processes were held up by full pipes, if there were processes.
+    pub pipes_held_up_us: Option<u64>,
     /// Most files open at a time.
     pub fds_max: u64,
     /// Most memory resident.
@@ -336,6 +338,9 @@ pub struct Generator {
     pub cpu_s: f64,
     /// Time that the machine's processors gave to others while they were wanted.
     pub steal_s: f64,
+    /// For how long messages to worker processes were held up because a pipe was full: what was pushed meanwhile woke its
+    /// device later by our doing. Null without worker processes.
+    pub pipes_held_up_us: Option<u64>,
     /// Most files open at a time.
     pub fds_max: u64,
     /// Most memory resident.
@@ -555,6 +560,7 @@ fn generator(folds: &Folds, around: &Surroundings) -> Generator {
         save_us: own(Own::Saved),
         cpu_s: around.cpu_s,
         steal_s: around.steal_s,
+        pipes_held_up_us: around.pipes_held_up_us,
         fds_max: around.fds_max,
         rss_bytes_max: around.rss_bytes_max,
         near: around.near.clone(),

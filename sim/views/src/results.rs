@@ -280,13 +280,15 @@ fn commands(s: &Summary) -> [String; 4] {
 }
 
 fn generator(s: &Summary) -> String {
+    let held_up = s.generator.pipes_held_up_us.filter(|&us| us > 0);
     format!(
-        "Generator: lag p99 {}, {:.1} s of processor{}, {} at most, {} files at most.",
+        "Generator: lag p99 {}, {:.1} s of processor{}, {} at most, {} files at most{}.",
         time(s.generator.lag_us.p99),
         s.generator.cpu_s,
         s.practice.cpu_s.map_or_else(String::new, |cpu| format!(" beside the practice server's {cpu:.1} s")),
         megabytes(s.generator.rss_bytes_max),
         count(s.generator.fds_max),
+        held_up.map_or_else(String::new, |us| format!(", {} in full pipes to its processes", time(Some(us)))),
     )
 }
 

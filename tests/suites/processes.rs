@@ -67,6 +67,7 @@ fn fifteen_thousand_sessions_are_open_in_two_processes_and_both_ends_count_them(
         run.adds_up();
         assert_eq!(run.number("sessions.open_max"), u64::from(PHONES), "{:#}", run.summary);
         assert_eq!(run.number("requests.failed"), 0, "{:#}", run.summary["failures"]);
+        assert_eq!(run.number("connections.closed_by_us"), u64::from(PHONES), "{:#}", run.summary["connections"]);
         assert!(run.summary["generator"]["pipes_held_up_us"].is_u64(), "{:#}", run.summary["generator"]);
         let files = run.number("generator.fds_max");
         assert!((7_000..9_000).contains(&files), "{files} files in a process");

@@ -63,6 +63,7 @@ impl Part {
             keys: self.keys,
             faults: LaneFaults::of_network(&plan),
             addresses: RefCell::default(),
+            destinations: RefCell::default(),
             mailbox: Mailbox::default(),
         };
         let config = Config {

@@ -22,14 +22,13 @@ use rustls::pki_types::CertificateDer;
 use rustls::sign::CertifiedKey;
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
+use std::fmt;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Poll;
-use tokio::sync::Notify;
-use tokio::sync::mpsc::{Receiver, Sender, channel};
+use std::task::{Context, Poll, Waker};
 
 /// Everything that the sessions of one shard share.
 #[derive(Debug)]
@@ -44,6 +43,7 @@ pub(crate) struct Network {
     pub(crate) keys: Arc<KeyRing>,
     pub(crate) faults: LaneFaults,
     pub(crate) addresses: RefCell<HashMap<(String, u16), SocketAddr>>,
+    pub(crate) destinations: RefCell<HashMap<Arc<str>, Rc<Destination>>>,
     pub(crate) mailbox: Mailbox,
 }
 
@@ -51,7 +51,38 @@ pub(crate) struct Network {
 #[derive(Debug, Default)]
 pub(crate) struct Mailbox {
     letters: RefCell<VecDeque<Letter>>,
-    bell: Notify,
+    bell: Bell,
+}
+
+/// Wakes the one task that waits for what somebody else of the same thread has put down. Whoever waits looks first: a
+/// ring that nobody hears is not kept.
+#[derive(Default)]
+struct Bell(Cell<Option<Waker>>);
+
+impl fmt::Debug for Bell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Bell").finish_non_exhaustive()
+    }
+}
+
+impl Bell {
+    fn ring(&self) {
+        if let Some(waker) = self.0.take() {
+            waker.wake();
+        }
+    }
+
+    /// Waits until it finds something.
+    async fn until<T>(&self, mut look: impl FnMut() -> Option<T>) -> T {
+        poll_fn(|cx: &mut Context<'_>| match look() {
+            Some(found) => Poll::Ready(found),
+            None => {
+                self.0.set(Some(cx.waker().clone()));
+                Poll::Pending
+            }
+        })
+        .await
+    }
 }
 
 /// One thing that a session tells.
@@ -72,7 +103,7 @@ pub(crate) enum Letter {
 impl Mailbox {
     fn put(&self, letter: Letter) {
         self.letters.borrow_mut().push_back(letter);
-        self.bell.notify_one();
+        self.bell.ring();
     }
 
     /// The next letter, if there is one.
@@ -82,16 +113,13 @@ impl Mailbox {
 
     /// Waits until there is one.
     pub(crate) async fn rung(&self) {
-        self.bell.notified().await;
+        self.bell.until(|| (!self.letters.borrow().is_empty()).then_some(())).await;
     }
 }
 
 /// A session as its shard holds it; dropping it closes its connections.
 #[derive(Debug)]
-pub(crate) struct Session {
-    jobs: Sender<Job>,
-    cancel: Rc<Cancel>,
-}
+pub(crate) struct Session(Rc<Orders>);
 
 #[derive(Debug)]
 struct Job {
@@ -99,48 +127,61 @@ struct Job {
     request: Box<Request>,
 }
 
+/// What a session is told by its shard.
 #[derive(Debug, Default)]
-struct Cancel {
-    which: Cell<Option<(Ticket, &'static str)>>,
-    bell: Notify,
+struct Orders {
+    /// A lane waits for one thing at a time; a request that was let go of may not have left yet.
+    jobs: RefCell<VecDeque<Job>>,
+    cancelled: Cell<Option<(Ticket, &'static str)>>,
+    over: Cell<bool>,
+    bell: Bell,
 }
 
 impl Session {
     /// Begins one; nothing is opened before the first request.
     pub(crate) fn begin(network: &Rc<Network>, lane: LaneIx) -> Self {
-        // A lane waits for one thing at a time; a request that was let go of may not have left yet.
-        let (jobs, queue) = channel(2);
-        let cancel = Rc::new(Cancel::default());
-        tokio::task::spawn_local(talk(Rc::clone(network), lane, queue, Rc::clone(&cancel)));
-        Session { jobs, cancel }
+        let orders = Rc::new(Orders::default());
+        tokio::task::spawn_local(talk(Rc::clone(network), lane, Rc::clone(&orders)));
+        Session(orders)
     }
 
     /// Sends a request; its end comes by the mailbox.
     pub(crate) fn send(&self, ticket: Ticket, request: Box<Request>) {
-        // The task lives as long as this sender, and has room for what a lane can ask; the lane's own deadline ends its
-        // wait if that should ever not hold.
-        if self.jobs.try_send(Job { ticket, request }).is_err() {
-            tracing::error!("a session has no room for its lane's request");
-        }
+        self.0.jobs.borrow_mut().push_back(Job { ticket, request });
+        self.0.bell.ring();
     }
 
     /// Lets go of a request that is under way; it ends as failed, of this kind.
     pub(crate) fn cancel(&self, ticket: Ticket, kind: &'static str) {
-        self.cancel.which.set(Some((ticket, kind)));
-        self.cancel.bell.notify_one();
+        self.0.cancelled.set(Some((ticket, kind)));
+        self.0.bell.ring();
     }
 }
 
-impl Cancel {
-    async fn of(&self, ticket: Ticket) -> &'static str {
-        loop {
-            self.bell.notified().await;
-            if let Some((which, kind)) = self.which.take()
-                && which == ticket
-            {
-                return kind;
-            }
-        }
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.0.over.set(true);
+        self.0.bell.ring();
+    }
+}
+
+impl Orders {
+    /// The next request; none when the session is over.
+    async fn next(&self) -> Option<Job> {
+        let look = || {
+            let job = self.jobs.borrow_mut().pop_front();
+            (job.is_some() || self.over.get()).then_some(job)
+        };
+        self.bell.until(look).await
+    }
+
+    /// Waits until a request is let go of; none when all is over, and nobody wants to hear of it.
+    async fn let_go(&self, ticket: Ticket) -> Option<&'static str> {
+        let look = || {
+            let kind = self.cancelled.take().filter(|(which, _)| *which == ticket).map(|(_, kind)| kind);
+            (kind.is_some() || self.over.get()).then_some(kind)
+        };
+        self.bell.until(look).await
     }
 }
 
@@ -153,14 +194,30 @@ struct Link {
     closing: Closing,
 }
 
-/// Origin and identity.
+/// Whom a connection is to, and as whom.
 #[derive(Clone, PartialEq)]
 struct To {
+    place: Rc<Place>,
+    identity: Option<Arc<Identity>>,
+}
+
+/// An origin.
+#[derive(PartialEq, Debug)]
+struct Place {
     tls: bool,
     host: String,
     port: u16,
-    identity: Option<Arc<Identity>>,
 }
+
+/// What a URL says. A fleet asks a few of them again and again.
+#[derive(Debug)]
+pub(crate) struct Destination {
+    place: Rc<Place>,
+    target: PathAndQuery,
+}
+
+/// URLs that are remembered. A server may name another one to each device.
+const DESTINATIONS_MAX: usize = 256;
 
 impl Drop for Link {
     fn drop(&mut self) {
@@ -168,12 +225,12 @@ impl Drop for Link {
     }
 }
 
-async fn talk(network: Rc<Network>, lane: LaneIx, mut jobs: Receiver<Job>, cancel: Rc<Cancel>) {
+async fn talk(network: Rc<Network>, lane: LaneIx, orders: Rc<Orders>) {
     let mut links: Vec<Link> = Vec::new();
     loop {
         let job = tokio::select! {
             biased;
-            job = jobs.recv() => job,
+            job = orders.next() => job,
             () = one_closed(&mut links), if !links.is_empty() => continue,
         };
         let Some(Job { ticket, request }) = job else { return };
@@ -183,7 +240,10 @@ async fn talk(network: Rc<Network>, lane: LaneIx, mut jobs: Receiver<Job>, cance
             tokio::select! {
                 biased;
                 result = &mut exchange => Ok(result),
-                kind = cancel.of(ticket) => Err(kind),
+                why = orders.let_go(ticket) => match why {
+                    Some(kind) => Err(kind),
+                    None => return,
+                },
             }
         };
         let result = ended.unwrap_or_else(|kind| {
@@ -271,8 +331,9 @@ async fn attempt(
     request: &Request,
     progress: &mut Progress,
 ) -> Result<Answer, Failure> {
-    let (to, target) = destination(request)?;
-    let outgoing = outgoing(network, lane, request, target)?;
+    let destination = destination(network, request)?;
+    let to = To::of(&destination, request);
+    let outgoing = outgoing(network, lane, request, destination.target.clone())?;
     let sink = match request.sink {
         Sink::Keep(bytes_max) => net::Sink::Keep { bytes_max },
         Sink::Digest(bytes_max) => net::Sink::Digest { bytes_max },
@@ -282,7 +343,8 @@ async fn attempt(
         let is_kept = kept.is_some();
         let mut link = match kept {
             Some(link) => link,
-            None => open(network, lane, &to).await?,
+            // Boxed: it is large, and over when the session has still far to go.
+            None => Box::pin(open(network, lane, &to)).await?,
         };
         if is_kept && !link.conn.is_open() {
             link.closing = Closing::ByPeer;
@@ -334,7 +396,27 @@ fn failure(failed: Failed, request: &Request, progress: &mut Progress) -> Failur
     }
 }
 
-fn destination(request: &Request) -> Result<(To, PathAndQuery), Failure> {
+impl To {
+    fn of(destination: &Destination, request: &Request) -> Self {
+        let place = Rc::clone(&destination.place);
+        To { identity: request.identity.clone().filter(|_| place.tls), place }
+    }
+}
+
+fn destination(network: &Network, request: &Request) -> Result<Rc<Destination>, Failure> {
+    let mut known = network.destinations.borrow_mut();
+    if let Some(known) = known.get(&request.url) {
+        return Ok(Rc::clone(known));
+    }
+    let read = Rc::new(read(request)?);
+    if known.len() >= DESTINATIONS_MAX {
+        known.clear();
+    }
+    known.insert(Arc::clone(&request.url), Rc::clone(&read));
+    Ok(read)
+}
+
+fn read(request: &Request) -> Result<Destination, Failure> {
     let bad = |why: &str| Failure {
         blame: Blame::Server,
         kind: "bad_url",
@@ -350,8 +432,7 @@ fn destination(request: &Request) -> Result<(To, PathAndQuery), Failure> {
     let host = uri.host().ok_or_else(|| bad("no host"))?.trim_matches(['[', ']']).to_owned();
     let port = uri.port_u16().unwrap_or(if tls { 443 } else { 80 });
     let target = uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
-    let identity = request.identity.clone().filter(|_| tls);
-    Ok((To { tls, host, port, identity }, target))
+    Ok(Destination { place: Rc::new(Place { tls, host, port }), target })
 }
 
 fn ours(kind: &'static str, text: String) -> Failure {
@@ -393,25 +474,26 @@ async fn open(network: &Rc<Network>, lane: LaneIx, to: &To) -> Result<Link, Fail
 
 /// Opens the connection that a request needs, as its session would, and lets go of it.
 pub(crate) async fn knock(network: &Rc<Network>, lane: LaneIx, request: &Request) -> Result<(), Failure> {
-    let (to, _) = destination(request)?;
+    let to = To::of(&*destination(network, request)?, request);
     open(network, lane, &to).await.map(drop)
 }
 
 async fn dial(network: &Rc<Network>, lane: LaneIx, to: &To) -> Result<Link, Failure> {
+    let Place { tls, host, port } = &*to.place;
     let refused = |error: ConnectError| Failure {
         blame: error.blame(),
         kind: error.kind(),
         reached: Reached::Nothing,
-        text: format!("{}:{}: {error}", to.host, to.port).into(),
+        text: format!("{host}:{port}: {error}").into(),
     };
-    let address = address(network, to).await?;
+    let address = address(network, &to.place).await?;
     let faults = network.faults.strike(lane, network.clock.now());
     if faults.contains(&FaultKind::NetworkRefused) {
-        let text = format!("{}:{}: refused on order", to.host, to.port).into();
+        let text = format!("{host}:{port}: refused on order").into();
         return Err(Failure { blame: Blame::Network, kind: "connect_refused", reached: Reached::Nothing, text });
     }
     let mut shows = None;
-    let tls = if to.tls {
+    let config = if *tls {
         let identity = to.identity.as_ref().map(|identity| certified(network, identity)).transpose()?;
         let (identity, family) = identity.unzip();
         let owner = match network.resumption {
@@ -424,18 +506,18 @@ async fn dial(network: &Rc<Network>, lane: LaneIx, to: &To) -> Result<Link, Fail
             Http::H1 => Alpn::Http1,
             Http::H2 => Alpn::Http2,
         };
-        let name = connect::server_name(&to.host).map_err(refused)?;
+        let name = connect::server_name(host).map_err(refused)?;
         let (config, shown) = network.tls.watched(identity.as_ref(), owner, alpn);
         shows = family.map(|family| (family, shown));
         Some((config, name))
     } else {
         None
     };
-    let (stream, mut opening) = network.dialler.dial(address, tls, &network.clock).await.map_err(refused)?;
-    let http2 = if to.tls { opening.http2 } else { network.http == Http::H2 };
+    let (stream, mut opening) = network.dialler.dial(address, config, &network.clock).await.map_err(refused)?;
+    let http2 = if *tls { opening.http2 } else { network.http == Http::H2 };
     opening.http2 = http2;
     opening.shown = shows.filter(|(_, shown)| shown.is() && !opening.resumed).map(|(family, _)| family);
-    let origin = Origin::new(to.tls, &to.host, to.port).map_err(|error| ours("bad_host", error.to_string()))?;
+    let origin = Origin::new(*tls, host, *port).map_err(|error| ours("bad_host", error.to_string()))?;
     network.mailbox.put(Letter::Opened { lane, opening });
     let mut stream: Box<dyn ByteStream> = Box::new(stream);
     for fault in faults {
@@ -468,7 +550,7 @@ async fn dial(network: &Rc<Network>, lane: LaneIx, to: &To) -> Result<Link, Fail
 }
 
 /// The address of a host, looked up once a run, and only if the scenario may talk to it.
-async fn address(network: &Network, to: &To) -> Result<SocketAddr, Failure> {
+async fn address(network: &Network, to: &Place) -> Result<SocketAddr, Failure> {
     let key = (to.host.clone(), to.port);
     if let Some(known) = network.addresses.borrow().get(&key) {
         return Ok(*known);

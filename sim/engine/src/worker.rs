@@ -16,14 +16,18 @@ use droves_net::clock::{Clock, RunClock};
 use droves_shard::{Answer, Cells, Effect, Exchange, Input, Known, Shard, Ticket};
 use http::HeaderMap;
 use std::collections::HashMap;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+use tokio::time::{Instant, Sleep};
 
 /// How often a shard reports.
 const REPORT_EVERY: Dur = Dur::ms(250);
+/// How long a shard closes what is open, at its end. Somebody who talks to nobody is not waited for.
+const CLOSE_MAX: Dur = Dur::secs(2);
 /// Messages taken in before time is looked at again: a flood must not hold up timers.
 const MESSAGES_MAX: usize = 256;
 
@@ -50,6 +54,9 @@ impl Worker {
     /// Runs until it is told to stop.
     pub(crate) async fn run(self) {
         let mut running = Running {
+            alarm: Box::pin(tokio::time::sleep(Duration::ZERO)),
+            alarm_at: Mono::ZERO,
+            crowded: false,
             sessions: HashMap::new(),
             effects: Vec::new(),
             facts: Vec::new(),
@@ -68,6 +75,11 @@ impl Worker {
 
 struct Running {
     worker: Worker,
+    /// Rings when something is due. One for all the run: to set it anew costs less than to make another.
+    alarm: Pin<Box<Sleep>>,
+    alarm_at: Mono,
+    /// Whether there were more messages than are taken in at once.
+    crowded: bool,
     sessions: HashMap<LaneIx, Session>,
     effects: Vec<Effect>,
     facts: Vec<Fact>,
@@ -122,24 +134,34 @@ impl Running {
     async fn turn(&mut self) -> bool {
         let next = self.worker.shard.next().unwrap_or(Mono::NEVER).min(self.report_at);
         let now = self.worker.clock.now();
-        let wait = if self.played.is_empty() && self.saved.is_empty() {
+        let wait = if self.played.is_empty() && self.saved.is_empty() && !self.crowded {
             Duration::from_micros(next.0.saturating_sub(now.0))
         } else {
             Duration::ZERO
         };
         let mut message = None;
-        if !wait.is_zero() {
+        if wait.is_zero() {
+            // Sessions are tasks of this same thread.
+            tokio::task::yield_now().await;
+        } else {
+            if next != std::mem::replace(&mut self.alarm_at, next) {
+                self.alarm.as_mut().reset(Instant::now() + wait);
+            }
             tokio::select! {
                 biased;
                 received = self.worker.inbox.recv() => message = received,
                 () = self.worker.network.mailbox.rung() => {}
-                () = tokio::time::sleep(wait) => {}
+                () = self.alarm.as_mut() => {}
             }
         }
         let began = self.worker.clock.now();
         let mut go_on = true;
+        self.crowded = true;
         for _ in 0..MESSAGES_MAX {
-            let Some(taken) = message.take().or_else(|| self.worker.inbox.try_recv().ok()) else { break };
+            let Some(taken) = message.take().or_else(|| self.worker.inbox.try_recv().ok()) else {
+                self.crowded = false;
+                break;
+            };
             go_on &= self.message(taken);
         }
         let clocks = self.clocks();
@@ -165,8 +187,6 @@ impl Running {
         if now >= self.report_at {
             self.report(false);
         }
-        // Sessions are tasks of this same thread.
-        tokio::task::yield_now().await;
         go_on
     }
 
@@ -305,7 +325,9 @@ impl Running {
     /// Closes what is open, stores the lanes that are awake as they are, and reports for the last time.
     async fn finish(mut self) {
         self.sessions.clear();
-        for _ in 0..MESSAGES_MAX {
+        // Each turn lets some of the sessions' tasks go: there may be a hundred thousand.
+        let until = self.worker.clock.now() + CLOSE_MAX;
+        while self.held > 0 && self.worker.clock.now() < until {
             tokio::task::yield_now().await;
             while let Some(letter) = self.worker.network.mailbox.take() {
                 if matches!(letter, Letter::Closed { .. }) {

@@ -97,6 +97,11 @@ impl Working {
                 "a device that works was brought something else than time",
             );
         }
+        self.finish(lane, ctx)
+    }
+
+    /// The time that the command takes is over.
+    fn finish(self, lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
         let done = if self.refused {
             commands::not_now(&self.command, ctx)
         } else {
@@ -167,7 +172,10 @@ fn take(lane: &mut Lane, taken: Taken, mut session: Session, ctx: &mut Ctx<'_>) 
             let refused = commands::is_refused(&command, ctx);
             let delay = commands::delay(&command, refused, lane, ctx);
             let working = Working { session, command, key, refused };
-            let wait = Action { what: What::Wait, until: ctx.clocks.now + delay.max(Dur::us(1)), hear: Reasons::TIME };
+            if delay == Dur::ZERO {
+                return working.finish(lane, ctx);
+            }
+            let wait = Action { what: What::Wait, until: ctx.clocks.now + delay, hear: Reasons::TIME };
             Step(State::Working(Box::new(working)), wait)
         }
         Err(error) => {

@@ -53,6 +53,7 @@ impl Wires {
             keys,
             faults: LaneFaults::none(),
             addresses: RefCell::default(),
+            destinations: RefCell::default(),
             mailbox: Mailbox::default(),
         };
         Ok(Wires { network: Rc::new(network) })

@@ -25,6 +25,21 @@ fn commands_are_answered_one_by_one_and_an_unknown_one_with_an_error() {
 }
 
 #[test]
+fn a_device_that_takes_no_time_does_not_wait() {
+    let took = |pace| {
+        let mut rig = Rig::enrolled(Character { pace, ..ios() });
+        rig.pushed([ok()]);
+        let began = rig.world.clocks.now;
+        rig.pushed([bare("1", "SecurityInfo"), bare("2", "SecurityInfo"), ok()]);
+        assert_eq!(rig.statuses(), ["Idle", "Acknowledged", "Acknowledged"]);
+        rig.world.clocks.now.since(began)
+    };
+    assert_eq!(took(0.0), Dur::ZERO);
+    assert_eq!(took(1e-9), Dur::ZERO, "less than the clock knows");
+    assert!(took(1.0) > Dur::ms(10));
+}
+
+#[test]
 fn what_is_no_command_is_said_so_once_and_then_the_device_hangs_up() {
     for body in ["<html>", "<plist version=\"1.0\"><dict/></plist>", "<plist version=\"1.0\"><array/></plist>"] {
         let mut rig = Rig::enrolled(ios());

@@ -281,10 +281,10 @@ fn verdict(
     }
     let lag = finished.folds.series.own(None, droves_measure::Own::Lag).quantile_us(0.99);
     if let Some(lag) = lag.filter(|&lag| lag > plan.bounds.lag_max.0) {
-        let cure = if finished.sessions_open_max >= u64::from(plan.bounds.connections_max) {
-            format!("{} sessions were open, as many as `connections_max` allows", finished.sessions_open_max)
+        let cure = if finished.is_full {
+            "a shard had as many sessions open as its part of `connections_max` allows: raise it"
         } else {
-            "use more processors or a lower rate".to_owned()
+            "use more processors or a lower rate"
         };
         let text = format!(
             "invalid: the generator was the limit (lag p99 {}, bound {}); {cure}",

@@ -31,6 +31,8 @@ pub(crate) struct Board {
     nearness: Nearness,
     /// The most sessions that were open at once.
     pub(crate) sessions_open_max: u64,
+    /// The same in one shard.
+    pub(crate) shard_open_max: u64,
     /// What was lost of the fleet on disk, in sentences.
     pub(crate) dropped: Vec<String>,
 }
@@ -62,6 +64,7 @@ impl Board {
             calibration,
             nearness: Nearness::default(),
             sessions_open_max: 0,
+            shard_open_max: 0,
             dropped: Vec::new(),
         }
     }
@@ -72,6 +75,7 @@ impl Board {
         self.recent.take(&folds, now);
         self.second(&folds, now);
         self.folds.merge(folds);
+        self.shard_open_max = self.shard_open_max.max(sessions_open);
         self.latest.insert(shard, Latest { reached, live, unfinished, sessions_open, held });
         self.sessions_open_max = self.sessions_open_max.max(self.sessions_open());
     }

@@ -14,6 +14,7 @@ use droves_fleet::{Reader, Saver};
 use droves_measure::Folds;
 use droves_net::connect::{Dialler, Sources};
 use droves_net::tls::{ClientTls, ClientTlsSettings};
+use droves_scenario::plan::Plan;
 use droves_shard::{Config, Shard};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -24,6 +25,11 @@ use tokio::task::LocalSet;
 
 /// Addresses of 127.0.0.0/8 that devices come from.
 pub(crate) const SOURCES: u32 = 64;
+
+/// How many sessions a shard has open at a time: each has its part of what the plan allows.
+pub(crate) fn room(plan: &Plan, shards: usize) -> usize {
+    (plan.bounds.connections_max as usize).div_ceil(shards).max(1)
+}
 
 /// What a shard's thread takes along.
 pub(crate) struct Part {
@@ -51,7 +57,7 @@ impl Part {
             Ok(client) => client,
             Err(error) => return tracing::error!(%error, "shard's TLS"),
         };
-        let sessions_max = (plan.bounds.connections_max as usize).div_ceil(cells.shards()).max(1);
+        let sessions_max = room(&plan, cells.shards());
         let network = Network {
             dialler: Dialler::new(&limits, Sources::spread(SOURCES)),
             tls: client,

@@ -139,6 +139,8 @@ pub struct Finished {
     pub sessions_open: u64,
     /// The most that were open at once.
     pub sessions_open_max: u64,
+    /// Whether a shard had all its part of `connections_max` open at once.
+    pub is_full: bool,
     /// Connections that stood.
     pub held: u64,
     /// The generator's costs.

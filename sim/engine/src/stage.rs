@@ -9,6 +9,7 @@ use crate::faults::{self, PushFaults};
 use crate::health::{self, Health};
 use crate::inbox::{Shards, ToShard, queue};
 use crate::link::{Desk, News};
+use crate::part;
 use crate::players::{House, Players};
 use crate::run::{Finished, Look, Ready, RunError, Setup};
 use crate::steps::{Change, Steps};
@@ -358,6 +359,7 @@ impl Stage {
             }
         }
         let health = board.costs(Health::look());
+        let room = part::room(&self.setup.plan, self.shards.count());
         let practice_cpu_s = self.practice.as_ref().map(Practice::cpu_s);
         let practice_truth = self.practice.as_ref().map(Practice::truth);
         let push = self.push.tally();
@@ -372,6 +374,7 @@ impl Stage {
             unfinished: board.latest.values().map(|latest| latest.unfinished).sum(),
             sessions_open: board.sessions_open(),
             sessions_open_max: board.sessions_open_max,
+            is_full: board.shard_open_max >= room as u64,
             held: board.latest.values().map(|latest| latest.held).sum(),
             health,
             steal_s: health.steal_s - self.steal_before_s,

@@ -324,6 +324,8 @@ impl Running {
 
     /// Closes what is open, stores the lanes that are awake as they are, and reports for the last time.
     async fn finish(mut self) {
+        let clocks = self.clocks();
+        self.worker.shard.leave(clocks);
         self.sessions.clear();
         // Each turn lets some of the sessions' tasks go: there may be a hundred thousand.
         let until = self.worker.clock.now() + CLOSE_MAX;

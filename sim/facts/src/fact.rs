@@ -219,6 +219,8 @@ pub enum ArrivalFate {
     Merged,
     /// Not started, by the policy of the plan, or because its lane can't (not enrolled, gone).
     Dropped,
+    /// Due, and not started when the run ended: its lane was busy with something else, or had no room.
+    Waiting,
 }
 
 /// When the parts of a request happened.

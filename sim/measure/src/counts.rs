@@ -31,18 +31,21 @@ pub struct Arrivals {
     pub merged: u64,
     /// Not started.
     pub dropped: u64,
+    /// Not started when the run ended.
+    pub waiting: u64,
 }
 
 impl Arrivals {
     /// All that have met a fate.
     pub fn met(&self) -> u64 {
-        self.on_time + self.late + self.merged + self.dropped
+        self.on_time + self.late + self.merged + self.dropped + self.waiting
     }
     fn add(&mut self, other: &Arrivals) {
         self.on_time += other.on_time;
         self.late += other.late;
         self.merged += other.merged;
         self.dropped += other.dropped;
+        self.waiting += other.waiting;
     }
 }
 
@@ -276,6 +279,7 @@ impl Fold for Counts {
                     ArrivalFate::Late => arrivals.late += 1,
                     ArrivalFate::Merged => arrivals.merged += 1,
                     ArrivalFate::Dropped => arrivals.dropped += 1,
+                    ArrivalFate::Waiting => arrivals.waiting += 1,
                 }
             }
             What::OperationEnded { operation, outcome, .. } => {

@@ -170,6 +170,8 @@ pub struct ArrivalsSummary {
     pub merged: u64,
     /// Not begun.
     pub dropped: u64,
+    /// Due, and not begun when the run ended: the device was busy with something else, or had no room.
+    pub waiting: u64,
     /// Not due when the run, or their phase, ended.
     pub pending: u64,
 }
@@ -432,6 +434,7 @@ fn arrivals(counts: &Counts, around: &Surroundings) -> ArrivalsSummary {
         late: met.late,
         merged: met.merged,
         dropped: met.dropped,
+        waiting: met.waiting,
         pending: around.arrivals_planned.saturating_sub(met.met()),
     }
 }
@@ -456,9 +459,9 @@ fn identities(counts: &Counts, around: &Surroundings) -> Vec<Identity> {
     let closed = connections.closed_by_us + connections.closed_by_peer + around.connections_held;
     vec![
         identity(
-            "arrivals: planned = on time + late + merged + dropped + pending",
+            "arrivals: planned = on time + late + merged + dropped + waiting + pending",
             all.planned,
-            all.on_time + all.late + all.merged + all.dropped + all.pending,
+            counts.arrivals(None).met() + all.pending,
         ),
         identity(
             "requests: started = succeeded + failed + unfinished",

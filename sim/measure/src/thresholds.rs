@@ -3,14 +3,14 @@
 //! Metrics:
 //! - times: `<operation>.response`, `<operation>.service`, `fanout.<hop>`, `generator.lag`, with `p(N)`, `min`, `avg`,
 //!   `med`, `max` against a length of time, and `count`;
-//! - counts: `requests.started|succeeded|failed`, `<operation>.failed`, `arrivals.on_time|late|merged|dropped`,
+//! - counts: `requests.started|succeeded|failed`, `<operation>.failed`, `arrivals.on_time|late|merged|dropped|waiting`,
 //!   `push.<fate>`, `ledger.<verdict>`, `truth.agrees|differs|unavailable`, with `count`, and `rate` where there is
 //!   something that they are a share of.
 //!
 //! Tags: `{phase: name}`, and for failures `{blame: server|network|scenario|generator}`. A time without samples, at the
 //! end, has failed.
 
-use crate::counts::{PUSH_FATES, Tries};
+use crate::counts::{Arrivals, PUSH_FATES, Tries};
 use crate::fanout;
 use crate::fanout::HOPS;
 use crate::folds::Folds;
@@ -175,9 +175,9 @@ impl Threshold {
                 share(tries.failed_by(self.blame), tries.ended())
             }
             Metric::Arrivals(fate) => {
-                let arrivals = counts.arrivals(self.phase);
-                let parts = [arrivals.on_time, arrivals.late, arrivals.merged, arrivals.dropped];
-                share(parts[fate], arrivals.met())
+                let Arrivals { on_time, late, merged, dropped, waiting } = counts.arrivals(self.phase);
+                let parts = [on_time, late, merged, dropped, waiting];
+                share(parts[fate], parts.iter().sum())
             }
             Metric::Push(fate) => share(counts.pushes.fates[fate], counts.pushes.fates[0]),
             Metric::Ledger(of) => Some(of(verdicts) as f64),
@@ -293,7 +293,7 @@ fn metric(name: &str) -> Option<Metric> {
             "failed" => Some(Metric::Requests(Part::Failed)),
             _ => None,
         },
-        "arrivals" => place(&["on_time", "late", "merged", "dropped"]).map(Metric::Arrivals),
+        "arrivals" => place(&["on_time", "late", "merged", "dropped", "waiting"]).map(Metric::Arrivals),
         "push" => PUSH_FATES.iter().position(|(_, known)| *known == part).map(Metric::Push),
         "truth" => place(&["agrees", "differs", "unavailable"]).map(Metric::Truth),
         _ => {

@@ -67,6 +67,22 @@ fn without_room_an_arrival_is_late_or_dropped_as_the_plan_says() {
 }
 
 #[test]
+fn what_never_had_room_is_late_by_all_the_time_that_it_waited() {
+    let endless = World { takes: Dur::secs(1_000), ..World::default() };
+    let text = format!("{TEN}\nbounds: {{ connections_max: 3 }}");
+    let mut run = forecast(plan(&text, "enroll: { who: all, arrivals: at_once }"), 3, endless);
+    run.begin(PhaseIx(0));
+    assert!(run.run_until(Mono::ZERO + Dur::secs(30), 10_000));
+    run.facts.clear();
+    let clocks = run.clocks();
+    run.shard.leave(clocks);
+    run.shard.drain(&mut Vec::new(), &mut run.facts);
+    assert_eq!(fates(&run.facts, ArrivalFate::Waiting), 7);
+    let late = |what: &What| matches!(what, What::Lag { lag } if *lag > Dur::secs(29));
+    assert_eq!(count(&run.facts, late), 7);
+}
+
+#[test]
 fn a_push_wakes_after_its_lag_and_a_second_one_is_folded_into_it() {
     let mut run = enrolled(World::default());
     run.facts.clear();

@@ -195,7 +195,7 @@ fn markdown(summary: &Summary, judgements: &[Judgement]) -> String {
 fn totals(s: &Summary) -> [String; 2] {
     [
         format!(
-            "{} devices of {} enrolled, {} lanes. {} arrivals: {} on time, {} late, {} merged, {} dropped, {} pending.",
+            "{} devices of {} enrolled, {} lanes. {} arrivals: {} on time, {} late, {} merged, {} dropped, {} waiting, {} pending.",
             count(s.devices.enrolled),
             count(s.devices.planned),
             count(s.lanes),
@@ -204,6 +204,7 @@ fn totals(s: &Summary) -> [String; 2] {
             count(s.arrivals.late),
             count(s.arrivals.merged),
             count(s.arrivals.dropped),
+            count(s.arrivals.waiting),
             count(s.arrivals.pending),
         ),
         format!(

@@ -18,6 +18,24 @@ impl<M: Machine> Shard<M> {
         }
     }
 
+    /// The run is over: says what was due and has not begun. How late it is by now counts as lag, or a shard that starts
+    /// nothing more would seem to be on time.
+    pub fn leave(&mut self, clocks: Clocks) {
+        for lane in std::mem::take(&mut self.queue) {
+            let due = self.due(lane).max(self.lanes[self.place(lane)].slept_at);
+            self.state(clocks, lane, Said::Lag { lag: clocks.now.since(due) });
+        }
+        let cells = Arc::clone(&self.config.cells);
+        for lane in cells.of_shard(self.config.shard).flat_map(|(_, _, lanes)| lanes).map(LaneIx) {
+            let Some(inbox) = self.lanes[cells.place(lane)].inbox.as_mut() else { continue };
+            let (begun, waiting) = inbox.arrivals.drain(..).partition(|arrival| arrival.started.is_some());
+            inbox.arrivals = begun;
+            for OpenArrival { operation, phase, due, .. } in waiting {
+                self.say(clocks, phase, lane, Said::Arrival { operation, due, fate: ArrivalFate::Waiting });
+            }
+        }
+    }
+
     /// A lane falls asleep, and is saved as it is.
     pub(super) fn asleep(&mut self, lane: LaneIx, clocks: Clocks, action: Action) {
         self.rests(lane, clocks, action);

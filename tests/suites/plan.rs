@@ -2,8 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use droves_e2e::{Droves, case};
+use droves_e2e::{Droves, case, wait_until};
 use serde_json::Value;
+use std::process::Command;
+use std::time::Duration;
 
 const SCENARIO: &str = "droves: 1
 target: { server: practice }
@@ -48,6 +50,34 @@ fn a_run_does_what_was_foreseen() {
         near("connects", &foreseen["connects"], run.number("connections.opened"));
         assert_eq!(foreseen["pushes"], run.number("push.received"), "pushes");
         assert_eq!(foreseen["requests"]["failed"], run.number("requests.failed"));
+        Ok(())
+    });
+}
+
+/// Hours of a large fleet take minutes: whoever breaks that off has what was foreseen until then.
+#[test]
+fn a_plan_that_is_broken_off_says_what_it_has() {
+    const DAY: &str = "droves: 1
+target: { server: practice }
+fleet:
+  populations:
+    phones: { platform: ios, count: 100000 }
+phases:
+  - name: hourly
+    check_in: { who: all, arrivals: { each: { every: 1h } } }
+    for: 24h
+";
+    case("broken_off", |ground| {
+        let droves = Droves::new(ground.path())?;
+        let out = ground.path().join("plan");
+        let mut plan = droves.begin(&["plan"], "day", DAY, &[], &["--out", out.to_str().unwrap()])?;
+        std::thread::sleep(Duration::from_secs(3));
+        assert!(Command::new("kill").args(["-INT", &plan.pid().to_string()]).status().unwrap().success());
+        assert!(wait_until(Duration::from_secs(60), || !plan.is_alive()), "it does not stop");
+        assert_eq!(plan.exit_code(), Some(105));
+        let foreseen: Value = serde_json::from_slice(&std::fs::read(out.join("plan.json")).unwrap()).unwrap();
+        assert_eq!(foreseen["interrupted"], true, "{:#}", foreseen["requests"]);
+        assert!(foreseen["requests"]["started"].as_u64() > Some(0), "{:#}", foreseen["requests"]);
         Ok(())
     });
 }

@@ -8,6 +8,7 @@
 //! Suites stand in `suites/`, one file each, named in `Cargo.toml` as a test target: `cargo xtask test --only servers`.
 //! A case that can't run on this machine leaves itself out by name ([`case`]); under `CI` that is a failure.
 
+mod browser;
 mod by_hand;
 mod droves;
 mod error;
@@ -28,6 +29,7 @@ mod sink;
 mod step_ca;
 mod storage;
 
+pub use browser::Browser;
 pub use by_hand::{HandDevice, bare_command};
 pub use droves::{Droves, Run, Started};
 pub use error::Error;

@@ -2,7 +2,8 @@
 
 use crate::calibration::nearness;
 use crate::figures::{count, percent, time};
-use droves_measure::{HOPS, Judgement, Second, Summary};
+use droves_facts::Dur;
+use droves_measure::{HOPS, Judgement, PhaseSummary, Second, Summary};
 
 const WIDTH: f64 = 900.0;
 const HEIGHT: f64 = 120.0;
@@ -10,7 +11,7 @@ const HEIGHT: f64 = 120.0;
 const STYLE: &str = "body{font:15px/1.45 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222;background:#fff}\
     h1 .ok{color:#176b2c}h1 .bad{color:#a8201a}table{border-collapse:collapse;width:100%;margin:1rem 0}\
     th,td{padding:.2rem .6rem;border-bottom:1px solid #ddd;text-align:right}th:first-child,td:first-child{text-align:left}\
-    svg{width:100%;height:auto;background:#f7f7f7}figure{margin:1rem 0}figcaption{color:#555}\
+    .wide{overflow-x:auto}svg{width:100%;height:auto;background:#f7f7f7}svg line{stroke:#999;stroke-dasharray:2 3}svg text{font-size:10px;fill:#777}figure{margin:1rem 0}figcaption{color:#555}\
     @media(prefers-color-scheme:dark){body{color:#ddd;background:#161616}svg{background:#202020}th,td{border-color:#333}}";
 
 /// The page.
@@ -39,14 +40,14 @@ pub(crate) fn page(summary: &Summary, judgements: &[Judgement], seconds: &[Secon
         });
         page.table(&["threshold", "measured", ""], rows);
     }
-    page.curve("requests a second", seconds, |second| second.requests);
-    page.curve("sessions open", seconds, |second| second.live);
-    page.curve("devices enrolled", seconds, |second| second.enrolled);
-    page.curve("commands accepted a second", seconds, |second| second.accepted);
-    page.curve("lag of the generator, p99 in µs", seconds, |second| second.lag_p99_us.unwrap_or(0));
+    page.curve("requests a second", summary, seconds, |second| second.requests);
+    page.curve("sessions open", summary, seconds, |second| second.live);
+    page.curve("devices enrolled", summary, seconds, |second| second.enrolled);
+    page.curve("commands accepted a second", summary, seconds, |second| second.accepted);
+    page.curve("lag of the generator, p99 in µs", summary, seconds, |second| second.lag_p99_us.unwrap_or(0));
     page.raw(&format!("<p>{}</p>", escaped(&nearness(summary))));
     if let Some(near) = &summary.generator.near {
-        page.curve("of what the machine can offer, %", seconds, |second| {
+        page.curve("of what the machine can offer, %", summary, seconds, |second| {
             (near.in_second(&second.work) * 100.0).round() as u64
         });
         let rows = near.parts.iter().map(|(name, part)| {
@@ -100,26 +101,37 @@ impl Page {
             return;
         }
         let head: String = head.iter().map(|cell| format!("<th>{}", escaped(cell))).collect();
-        self.raw(&format!("<table><tr>{head}"));
+        self.raw(&format!("<div class=\"wide\"><table><tr>{head}"));
         for row in rows {
             let cells: String = row.iter().map(|cell| format!("<td>{}", escaped(cell))).collect();
             self.raw(&format!("<tr>{cells}"));
         }
-        self.raw("</table>");
+        self.raw("</table></div>");
     }
 
-    fn curve(&mut self, name: &str, seconds: &[Second], of: impl Fn(&Second) -> u64) {
+    /// A value by seconds; where phases began, there is a line with its name.
+    fn curve(&mut self, name: &str, summary: &Summary, seconds: &[Second], of: impl Fn(&Second) -> u64) {
         let (Some(last), Some(top)) = (seconds.last().map(|s| s.second), seconds.iter().map(&of).max()) else { return };
         let x = |second: u64| second as f64 * WIDTH / last.max(1) as f64;
         let y = |value: u64| HEIGHT - value as f64 * (HEIGHT - 4.0) / top.max(1) as f64;
         let point = |second: &Second| format!("{:.1},{:.1}", x(second.second), y(of(second)));
         let points: Vec<String> = seconds.iter().map(point).collect();
+        let mark = |phase: &PhaseSummary| {
+            let x = phase.start_us as f64 / 1e6 * WIDTH / last.max(1) as f64;
+            format!(
+                "<line x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"0\" y2=\"{HEIGHT}\"/><text x=\"{:.1}\" y=\"10\">{}</text>",
+                x + 3.0,
+                escaped(&phase.name)
+            )
+        };
+        let marks: String = summary.phases.iter().map(mark).collect();
         self.raw(&format!(
             "<figure><svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{0}\"><polyline fill=\"none\" \
-             stroke=\"#2a6fdb\" stroke-width=\"1.5\" points=\"{1}\"/></svg><figcaption>{0}, up to {2}</figcaption></figure>",
+             stroke=\"#2a6fdb\" stroke-width=\"1.5\" points=\"{1}\"/>{marks}</svg><figcaption>{0}, up to {2}, in {3}</figcaption></figure>",
             escaped(name),
             points.join(" "),
             count(top),
+            Dur::secs(last),
         ));
     }
 }
@@ -131,6 +143,8 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use droves_facts::PhaseIx;
+    use droves_measure::{Folds, PhaseSpan, Surroundings};
 
     #[test]
     fn what_a_server_said_can_not_become_markup() {
@@ -138,11 +152,16 @@ mod tests {
     }
 
     #[test]
-    fn a_curve_has_a_point_a_second() {
+    fn a_curve_has_a_point_a_second_and_a_mark_for_each_phase() {
+        let name = "a<b".to_owned();
+        let phase = PhaseSpan { phase: PhaseIx(0), name, start_us: 2_000_000, end_us: 4_000_000, in_vain: false };
+        let around = Surroundings { phases: vec![phase], ..Surroundings::default() };
+        let summary = Summary::of(&Folds::default(), &around);
         let seconds: Vec<Second> =
             (0..5).map(|n| Second { second: n, requests: n * 10, ..Second::default() }).collect();
         let mut page = Page(String::new());
-        page.curve("requests", &seconds, |second| second.requests);
-        assert_eq!(page.0.matches(',').count(), 6, "five points and the caption: {}", page.0);
+        page.curve("requests", &summary, &seconds, |second| second.requests);
+        assert_eq!(page.0.matches(',').count(), 7, "five points and the caption: {}", page.0);
+        assert!(page.0.contains("x=\"453.0\" y=\"10\">a&lt;b<") && page.0.contains("up to 40, in 4s"), "{}", page.0);
     }
 }

@@ -38,7 +38,7 @@ pub use http::{Answer, Call};
 pub use nanohub::NanoHub;
 pub use nanomdm::{API_KEY, Nanomdm, OwnAuthority, Storage, Surroundings};
 pub use openssl::{Authority, Identity, PushCertificate};
-pub use peer::program;
+pub use peer::{program, python};
 pub use postgres::Postgres;
 pub use process::{Running, wait_until};
 pub use profile::EnrollmentProfile;

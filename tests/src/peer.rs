@@ -12,11 +12,22 @@ pub fn program(name: &str) -> Result<PathBuf, Error> {
     folders.map(|folder| folder.join(name)).find(|path| path.is_file()).ok_or_else(left_out)
 }
 
+/// Python with what a package of ours in `tests/peers` requires, as `cargo xtask peers` installs it.
+pub fn python(package: &str) -> Result<PathBuf, Error> {
+    let python = peers_dir().map(|dir| dir.join("python").join(package).join("bin/python"));
+    let left_out = || Error::LeftOut(format!("no Python for {package}: `cargo xtask peers` makes it"));
+    python.filter(|python| python.is_file()).ok_or_else(left_out)
+}
+
 fn peers_bin() -> Option<PathBuf> {
+    Some(peers_dir()?.join("bin"))
+}
+
+fn peers_dir() -> Option<PathBuf> {
     if let Some(dir) = std::env::var_os("DROVES_PEERS") {
-        return Some(Path::new(&dir).join("bin"));
+        return Some(PathBuf::from(dir));
     }
-    built_dir().and_then(|built| Some(built.parent()?.join("peers/bin")))
+    built_dir().and_then(|built| Some(built.parent()?.join("peers")))
 }
 
 /// `<target>/<profile>`: this test program is in its `deps`.

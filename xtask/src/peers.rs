@@ -28,8 +28,15 @@ const MODULES: &[Module] = &[
 /// Their libraries are pinned by their `go.sum`.
 const PROGRAMS: &str = "tests/peers";
 
+/// Python packages of ours in the same folder have a `requirements.txt`; each gets an environment of its own, here below
+/// the peers' folder.
+const ENVIRONMENTS: &str = "python";
+
 /// Why Go programs are missing on a machine without Go.
 const NO_GO: &str = "no Go: install Go 1.24 or later (https://go.dev/dl, or apt-get install golang)";
+
+/// Why Python packages are missing on a machine without Python.
+const NO_PYTHON: &str = "no Python: install Python 3.11 or later with venv (apt-get install python3-venv)";
 
 /// What became of each peer.
 #[derive(Default)]
@@ -79,16 +86,41 @@ pub(crate) fn install_all(house: &House) -> Result<Installed> {
         };
         installed.add(format!("{} {}", module.name, module.version), outcome);
     }
-    for (name, dir) in programs(&house.root())? {
+    for (name, dir) in programs(&house.root(), "go.mod")? {
         // Go's own cache decides what is to be built again: without a change it takes half a second.
         let build = || go_command(&dir, &["build", "-trimpath", "-o", &path_text(&bin.join(&name)), "."]);
         let outcome = if go { run_timed(build) } else { Outcome::LeftOut(NO_GO.to_owned()) };
         installed.add(name, outcome);
     }
+    let python = Command::new("python3").arg("--version").output().is_ok_and(|output| output.status.success());
+    for (name, dir) in programs(&house.root(), REQUIREMENTS)? {
+        let environment = house.peers_dir().join(ENVIRONMENTS).join(&name);
+        let wanted = std::fs::read_to_string(dir.join(REQUIREMENTS)).context(REQUIREMENTS)?;
+        let outcome = if std::fs::read_to_string(environment.join(REQUIREMENTS)).is_ok_and(|has| has == wanted) {
+            Outcome::Present
+        } else if python {
+            run_timed(|| build_environment(&environment, &dir.join(REQUIREMENTS)))
+        } else {
+            Outcome::LeftOut(NO_PYTHON.to_owned())
+        };
+        installed.add(format!("{name} (Python)"), outcome);
+    }
     Ok(installed)
 }
 
-fn programs(root: &Path) -> Result<Vec<(String, PathBuf)>> {
+/// A copy of it in the environment is the stamp that all of it is there.
+const REQUIREMENTS: &str = "requirements.txt";
+
+fn build_environment(environment: &Path, requirements: &Path) -> Result<()> {
+    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(environment))?;
+    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"];
+    run(Command::new(environment.join("bin/python")).args(pip).arg(requirements))?;
+    std::fs::copy(requirements, environment.join(REQUIREMENTS)).context("the stamp of an environment")?;
+    Ok(())
+}
+
+/// The folders of our own small programs that have this file.
+fn programs(root: &Path, mark: &str) -> Result<Vec<(String, PathBuf)>> {
     let mut found = Vec::new();
     let folder = root.join(PROGRAMS);
     if !folder.is_dir() {
@@ -96,7 +128,7 @@ fn programs(root: &Path) -> Result<Vec<(String, PathBuf)>> {
     }
     for entry in std::fs::read_dir(&folder).with_context(|| folder.display().to_string())? {
         let dir = entry?.path();
-        if let Some(name) = dir.file_name().filter(|_| dir.join("go.mod").is_file()) {
+        if let Some(name) = dir.file_name().filter(|_| dir.join(mark).is_file()) {
             found.push((name.to_string_lossy().into_owned(), dir.clone()));
         }
     }
@@ -134,13 +166,20 @@ fn go_command(dir: &Path, arguments: &[&str]) -> Result<()> {
     if arguments.first() == Some(&"install") {
         go.env("GOBIN", dir);
     }
-    let output = go.output().context("go")?;
+    run(&mut go)
+}
+
+fn run(command: &mut Command) -> Result<()> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let output = command.output().with_context(|| program.clone())?;
     if output.status.success() {
         return Ok(());
     }
+    let arguments: Vec<_> = command.get_args().map(|argument| argument.to_string_lossy()).collect();
     let said = String::from_utf8_lossy(&output.stderr);
     let last: Vec<&str> = said.lines().rev().take(3).collect();
-    anyhow::bail!("`go {}` failed: {}", arguments.join(" "), last.into_iter().rev().collect::<Vec<_>>().join(" / "))
+    let last: Vec<&str> = last.into_iter().rev().collect();
+    anyhow::bail!("`{program} {}` failed: {}", arguments.join(" "), last.join(" / "))
 }
 
 fn path_text(path: &Path) -> String {

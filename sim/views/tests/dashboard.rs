@@ -116,7 +116,8 @@ fn how_near_the_machines_limit_is_stands_beside_the_lag() {
     check(80, 24, &["generator ok: lag p99 1.8ms; 34% of this machine, busiest 61%"]);
     let unknown = Look { nearness: None, ..look(1_800) };
     let (lines, _) = picture(80, 24, true, unknown);
-    assert!(lines.join("\n").contains("lag p99 1.8ms; not calibrated"), "{lines:#?}");
+    let all = lines.join("\n");
+    assert!(all.contains("lag p99 1.8ms; not calibrated") && all.contains(", practice "), "{all}");
 }
 
 #[test]

@@ -170,13 +170,14 @@ fn honesty<'a>(view: &View, look: &Look, width: u16) -> Line<'a> {
     let lag = look.progress.lag.p99;
     let late = lag.is_some_and(|lag| lag > look.lag_us_max);
     let is_near = lag.is_some_and(|lag| lag > look.lag_us_max / 2);
-    let practice = look.practice_cpu_s.map_or_else(String::new, |cpu| format!(", practice server {cpu:.1} s"));
+    let practice = look.practice_cpu_s.map_or_else(String::new, |cpu| format!(", practice {cpu:.1} s"));
     let near = look.nearness.map_or_else(
         || "not calibrated".to_owned(),
         |Nearness { now, busiest }| format!("{} of this machine, busiest {}", percent(now), percent(busiest)),
     );
+    // What is cut off where there is no room is what matters least.
     let costs = format!(
-        "{near}; {:.0}% cpu, {}, {} files{practice}",
+        "{near}; {:.0}% cpu{practice}, {}, {} files",
         view.cpu_share * 100.0,
         megabytes(look.health.rss_bytes_max),
         count(look.health.fds),

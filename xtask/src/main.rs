@@ -32,6 +32,12 @@ enum Task {
     },
     /// Install the real servers and clients that the tests talk to, and stop there.
     Peers,
+    /// Demand of this checkout's machines what they answered in a run with `--tape`.
+    Replay {
+        /// Tapes.
+        #[arg(value_name = "FILE", required = true)]
+        files: Vec<PathBuf>,
+    },
     /// Measure the figures that come first, each against a floor of the same run.
     Bench {
         /// A tenth of the work.
@@ -48,6 +54,7 @@ fn main() -> ExitCode {
         Task::Tidy => tidy::tidy(&house),
         Task::Test { only } => test::test(&house, &only),
         Task::Bench { quick, json } => bench(&house, quick, json),
+        Task::Replay { files } => replay(&files),
         Task::Peers => peers::install_all(&house).map(|installed| installed.left_out().is_empty()),
     });
     match done {
@@ -69,6 +76,16 @@ fn bench(house: &House, quick: bool, json: bool) -> Result<bool> {
         .args(flags.iter().filter(|(wanted, _)| *wanted).map(|(_, flag)| flag))
         .status()
         .context("cargo bench")?;
+    Ok(status.success())
+}
+
+/// Builds the program and has it replay the tapes, which are named from where this was called.
+fn replay(files: &[PathBuf]) -> Result<bool> {
+    let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args(["run", "--quiet", "--package", "droves", "--", "replay"])
+        .args(files)
+        .status()
+        .context("cargo run")?;
     Ok(status.success())
 }
 

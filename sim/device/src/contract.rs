@@ -13,17 +13,19 @@
 //! 5. Saved before told: what the server will remember of a device is on disk (`Save`, then `Saved`) before the
 //!    request that tells it.
 
-use crate::{Identity, KeyIx};
+use crate::{Identity, KeyIx, whole};
 use bytes::Bytes;
-use droves_facts::{Blame, Dur, Mono, Operation, Wall};
+use droves_facts::{Blame, Dur, Mono, Operation, Wall, Word};
 use droves_wire::apple::{acme, scep};
 use droves_wire::keys::KeyKind;
 use http::HeaderMap;
+use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::ops::BitOr;
 use std::sync::Arc;
 
 /// What a lane wants next, and how long it waits for it.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
 pub struct Action {
     /// The one thing.
     pub what: What,
@@ -34,7 +36,7 @@ pub struct Action {
 }
 
 /// The one thing that a lane waits for.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
 pub enum What {
     /// An answer to this request. The session begins with the first one.
     Request(Box<Request>),
@@ -54,7 +56,7 @@ pub enum What {
 }
 
 /// Why a lane ended.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Why {
     /// Erased by command.
     Wiped,
@@ -65,7 +67,7 @@ pub enum Why {
 }
 
 /// A set of reasons to wake.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Reasons(u8);
 
 impl Reasons {
@@ -93,6 +95,15 @@ impl Reasons {
     /// Whether nothing is in this set.
     pub fn is_empty(self) -> bool {
         self.0 == 0
+    }
+}
+
+impl fmt::Display for Reasons {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let named = [(Reasons::TIME, "time"), (Reasons::PUSH, "push"), (Reasons::ORDER, "order")];
+        let names: Vec<&str> =
+            named.into_iter().filter(|(reason, _)| self.has(*reason)).map(|(_, name)| name).collect();
+        f.write_str(if names.is_empty() { "nothing".into() } else { names.join(", ") }.as_str())
     }
 }
 
@@ -130,7 +141,7 @@ pub struct Wake<'a> {
 }
 
 /// A latched message with content.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Note {
     /// What is wanted.
     pub order: Order,
@@ -139,7 +150,7 @@ pub struct Note {
 }
 
 /// What the plan, or a sister lane, wants of a lane.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Order {
     /// Enroll, as a new enrollment. On a user lane: the device has enrolled, open the user channel.
     Enroll,
@@ -156,7 +167,7 @@ pub enum Order {
 }
 
 /// One request. The shell keeps one connection per origin and identity while the session lasts.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
 pub struct Request {
     /// Under which name it is measured.
     pub operation: Operation,
@@ -179,7 +190,7 @@ pub struct Request {
 }
 
 /// Who answers a request.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 pub enum Peer {
     /// The server under test, or a host that its answers name.
     Server,
@@ -191,7 +202,7 @@ pub enum Peer {
 }
 
 /// HTTP methods that devices use.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 pub enum Method {
     /// GET.
     Get,
@@ -204,16 +215,16 @@ pub enum Method {
 }
 
 /// What is sent.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub enum Body {
     /// Nothing.
     Empty,
     /// These bytes.
-    Bytes(Bytes),
+    Bytes(#[serde(with = "whole")] Bytes),
 }
 
 /// How a body is signed.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub enum Sign {
     /// `Mdm-Signature`: by the identity, over the exact bytes of the body.
     Message {
@@ -225,7 +236,7 @@ pub enum Sign {
 }
 
 /// An account at an ACME server. Its key lives no longer than the run.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Account {
     /// Which of the lane's accounts.
     pub ordinal: u64,
@@ -236,7 +247,7 @@ pub struct Account {
 }
 
 /// What is to be done with the body of an answer.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 pub enum Sink {
     /// Kept up to this many bytes; more is a failure of kind `body_too_large`.
     Keep(usize),
@@ -256,12 +267,13 @@ pub struct Response<'a> {
 }
 
 /// A request or a piece of work that came to nothing.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Failure {
     /// Whose fault.
     pub blame: Blame,
     /// What, in one word (`timeout`, `connect_refused`, `reset`, `body_too_large`, ..).
-    pub kind: &'static str,
+    #[serde(deserialize_with = "droves_facts::kind")]
+    pub kind: Word,
     /// How far it came.
     pub reached: Reached,
     /// What, in a sentence.
@@ -269,7 +281,7 @@ pub struct Failure {
 }
 
 /// How far a failed request came.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub enum Reached {
     /// No byte of it was written: the server can't know of it.
     Nothing,
@@ -280,7 +292,7 @@ pub enum Reached {
 }
 
 /// Work with a private key, done by the shell.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
 pub enum Work {
     /// A key for a new identity.
     Key {
@@ -304,6 +316,7 @@ pub enum Work {
     /// The certificate that an ACME server has issued.
     AcmeOpen {
         /// The chain, PEM.
+        #[serde(with = "whole")]
         chain: Bytes,
         /// The key that was to be certified.
         key: KeyIx,
@@ -311,6 +324,7 @@ pub enum Work {
     /// The identity in a PKCS#12 file, its key kept.
     Unpack {
         /// The file.
+        #[serde(with = "whole")]
         file: Bytes,
         /// What it is protected with.
         password: Arc<str>,
@@ -327,6 +341,7 @@ pub enum Work {
     /// A SCEP reply opened.
     ScepOpen {
         /// The reply's bytes.
+        #[serde(with = "whole")]
         reply: Bytes,
         /// What the request left behind.
         pending: Box<scep::Pending>,
@@ -338,19 +353,20 @@ pub enum Work {
 }
 
 /// What came of the work. Work that fails for a reason that lies in what it was given is `Failed`.
-#[derive(Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Made {
     /// The key.
     Key(KeyIx),
     /// The identity that was unpacked, or that an ACME server has certified.
     Identity(Identity),
     /// The attestation object.
-    Attestation(Bytes),
+    Attestation(#[serde(with = "whole")] Bytes),
     /// The certificate request, DER.
-    AcmeRequest(Bytes),
+    AcmeRequest(#[serde(with = "whole")] Bytes),
     /// The request's body, and what is needed to read its answer.
     ScepRequest {
         /// What to send.
+        #[serde(with = "whole")]
         body: Bytes,
         /// What to hand back with `ScepOpen`.
         pending: Box<scep::Pending>,

@@ -4,14 +4,15 @@ use crate::{Note, Order};
 use droves_facts::{
     Blame, DeviceIx, Dice, Dur, LaneIx, Limits, Mono, Operation, Outcome, Philox, Platform, Purpose, Wall, What,
 };
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// A key of the pool, or of the device's own.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct KeyIx(pub u32);
 
 /// A certificate as the server issued it, and the key that belongs to it.
-#[derive(PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Identity {
     /// The key.
     pub key: KeyIx,
@@ -20,7 +21,7 @@ pub struct Identity {
 }
 
 /// Both clocks.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Clocks {
     /// For durations and deadlines.
     pub now: Mono,
@@ -29,7 +30,7 @@ pub struct Clocks {
 }
 
 /// What a kind of device in the fleet is: one value for each model of each population.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Character {
     /// Its platform.
     pub platform: Platform,
@@ -56,7 +57,7 @@ pub struct Character {
 }
 
 /// Where an enrollment profile comes from.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum ProfileSource {
     /// These bytes, which every device was handed.
     Bytes(Arc<[u8]>),
@@ -65,7 +66,7 @@ pub enum ProfileSource {
 }
 
 /// How a device comes back after a failure.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Retry {
     /// 5 s, 15 s, 60 s, 5 min, then 15 min, each ±20 %: our model of Apple's unpublished schedule.
     AsPlatform,
@@ -78,7 +79,7 @@ pub enum Retry {
 }
 
 /// What a machine put out beside its action.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize)]
 pub struct Out {
     /// What it states.
     pub facts: Vec<What>,

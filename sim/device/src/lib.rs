@@ -17,8 +17,10 @@ pub mod contract;
 mod ctx;
 mod machine;
 mod status;
+pub mod tape;
 #[cfg(test)]
 mod tests_support;
+mod whole;
 
 pub use contract::{
     Account, Action, Body, Event, Failure, Made, Method, Note, Order, Peer, Reached, Reasons, Request, Response, Sign,

@@ -1,11 +1,16 @@
 //! Commands and flags. Every flag has a variable of the environment.
 
+mod values;
+
+pub(crate) use values::dur;
+
 use clap::{Args, Parser, Subcommand};
 use droves_facts::Dur;
 use droves_scenario::Given;
 use droves_shard::forecast::Service;
 use std::path::PathBuf;
 use std::time::Duration;
+use values::{at_least_one, base_url, cores, outage, pair, service, share};
 
 /// A load tester for mobile device management servers: one machine plays a fleet of Apple devices that enroll, are
 /// pushed, take commands and report, and measures the server.
@@ -42,6 +47,9 @@ pub(crate) enum What {
     /// Foresee what a scenario will offer, in virtual time: requests, handshakes, pushes, bytes and open sessions a second,
     /// herds and echoes, and how many machines it needs. Sends nothing.
     Plan(PlanArgs),
+    /// Have the machines of this program hear what a run's machines heard, and demand the same answers. Sends nothing.
+    /// Exit code 1 if one answers otherwise.
+    Replay(ReplayArgs),
     /// Print a JSON Schema.
     Schema(SchemaArgs),
     /// Run the practice server alone.
@@ -97,6 +105,10 @@ pub(crate) struct RunArgs {
     /// Leave the fleet on disk as it is, so that every run begins with the same one.
     #[arg(long, env = "DROVES_FLEET_STAYS", requires = "fleet")]
     pub(crate) fleet_stays: bool,
+    /// Write down what every device hears and answers (readable by you only: servers' answers have secrets in them), for
+    /// `droves replay`. With processes each has a file of its own: FILE.0, FILE.1, ..
+    #[arg(long, env = "DROVES_TAPE", value_name = "FILE")]
+    pub(crate) tape: Option<PathBuf>,
     /// Keep devices' private keys here (readable by you only). RSA keys are made once and used again.
     /// [default: $XDG_CACHE_HOME/droves/keys]
     #[arg(long, env = "DROVES_KEYS", value_name = "DIR")]
@@ -314,6 +326,13 @@ Try:
   droves plan scenarios/quickstart.yaml --seed 7 --facts - | sha256sum  the same for the same seed";
 
 #[derive(Debug, Args)]
+pub(crate) struct ReplayArgs {
+    /// Tapes of `droves run --tape`.
+    #[arg(value_name = "FILE", required = true)]
+    pub(crate) files: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct SchemaArgs {
     /// Of what.
     #[arg(value_enum, default_value = "scenario")]
@@ -436,56 +455,4 @@ pub(crate) struct CertsArgs {
     /// [default: $XDG_CACHE_HOME/droves/keys]
     #[arg(long, env = "DROVES_KEYS", value_name = "DIR")]
     pub(crate) keys: Option<PathBuf>,
-}
-
-fn base_url(text: &str) -> Result<String, String> {
-    let uri: http::Uri = text.parse().map_err(|error| format!("not a URL: {error}"))?;
-    let is_whole = matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some();
-    if !is_whole {
-        return Err("it must begin with http:// or https:// and a host".to_owned());
-    }
-    if text.ends_with('/') || uri.query().is_some() {
-        return Err("it must end without a slash and have no query: paths are added to it".to_owned());
-    }
-    Ok(text.to_owned())
-}
-
-fn service(text: &str) -> Result<Service, String> {
-    let time = |text| humantime::parse_duration(text).map(dur).map_err(|error| error.to_string());
-    match text.strip_prefix('~') {
-        Some(mean) => time(mean).map(Service::Exponential),
-        None => time(text).map(Service::Fixed),
-    }
-}
-
-fn outage(text: &str) -> Result<(Dur, Dur), String> {
-    let (after, length) = text.split_once('+').ok_or("it must be AFTER+FOR, as in 10h+15m")?;
-    let time = |text| humantime::parse_duration(text).map(dur).map_err(|error| format!("{text}: {error}"));
-    Ok((time(after)?, time(length)?))
-}
-
-pub(crate) fn dur(time: Duration) -> Dur {
-    Dur::us(u64::try_from(time.as_micros()).unwrap_or(u64::MAX))
-}
-
-fn share(text: &str) -> Result<f64, String> {
-    let (number, per) = text.strip_suffix('%').map_or((text, 1.0), |number| (number, 100.0));
-    let share = number.trim().parse::<f64>().map_err(|error| error.to_string())? / per;
-    if (0.0..=1.0).contains(&share) { Ok(share) } else { Err("it must be between 0 and 1, or 0% and 100%".into()) }
-}
-
-fn cores(text: &str) -> Result<f64, String> {
-    let cores = text.parse::<f64>().map_err(|error| error.to_string())?;
-    if cores.is_finite() && cores > 0.0 { Ok(cores) } else { Err("it must be above 0".into()) }
-}
-
-fn at_least_one(text: &str) -> Result<usize, String> {
-    text.parse::<usize>()
-        .map_err(|error| error.to_string())
-        .and_then(|n| if n > 0 { Ok(n) } else { Err("it must be above 0".into()) })
-}
-
-fn pair(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once('=').ok_or("it must be NAME=VALUE")?;
-    if name.is_empty() { Err("it has no name".into()) } else { Ok((name.to_owned(), value.to_owned())) }
 }

@@ -8,6 +8,7 @@ mod fleet;
 mod pace;
 mod plan;
 mod practice;
+mod replay;
 mod run;
 mod sink;
 mod stop;
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
         What::Worker(args) => worker::worker(&args),
         What::Check(args) => check::check(&args),
         What::Plan(args) => plan::plan(&args),
+        What::Replay(args) => replay::replay(&args),
         What::Schema(args) => check::schema(&args),
         What::Practice(args) => practice::practice(&args),
         What::Sink(args) => sink::sink(&args),

@@ -3,7 +3,7 @@
 use crate::cli::RunArgs;
 use crate::{calibrate, check, doctor, say, say_some, stop, worker};
 use anyhow::Context;
-use droves_engine::{Finished, Look, Processes, Ready, RunError, Setup};
+use droves_engine::{Finished, Look, Processes, Ready, RunError, Setup, Taped};
 use droves_facts::{Dur, Limits};
 use droves_measure::{
     Baseline, Calibrated, Calibration, Judgement, Near, PhaseSpan, Summary, Surroundings, Verdict, Work, exit_code,
@@ -47,6 +47,7 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<u8> {
         limits: Limits::default(),
         fleet: args.fleet.clone(),
         fleet_stays: args.fleet_stays,
+        tape: args.tape.clone(),
         keys: args.keys.clone().unwrap_or_else(|| droves_engine::default_keys_folder(env)),
         certificates: args.certs.clone(),
         shards,
@@ -230,8 +231,23 @@ fn leave(
     results.finish(&about, &summary, &finished, &names, &anomalies, &judgements)?;
     say_some("warning: ", &finished.dropped);
     say_some("error: ", &finished.lost);
+    if let Some(tape) = &args.tape {
+        say(&taped(tape, finished.taped));
+    }
     say(&format!("\n{}\nresults in {}", Results::text(&summary, &judgements), results.folder().display()));
     Ok(around.verdict.exit_code)
+}
+
+/// What is on the tape.
+fn taped(tape: &Path, taped: Taped) -> String {
+    let Taped { steps, lost } = taped;
+    let file = tape.display();
+    if lost > 0 {
+        return format!(
+            "warning: {steps} steps of devices are on the tape {file}, and {lost} are not: the disk could not keep up"
+        );
+    }
+    format!("{steps} steps of devices are on the tape {file}")
 }
 
 fn nearness(calibration: &Calibration, finished: &Finished, cpu_s: f64) -> Near {

@@ -4,6 +4,7 @@ use crate::health::Health;
 use crate::inbox::{Reached, Report};
 use crate::run::{Look, Nearness};
 use crate::steps::Steps;
+use crate::tape::Taped;
 use droves_emulators::practice::Practice;
 use droves_facts::{DeviceState, Dur, Mono, PhaseIx, Unit};
 use droves_measure::{Calibration, Fold, Folds, Hop, Own, Progress, Recent, Second, Verdicts, Work};
@@ -35,6 +36,8 @@ pub(crate) struct Board {
     pub(crate) shard_open_max: u64,
     /// What was lost of the fleet on disk, in sentences.
     pub(crate) dropped: Vec<String>,
+    /// What is on the tape.
+    pub(crate) taped: Taped,
 }
 
 /// The latest report of a shard, but for what was folded.
@@ -66,11 +69,13 @@ impl Board {
             sessions_open_max: 0,
             shard_open_max: 0,
             dropped: Vec::new(),
+            taped: Taped::default(),
         }
     }
 
     pub(crate) fn take(&mut self, report: Report, now: Mono) {
-        let Report { shard, folds, reached, live, unfinished, sessions_open, held, mut dropped, .. } = report;
+        let Report { shard, folds, reached, live, unfinished, sessions_open, held, mut dropped, taped, .. } = report;
+        self.taped = self.taped.and(taped);
         self.dropped.append(&mut dropped);
         self.recent.take(&folds, now);
         self.second(&folds, now);

@@ -1,5 +1,6 @@
 //! What other threads hand to a shard, and what a shard hands back to the coordinator.
 
+use crate::tape::Taped;
 use droves_device::{Failure, Made};
 use droves_emulators::apns::{Push, Sink};
 use droves_facts::{CommandKey, DeviceIx, Fact, LaneIx, Mono, PhaseIx, PushFate, What};
@@ -54,6 +55,8 @@ pub(crate) struct Report {
     pub(crate) enrolled: Vec<DeviceIx>,
     /// What was lost of the fleet on disk, in sentences.
     pub(crate) dropped: Vec<String>,
+    /// With the last report: what is on the tape.
+    pub(crate) taped: Taped,
     /// The last one.
     pub(crate) is_last: bool,
 }

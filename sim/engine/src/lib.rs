@@ -31,6 +31,7 @@ mod signing;
 mod stage;
 mod steps;
 mod store;
+mod tape;
 mod track;
 mod troupe;
 mod worker;
@@ -48,3 +49,4 @@ pub use run::{
     Finished, Look, Nearness, PhaseLook, Processes, Ready, RunError, Setup, by_platform, default_keys_folder, run,
 };
 pub use steps::Span;
+pub use tape::{ReplayError, Replayed, Replaying, Taped, replay};

@@ -33,6 +33,8 @@ pub(crate) struct Start {
     pub(crate) fleet: Option<PathBuf>,
     /// Whether it stays as it is.
     pub(crate) fleet_stays: bool,
+    /// Where it writes its tape.
+    pub(crate) tape: Option<PathBuf>,
     /// Where keys are kept.
     pub(crate) keys: PathBuf,
     /// The run's clock, when this was written, and what the machine's clock said then.

@@ -6,6 +6,7 @@ use crate::keys::KeyRing;
 use crate::makers::Job;
 use crate::session::{Mailbox, Network};
 use crate::store::Keep;
+use crate::tape::Taper;
 use crate::track::Tracks;
 use crate::troupe::Stuff;
 use crate::worker::Worker;
@@ -41,6 +42,7 @@ pub(crate) struct Part {
     pub(crate) saver: Option<Saver>,
     pub(crate) inbox: UnboundedReceiver<ToShard>,
     pub(crate) stored: Option<Reader>,
+    pub(crate) taper: Option<Taper>,
 }
 
 impl Part {
@@ -83,7 +85,10 @@ impl Part {
             sessions_max,
             keeps: self.saver.is_some(),
         };
-        let shard = Shard::<Apple>::new(config, |device| cast.kind(device));
+        let mut shard = Shard::<Apple>::new(config, |device| cast.kind(device));
+        if self.taper.is_some() {
+            shard.start_tape();
+        }
         let worker = Worker {
             shard,
             ix: self.ix,
@@ -99,6 +104,7 @@ impl Part {
             tracks: Tracks::new(plan, roster),
             cells,
             stored: self.stored,
+            taper: self.taper,
         };
         LocalSet::new().block_on(&runtime, worker.run());
     }

@@ -5,6 +5,7 @@ use crate::health;
 use crate::inbox::{Shards, ToShard};
 use crate::link::Start;
 use crate::run::{RunError, Setup};
+use crate::tape::{Header, Recorder};
 use crate::troupe::{Stuff, Troupe};
 use droves_emulators::apns::Registry;
 use droves_facts::Dur;
@@ -58,8 +59,13 @@ impl Players {
         let House { setup, shards, .. } = house;
         let Some(workers) = &setup.processes else {
             let fleet = fleet.map(|fleet| (fleet, setup.fleet_stays));
+            let recorder = setup
+                .tape
+                .as_deref()
+                .map(|tape| Recorder::start(tape, &Header::of(&stuff, house.secret, (0..shards.count()).collect())));
             let inboxes = inboxes.into_iter().enumerate().collect();
-            return Ok(Players::Threads(Troupe::start(&stuff, &setup.keys, fleet, shards, inboxes)?));
+            let troupe = Troupe::start(&stuff, &setup.keys, fleet, recorder.transpose()?, shards, inboxes)?;
+            return Ok(Players::Threads(troupe));
         };
         drop(fleet);
         let start = Start {
@@ -73,6 +79,7 @@ impl Players {
             secret: house.secret,
             fleet: setup.fleet.clone(),
             fleet_stays: setup.fleet_stays,
+            tape: setup.tape.clone(),
             keys: setup.keys.clone(),
             now: (stuff.clock.now(), health::wall()),
             is_restart: stuff.is_restart,

@@ -7,6 +7,7 @@ use crate::inbox::{Shards, ToShard, queue};
 use crate::link::{Desk, News, Start, Told};
 use crate::run::RunError;
 use crate::stage;
+use crate::tape::{self, Header, Recorder};
 use crate::troupe::{Stuff, Troupe};
 use droves_emulators::apns::Sink;
 use droves_facts::{Dur, Limits, Mono};
@@ -123,7 +124,10 @@ fn begin(
     };
     let inboxes = inboxes.into_iter().enumerate().filter(|(ix, _)| mine.contains(ix)).collect();
     let fleet = fleet.map(|fleet| (fleet, start.fleet_stays));
-    Ok((Troupe::start(&stuff, &start.keys, fleet, &shards, inboxes)?, shards))
+    let recorder = start.tape.as_deref().map(|tape| {
+        Recorder::start(&tape::part(tape, start.process), &Header::of(&stuff, start.secret, mine.clone().collect()))
+    });
+    Ok((Troupe::start(&stuff, &start.keys, fleet, recorder.transpose()?, &shards, inboxes)?, shards))
 }
 
 /// Passes on what the run has for a shard. A push sets its lane's bit here, where the lane is.

@@ -7,6 +7,7 @@ use crate::health::Health;
 use crate::keys::RingError;
 use crate::stage::Stage;
 use crate::steps::Span;
+use crate::tape::Taped;
 use droves_emulators::apns;
 use droves_emulators::practice;
 use droves_facts::{Dur, LaneIx, Limits, Platform};
@@ -35,6 +36,8 @@ pub struct Setup {
     pub fleet: Option<PathBuf>,
     /// Whether the fleet there stays as it is, whatever happens to it in this run.
     pub fleet_stays: bool,
+    /// Where the tape is written, if one is wanted; with processes, each has its own beside it.
+    pub tape: Option<PathBuf>,
     /// Where keys are kept.
     pub keys: PathBuf,
     /// Where the push service's authority is kept.
@@ -153,6 +156,8 @@ pub struct Finished {
     pub practice_cpu_s: Option<f64>,
     /// Each second.
     pub seconds: Vec<Second>,
+    /// What is on the tape.
+    pub taped: Taped,
     /// How the push service saw it.
     pub push: apns::Tally,
     /// What the practice server says of the run.
@@ -220,6 +225,14 @@ pub enum RunError {
     /// A thread or a runtime.
     #[error("thread: {0}")]
     Thread(#[from] std::io::Error),
+    /// The tape can't be begun.
+    #[error("tape {path}: {why}", path = path.display())]
+    Tape {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        why: std::io::Error,
+    },
     /// A lane out of the fleet on disk does not read.
     #[error("fleet: lane {lane}: {why}")]
     Lane {

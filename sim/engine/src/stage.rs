@@ -381,6 +381,7 @@ impl Stage {
             fds_max: board.fds_max.max(health.fds),
             practice_cpu_s,
             seconds: board.seconds,
+            taped: board.taped,
             push,
             practice_truth,
             interrupted,

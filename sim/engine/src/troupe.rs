@@ -7,6 +7,7 @@ use crate::link::{Desk, News};
 use crate::makers::Makers;
 use crate::part::Part;
 use crate::run::RunError;
+use crate::tape::Recorder;
 use droves_facts::Limits;
 use droves_fleet::{Fleet, KeyPool, Reader, Writer};
 use droves_net::clock::RunClock;
@@ -38,6 +39,7 @@ pub(crate) struct Troupe {
     threads: Vec<JoinHandle<()>>,
     makers: Makers,
     writer: Option<Writer>,
+    recorder: Option<Recorder>,
     /// What was lost of the fleet on disk, in sentences.
     pub(crate) dropped: Vec<String>,
 }
@@ -48,6 +50,7 @@ impl Troupe {
         stuff: &Stuff,
         keys: &Path,
         fleet: Option<(Fleet, bool)>,
+        recorder: Option<Recorder>,
         shards: &Shards,
         inboxes: Vec<(usize, UnboundedReceiver<ToShard>)>,
     ) -> Result<Self, RunError> {
@@ -65,10 +68,11 @@ impl Troupe {
                 saver: stored.writer.as_ref().map(Writer::saver),
                 inbox,
                 stored: stored.reader.clone(),
+                taper: recorder.as_ref().map(|recorder| recorder.taper(ix)),
             };
             threads.push(thread::Builder::new().name(format!("shard-{ix}")).spawn(move || part.run())?);
         }
-        Ok(Troupe { threads, makers, writer: stored.writer, dropped: stored.dropped })
+        Ok(Troupe { threads, makers, writer: stored.writer, recorder, dropped: stored.dropped })
     }
 
     /// The first thread that is over, if one is.
@@ -86,6 +90,9 @@ impl Troupe {
         self.makers.end();
         if let Some(writer) = self.writer {
             writer.finish();
+        }
+        if let Some(recorder) = self.recorder {
+            recorder.finish();
         }
         Ok(())
     }

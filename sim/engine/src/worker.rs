@@ -6,6 +6,7 @@ use crate::link::{Desk, News};
 use crate::makers::Job;
 use crate::session::{Letter, Network, Session};
 use crate::store::{self, Keep};
+use crate::tape::Taper;
 use crate::track::Tracks;
 use droves_device::apple::Apple;
 use droves_device::{Clocks, Peer, Request};
@@ -48,6 +49,8 @@ pub(crate) struct Worker {
     pub(crate) cells: Arc<Cells>,
     /// The fleet as an earlier run left it.
     pub(crate) stored: Option<Reader>,
+    /// What its machines do goes on here.
+    pub(crate) taper: Option<Taper>,
 }
 
 impl Worker {
@@ -252,6 +255,9 @@ impl Running {
     /// Does what the shard wants, and folds what it said.
     fn carry_out(&mut self, clocks: Clocks) {
         self.worker.shard.drain(&mut self.effects, &mut self.facts);
+        if let Some(taper) = &mut self.worker.taper {
+            taper.take(&mut self.worker.shard);
+        }
         for effect in std::mem::take(&mut self.effects) {
             match effect {
                 Effect::Request { lane, ticket, request } => self.request(lane, ticket, request, clocks),
@@ -302,6 +308,8 @@ impl Running {
     fn report(&mut self, is_last: bool) {
         self.report_at = self.worker.clock.now() + REPORT_EVERY;
         self.worker.folds.timers += self.worker.shard.take_timers();
+        self.worker.taper.iter_mut().for_each(Taper::hand_in);
+        let taped = self.worker.taper.take_if(|_| is_last).map(Taper::finish);
         let report = Report {
             shard: self.worker.ix,
             folds: if is_last { std::mem::take(&mut self.worker.folds) } else { self.worker.folds.take_delta() },
@@ -316,6 +324,7 @@ impl Running {
                 Vec::new()
             },
             dropped: std::mem::take(&mut self.dropped),
+            taped: taped.unwrap_or_default(),
             is_last,
         };
         // Without a coordinator nobody wants it.

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use droves_device::apple::Apple;
+use droves_device::tape::{Player, Problem, Record};
 use droves_device::{Body, Character, Clocks, Failure, KeyIx, Made, Method, ProfileSource, Request, Retry, Sign, Work};
 use droves_emulators::practice::{Brain, Faults, Incoming, Outgoing, Wake};
 use droves_engine::forecast::{SCEP_REPLY_BYTES, SCEP_REQUEST_BYTES};
@@ -142,6 +143,22 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+fn character() -> Character {
+    Character {
+        platform: Platform::Ios,
+        model: "iPhone16,1".into(),
+        os_version: "18.1".into(),
+        profile: ProfileSource::Url("http://127.0.0.1:1/enroll".into()),
+        allow_http: true,
+        retry: Retry::AsPlatform,
+        wake: (Dur::ms(500), 0.5),
+        pace: 1.0,
+        locked: (0.0, Dur::secs(1)),
+        users: 0,
+        reenrolls_after_wipe: None,
+    }
+}
+
 fn forecast(seed: u64) -> Forecast<Apple, Practice> {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("day.yaml");
@@ -155,25 +172,12 @@ fn forecast(seed: u64) -> Forecast<Apple, Practice> {
     let plan = loaded.map_or_else(|problems| panic!("{problems}"), |loaded| loaded.plan);
     let roster = Arc::new(plan.roster());
     let tokens = Arc::new(Tokens::new([7; 32]));
-    let character = Character {
-        platform: Platform::Ios,
-        model: "iPhone16,1".into(),
-        os_version: "18.1".into(),
-        profile: ProfileSource::Url("http://127.0.0.1:1/enroll".into()),
-        allow_http: true,
-        retry: Retry::AsPlatform,
-        wake: (Dur::ms(500), 0.5),
-        pace: 1.0,
-        locked: (0.0, Dur::secs(1)),
-        users: 0,
-        reenrolls_after_wipe: None,
-    };
     let config = Config {
         cells: Arc::new(Cells::new(&roster, 1)),
         plan: Arc::new(plan),
         roster,
         shard: 0,
-        characters: Arc::new([character]),
+        characters: Arc::new([character()]),
         limits: Arc::new(Limits::default()),
         tokens: Arc::clone(&tokens),
         sessions_max: 1_000,
@@ -183,9 +187,14 @@ fn forecast(seed: u64) -> Forecast<Apple, Practice> {
     Forecast::new(Shard::new(config, |_| 0), Practice::new(tokens), Model::default(), dice)
 }
 
-/// Enrolls, checks in for an hour, and is pushed for a command; gives what was said, and what the server counted.
+/// An hour: gives what was said, and what the server counted.
 fn hour(seed: u64) -> (Vec<Fact>, Practice) {
-    let mut run = forecast(seed);
+    let run = live(forecast(seed));
+    (run.facts, run.world)
+}
+
+/// Enrolls, checks in for an hour, and is pushed for a command.
+fn live(mut run: Forecast<Apple, Practice>) -> Forecast<Apple, Practice> {
     run.begin(PhaseIx(0));
     assert!(run.run_until(Mono::ZERO + Dur::secs(60), 100_000));
     run.end(PhaseIx(0));
@@ -198,7 +207,7 @@ fn hour(seed: u64) -> (Vec<Fact>, Practice) {
     run.world.administer(clocks, "PUT", "/admin/v1/commands", &plist);
     run.world.administer(clocks, "POST", "/admin/v1/push", &[]);
     assert!(run.run_until(Mono::ZERO + Dur::secs(3_800), 1_000_000));
-    (run.facts, run.world)
+    run
 }
 
 #[test]
@@ -228,4 +237,30 @@ fn a_seed_is_one_hour_and_another_seed_another() {
     let (once, twice, other) = (said(7), said(7), said(8));
     assert!(once == twice);
     assert!(once != other);
+}
+
+/// Every answer that an Apple device gives follows from what it hears. A device of another kind answers otherwise.
+#[test]
+fn the_machines_of_an_hour_answer_once_more_as_they_are_taped() {
+    let mut run = forecast(7);
+    run.shard.start_tape();
+    let mut run = live(run);
+    let mut records = Vec::new();
+    run.shard.drain_tape(&mut records);
+    let player =
+        |character| Player::<Apple>::new(Dice::new(7), Tokens::new([7; 32]), vec![character], Limits::default());
+    let mut same = player(character());
+    records.iter().cloned().for_each(|record| same.play(record).unwrap());
+    let steps = records.iter().filter(|record| matches!(record, Record::Step(_))).count() as u64;
+    assert_eq!((same.steps(), same.lanes()), (steps, DEVICES as usize));
+    assert!(steps > 500, "{steps}");
+    let mut other = player(Character { os_version: "18.2".into(), ..character() });
+    let problem = records.iter().cloned().find_map(|record| other.play(record).err());
+    let Some(Problem::Differs(found)) = problem else { panic!("{problem:?}") };
+    let said = found.to_string();
+    // Authenticate is the first message that names the version.
+    assert!(
+        said.contains("apple.authenticate") && said.contains("differs: the action\n") && said.contains("18.2"),
+        "{said}"
+    );
 }

@@ -2,6 +2,7 @@
 
 mod ending;
 mod returning;
+mod taping;
 mod waking;
 
 use crate::arrivals::Running;
@@ -22,6 +23,7 @@ use droves_wire::apple::push::Tokens;
 use slab::Slab;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
+use taping::Tape;
 
 /// What a shard is made from.
 #[derive(Clone)]
@@ -83,6 +85,7 @@ pub struct Shard<M: Machine> {
     ticket: Ticket,
     effects: Vec<Effect>,
     facts: Vec<Fact>,
+    tape: Option<Tape>,
 }
 
 impl<M: Machine> Shard<M> {
@@ -111,6 +114,7 @@ impl<M: Machine> Shard<M> {
             ticket: 0,
             effects: Vec::new(),
             facts: Vec::new(),
+            tape: None,
         }
     }
 
@@ -261,6 +265,7 @@ impl<M: Machine> Shard<M> {
             if let Some((lane, note, shared)) = self.orders.pop_front() {
                 let place = self.place(lane);
                 if let Some(shared) = shared.filter(|_| !matches!(self.lanes[place].mode, Mode::Live(_))) {
+                    self.tape_shared(lane, &shared);
                     self.lanes[place].slept.shared = self.intern(shared);
                 }
                 if self.lanes[place].mode == Mode::Ended && note.order != Order::Enroll {

@@ -4,7 +4,7 @@
 use super::declarative::Declarative;
 use super::record::{OWN_VERSION, from_bytes, to_bytes};
 use super::shared::{App, MdmSettings, Profile};
-use crate::KeyIx;
+use crate::{KeyIx, whole};
 use bytes::Bytes;
 use droves_facts::{CommandKey, CommandStatus, Wall};
 use droves_wire::digest;
@@ -94,18 +94,5 @@ impl Own {
     /// Out of those bytes. What can't be read is dropped: the lane then owes nothing.
     pub(super) fn decode(bytes: Option<&[u8]>) -> Self {
         bytes.and_then(|bytes| from_bytes("own part", OWN_VERSION, bytes).ok()).unwrap_or_default()
-    }
-}
-
-/// [`Bytes`] as a byte string.
-mod whole {
-    use bytes::Bytes;
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(bytes: &Bytes, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_bytes(bytes)
-    }
-    pub(super) fn deserialize<'a, D: Deserializer<'a>>(from: D) -> Result<Bytes, D::Error> {
-        Vec::<u8>::deserialize(from).map(Bytes::from)
     }
 }

@@ -91,6 +91,7 @@ pub(crate) fn run(plan: &Arc<Plan>, fleet: Option<&Path>, look: impl FnMut(Look)
         plan: Arc::clone(plan),
         limits: Limits::default(),
         fleet: fleet.map(Path::to_owned),
+        tape: None,
         fleet_stays: true,
         keys: keys(),
         certificates: Path::new(env!("CARGO_TARGET_TMPDIR")).join("certs"),

@@ -1,6 +1,7 @@
 //! What comes back from the shell, and the machine's turn.
 
 use super::*;
+use droves_device::tape::Heard;
 
 impl<M: Machine> Shard<M> {
     pub(super) fn answered(
@@ -106,7 +107,12 @@ impl<M: Machine> Shard<M> {
             tokens: &self.config.tokens,
             out: &mut out,
         };
-        let action = self.live[at as usize].machine.on(event, &mut ctx);
+        let heard = self.tape.as_ref().map(|_| Heard::of(&event));
+        let machine = &mut self.live[at as usize].machine;
+        let action = machine.on(event, &mut ctx);
+        if let (Some(tape), Some(heard)) = (&mut self.tape, heard) {
+            tape.step((lane, clocks, cause), heard, (&action, &out, machine));
+        }
         let Out { facts, orders, ended, identity } = out;
         for what in facts {
             self.say(clocks, phase, lane, what);

@@ -223,10 +223,9 @@ pub(crate) fn plan(fleet: &str, phase: &str) -> Plan {
     }
 }
 
-/// The plan's fleet in one shard.
-pub(crate) fn forecast(plan: Plan, sessions_max: usize, world: World) -> Forecast<Toy, World> {
-    let roster = Arc::new(plan.roster());
-    let character = Character {
+/// The one kind of device that there is.
+pub(crate) fn character() -> Character {
+    Character {
         platform: Platform::Ios,
         model: "iPhone16,1".into(),
         os_version: "18.1".into(),
@@ -238,13 +237,18 @@ pub(crate) fn forecast(plan: Plan, sessions_max: usize, world: World) -> Forecas
         locked: (0.0, Dur::secs(1)),
         users: 0,
         reenrolls_after_wipe: None,
-    };
+    }
+}
+
+/// The plan's fleet in one shard.
+pub(crate) fn forecast(plan: Plan, sessions_max: usize, world: World) -> Forecast<Toy, World> {
+    let roster = Arc::new(plan.roster());
     let config = Config {
         cells: Arc::new(Cells::new(&roster, 1)),
         plan: Arc::new(plan),
         roster,
         shard: 0,
-        characters: Arc::new([character]),
+        characters: Arc::new([character()]),
         limits: Arc::new(Limits::default()),
         tokens: Arc::new(Tokens::new([7; 32])),
         sessions_max,

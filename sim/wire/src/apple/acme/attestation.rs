@@ -25,7 +25,7 @@ pub mod hardware_oids {
 const LASTS: Dur = Dur::secs(7 * 86_400);
 
 /// Of which device a key is, and for which challenge.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize)]
 pub struct Subject {
     /// Serial number.
     pub serial_number: String,

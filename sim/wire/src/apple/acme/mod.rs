@@ -52,7 +52,7 @@ pub enum AcmeError {
 }
 
 /// What is asked of the CA at the end.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize)]
 pub struct Request {
     /// Relative names in order, each of pairs of a type and a value.
     pub subject: Vec<Vec<(String, String)>>,

@@ -38,7 +38,7 @@ pub struct Scep {
 }
 
 /// `SubjectAltName`: each key holds one text or several.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, serde::Serialize)]
 pub struct AltNames {
     /// `rfc822Name`: mail addresses.
     pub rfc822_names: Vec<String>,

@@ -6,6 +6,7 @@ use crate::digest::{self, Digest};
 use crate::x509;
 use der::Encode;
 use droves_facts::Limits;
+use serde::{Deserialize, Serialize};
 use spki::SubjectPublicKeyInfoOwned;
 use x509_cert::Certificate;
 
@@ -13,7 +14,7 @@ use x509_cert::Certificate;
 const CAPABILITIES_BYTES_MAX: usize = 4 << 10;
 
 /// What a CA can (RFC 8894, 3.5.2).
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Capabilities {
     /// `POSTPKIOperation`.
     pub post: bool,
@@ -74,7 +75,7 @@ impl Capabilities {
 }
 
 /// Whom a request is encrypted for, and who may sign the reply.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct CaCertificates {
     /// The CA itself, or its registration authority, DER.
     pub(super) recipient: Vec<u8>,

@@ -14,10 +14,11 @@ use base64::engine::general_purpose::STANDARD;
 use der::asn1::Any;
 use der::{Encode, Tag};
 use droves_facts::{Dur, Limits, Wall};
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// What is asked of a CA.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub enum Request {
     /// A certificate, the first or a new one.
     Issue(Issue),
@@ -26,7 +27,7 @@ pub enum Request {
 }
 
 /// A certificate that is wanted.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Issue {
     /// What the CA can.
     pub caps: Capabilities,
@@ -49,7 +50,7 @@ pub struct Issue {
 }
 
 /// A question about a pending certificate.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Poll {
     /// What the request left behind.
     pub pending: Pending,
@@ -58,7 +59,7 @@ pub struct Poll {
 }
 
 /// What a request leaves behind: enough to read its reply, and to poll.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Pending {
     caps: Capabilities,
     ca: Arc<CaCertificates>,
@@ -89,7 +90,7 @@ impl Pending {
 }
 
 /// What a CA replies.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Reply {
     /// It has issued.
     Issued {

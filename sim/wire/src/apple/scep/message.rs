@@ -22,7 +22,7 @@ pub(super) const PKCS_REQ: &str = "19";
 pub(super) const CERT_POLL: &str = "20";
 
 /// Why a CA refuses (RFC 8894, 3.2.1.4).
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub enum FailInfo {
     /// 0: algorithm not supported.
     BadAlg,

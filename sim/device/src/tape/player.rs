@@ -187,7 +187,8 @@ fn unmet(lane: LaneIx) -> Problem {
 fn in_full(what: &What, out: &Out) -> String {
     let action = match what {
         What::Request(request) => {
-            let Request { method, url, body, .. } = &**request;
+            let Request { method, url, body, identity, .. } = &**request;
+            let by = identity.as_ref().map_or_else(|| "nobody".into(), |identity| format!("key {}", identity.key.0));
             let body = match body {
                 Body::Empty => "without a body".into(),
                 Body::Bytes(bytes) => match std::str::from_utf8(bytes) {
@@ -195,7 +196,7 @@ fn in_full(what: &What, out: &Out) -> String {
                     Err(_) => format!("with {} bytes", bytes.len()),
                 },
             };
-            format!("{method:?} {url} {body}")
+            format!("{method:?} {url} as {by}, {body}")
         }
         What::Make(work) => {
             let work = format!("{work:?}");

@@ -28,7 +28,8 @@ fn every_scenario_loads_and_opens_with_its_question() {
             let ca = scenarios().join("../sim/wire/testdata/acme/certificate.step-ca-0.30.2.pem");
             let ca = ca.to_string_lossy().into_owned();
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
-            let vars: &[(&str, &str)] = if name == "open.yaml" { &[("ca", &ca)] } else { &[] };
+            let vars: &[(&str, &str)] =
+                if ["open.yaml", "soak.yaml"].contains(&name.as_str()) { &[("ca", &ca)] } else { &[] };
             let loaded = shipped(&name, vars);
             // A fleet that is enrolled already warns that nobody enrolls in it; nothing else is warned of.
             let enrolls = loaded.plan.phases.iter().any(|phase| matches!(phase.action, Action::Enroll(_)));

@@ -55,6 +55,16 @@ fn drift(earlier: &[f64], later: &[f64]) -> (bool, String) {
     (greater > 0.85 && after > before * 1.3, words)
 }
 
+#[test]
+fn a_drift_is_told_from_a_neighbour_and_from_nothing() {
+    let row = |of: fn(f64) -> f64| (0..30).map(|second| of(f64::from(second))).collect::<Vec<_>>();
+    let restless = |second: f64| 2_000.0 + (second * 7.0 % 5.0) * 500.0;
+    let busy_for_a_while = |second: f64| if second < 12.0 { 90_000.0 } else { 2_000.0 + (second * 3.0 % 5.0) * 500.0 };
+    let later_and_later = |second: f64| 4_000.0 + 100.0 * second + (second * 3.0 % 5.0) * 100.0;
+    let drifts = |later| drift(&row(restless), &row(later)).0;
+    assert!(!drifts(restless) && !drifts(busy_for_a_while) && drifts(later_and_later));
+}
+
 fn middle(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]

@@ -7,7 +7,7 @@ use droves_device::tape::{self, Record};
 use droves_shard::Shard;
 use serde::Serialize;
 use std::ffi::OsString;
-use std::fs::{File, OpenOptions, Permissions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -61,10 +61,13 @@ pub(crate) fn part(path: &Path, process: usize) -> PathBuf {
 
 #[cfg(unix)]
 fn create(path: &Path) -> io::Result<File> {
+    use std::fs::Permissions;
     use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
     let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-    // It may have been there.
-    file.set_permissions(Permissions::from_mode(0o600))?;
+    // It may have been there; and what is no file, such as a device, is not ours to close.
+    if file.metadata()?.is_file() {
+        file.set_permissions(Permissions::from_mode(0o600))?;
+    }
     Ok(file)
 }
 

@@ -36,7 +36,6 @@ fn memory_and_lag_stay_as_they_are_while_the_rate_does() {
             let kept = (last.memory - second.memory) / last.sessions;
             let (drifts_now, words) = drift(&second.lags, &last.lags);
             let said = format!("{kept:.0} bytes more for each session; lag {words}");
-            println!("{said}");
             if kept <= KEPT_BYTES_MAX && !drifts_now {
                 return Ok(());
             }

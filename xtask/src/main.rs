@@ -54,7 +54,7 @@ fn main() -> ExitCode {
         Task::Tidy => tidy::tidy(&house),
         Task::Test { only } => test::test(&house, &only),
         Task::Bench { quick, json } => bench(&house, quick, json),
-        Task::Replay { files } => replay(&files),
+        Task::Replay { files } => replay(&house, &files),
         Task::Peers => peers::install_all(&house).map(|installed| installed.left_out().is_empty()),
     });
     match done {
@@ -80,13 +80,15 @@ fn bench(house: &House, quick: bool, json: bool) -> Result<bool> {
 }
 
 /// Builds the program and has it replay the tapes, which are named from where this was called.
-fn replay(files: &[PathBuf]) -> Result<bool> {
-    let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args(["run", "--quiet", "--package", "droves", "--", "replay"])
-        .args(files)
+fn replay(house: &House, files: &[PathBuf]) -> Result<bool> {
+    let built = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .current_dir(house.root())
+        .args(["build", "--quiet", "--workspace", "--bin", "droves"])
         .status()
-        .context("cargo run")?;
-    Ok(status.success())
+        .context("cargo build")?;
+    let program = house.metadata.target_directory.join("debug/droves");
+    let replays = || Command::new(&program).arg("replay").args(files).status().context(program.to_string());
+    Ok(built.success() && replays()?.success())
 }
 
 /// The workspace: its root, its packages, its target folder.

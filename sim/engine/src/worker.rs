@@ -341,7 +341,8 @@ impl Running {
         while self.held > 0 && self.worker.clock.now() < until {
             tokio::task::yield_now().await;
             while let Some(letter) = self.worker.network.mailbox.take() {
-                if matches!(letter, Letter::Closed { .. }) {
+                // One that had only just opened is closed now too.
+                if matches!(letter, Letter::Opened { .. } | Letter::Closed { .. }) {
                     self.letter(letter);
                 }
             }

@@ -150,9 +150,13 @@ impl Taper {
         self.taped.lost += steps;
     }
 
-    /// Hands in the page. While the disk is behind, it grows.
+    /// Hands in the page, if anything is on it. While the disk is behind, it grows.
     pub(crate) fn hand_in(&mut self) {
-        let page = std::mem::replace(&mut self.page, begin_page(self.shard));
+        let new = begin_page(self.shard);
+        if self.page.len() == new.len() {
+            return;
+        }
+        let page = std::mem::replace(&mut self.page, new);
         if let Err(TrySendError::Full(page) | TrySendError::Disconnected(page)) = self.way.try_send(page) {
             self.page = page;
         }

@@ -53,7 +53,7 @@ pub(crate) struct Latest {
 impl Board {
     pub(crate) fn new(devices: u32, is_restart: bool, lag_max: Dur, calibration: Option<Calibration>) -> Self {
         Board {
-            folds: if is_restart { Folds::after_restart() } else { Folds::default() },
+            folds: Folds::of_run(is_restart, true),
             recent: Recent::default(),
             latest: BTreeMap::new(),
             devices,

@@ -100,7 +100,7 @@ impl Part {
             inbox: self.inbox,
             pushes: boxes,
             coordinator: reporter,
-            folds: if is_restart { Folds::after_restart() } else { Folds::default() },
+            folds: Folds::of_run(is_restart, plan.queues_commands()),
             tracks: Tracks::new(plan, roster),
             cells,
             stored: self.stored,

@@ -28,9 +28,10 @@ pub struct Folds {
 }
 
 impl Folds {
-    /// Folds of a fleet that was enrolled in an earlier run.
-    pub fn after_restart() -> Self {
-        Folds { ledger: Ledger::after_restart(), ..Folds::default() }
+    /// Folds of a run: whether its fleet was enrolled in an earlier one, and whether it queues commands.
+    pub fn of_run(is_restart: bool, queues: bool) -> Self {
+        let ledger = if is_restart { Ledger::after_restart() } else { Ledger::default() };
+        Folds { ledger: if queues { ledger } else { ledger.of_others() }, ..Folds::default() }
     }
 
     /// Takes the length of one turn of a shard.

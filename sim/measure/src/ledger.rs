@@ -141,6 +141,8 @@ pub struct Ledger {
     ours: HashSet<CommandKey>,
     verdicts: Verdicts,
     anomalies: Vec<Anomaly>,
+    /// Nobody here queues any: a command is somebody else's, and once it is accepted there is nothing more to learn of it.
+    forgets: bool,
 }
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -154,6 +156,12 @@ impl Ledger {
     /// The ledger of a fleet that was enrolled in an earlier run: what was open then is not known.
     pub fn after_restart() -> Self {
         Ledger { verdicts: Verdicts { partial: true, ..Verdicts::default() }, ..Ledger::default() }
+    }
+
+    /// The ledger of a run that queues no command. It forgets those of others when they are accepted: a run may last for
+    /// days. So it does not notice if such a one comes once more.
+    pub fn of_others(self) -> Self {
+        Ledger { forgets: true, ..self }
     }
 
     /// Somebody who folded lanes is gone, and what was open there with them.
@@ -316,6 +324,9 @@ impl Ledger {
             self.close(lane, command);
         } else if known.flags & (REFUSED | UNKNOWN) != 0 {
             self.close(lane, command);
+        } else if self.forgets {
+            self.open.remove(&Key::new(lane, command));
+            self.verdicts.foreign += 1;
         }
     }
 

@@ -74,6 +74,22 @@ fn each_fault_has_its_name_and_no_other() {
 }
 
 #[test]
+fn a_run_that_queues_nothing_keeps_nothing_of_what_others_did() {
+    let mut folds = Folds::of_run(false, false);
+    for n in 0..1_000 {
+        folds.apply(&delivered(4, 1, CommandKey(n)));
+        answered(5, 1, CommandKey(n), CommandStatus::Acknowledged).iter().for_each(|fact| folds.apply(fact));
+    }
+    // One is put off, and comes again.
+    folds.apply(&delivered(6, 1, A));
+    answered(6, 1, A, CommandStatus::NotNow).iter().for_each(|fact| folds.apply(fact));
+    folds.apply(&delivered(7, 1, A));
+    assert_eq!(folds.ledger.open(), 1);
+    let (verdicts, _) = folds.ledger.settle(Mono(100_000_000));
+    assert_eq!(verdicts, Verdicts { foreign: 1_001, repeated_lawfully: 1, ..Verdicts::default() });
+}
+
+#[test]
 fn a_repetition_after_not_now_or_a_lost_answer_is_lawful() {
     let wanted = Verdicts { repeated_lawfully: 1, ..Verdicts::default() };
     let mut facts = vec![queued(1, A), delivered(4, 1, A)];

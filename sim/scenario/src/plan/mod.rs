@@ -60,6 +60,11 @@ impl Plan {
         Dice::new(self.seed)
     }
 
+    /// Whether a phase has the administrator queue commands.
+    pub fn queues_commands(&self) -> bool {
+        self.phases.iter().any(|phase| matches!(phase.action, Action::Command { .. }))
+    }
+
     /// Who is who.
     pub fn roster(&self) -> Roster {
         Roster::of(&self.populations)

@@ -80,6 +80,10 @@ impl<M: Machine> Shard<M> {
                 }
                 self.end_session(lane, at, clocks);
             }
+            if self.locate(lane).1 > channel && self.lanes[place].mode != Mode::Ended {
+                // It is never asked again, so that it can't say it itself.
+                self.state(clocks, lane, Said::Unreachable);
+            }
             self.queue.retain(|&queued| queued != lane);
             self.drop_unstarted(lane, clocks);
             let l = &mut self.lanes[place];

@@ -5,6 +5,7 @@ use super::*;
 impl<M: Machine> Shard<M> {
     /// Folds a live lane back and closes its session.
     pub(super) fn end_session(&mut self, lane: LaneIx, at: u32, clocks: Clocks) {
+        self.in_force(lane);
         let place = self.place(lane);
         let live = self.live.remove(at as usize);
         self.lanes[place].mode = Mode::Asleep;

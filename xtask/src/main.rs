@@ -32,6 +32,13 @@ enum Task {
     },
     /// Install the real servers and clients that the tests talk to, and stop there.
     Peers,
+    /// Play whole configurations drawn from seeds in virtual time, and see that they come to a good end (`--help`).
+    #[command(disable_help_flag = true)]
+    Sim {
+        /// Flags of the suite `sim`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        flags: Vec<String>,
+    },
     /// Measure the figures that come first, each against a floor of the same run.
     Bench {
         /// A tenth of the work.
@@ -47,6 +54,7 @@ fn main() -> ExitCode {
     let done = house().and_then(|house| match Cli::parse().task {
         Task::Tidy => tidy::tidy(&house),
         Task::Test { only } => test::test(&house, &only),
+        Task::Sim { flags } => sim(&house, &flags),
         Task::Bench { quick, json } => bench(&house, quick, json),
         Task::Peers => peers::install_all(&house).map(|installed| installed.left_out().is_empty()),
     });
@@ -58,6 +66,17 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Builds and runs the suite `sim`, from the same build as all suites.
+fn sim(house: &House, flags: &[String]) -> Result<bool> {
+    let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .current_dir(house.root())
+        .args(["test", "--quiet", "--workspace", "--test", "sim", "--"])
+        .args(flags)
+        .status()
+        .context("cargo test")?;
+    Ok(status.success())
 }
 
 /// Builds and runs the bench of the program, which prints its rows itself.

@@ -121,7 +121,8 @@ pub fn foresee(
     let profile = profile(&plan)?;
     let began_enrolled = !plan.phases.iter().any(|phase| matches!(phase.action, Action::Enroll(_)));
     let server = Server::new(&plan, profile.clone(), began_enrolled, limits.clone());
-    let mut play = Play::new(what, server, false)?;
+    // What is offered is asked, not what one process lets in.
+    let mut play = Play::new(what, server, false, usize::MAX)?;
     if began_enrolled {
         play.restore(enrolled(&plan, &profile, &limits)?, &mut fact)?;
     }

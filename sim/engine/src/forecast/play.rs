@@ -68,7 +68,8 @@ pub struct Cut {
 
 impl<S: Side> Play<S> {
     /// A plan whose devices have never enrolled. `keeps`: whether lanes are told to the store whenever they fall asleep.
-    pub fn new(what: Foresee, side: S, keeps: bool) -> Result<Self, ForeseeError> {
+    /// `sessions_max`: how many talk at a time.
+    pub fn new(what: Foresee, side: S, keeps: bool, sessions_max: usize) -> Result<Self, ForeseeError> {
         let Foresee { plan, limits, model } = what;
         super::check(&plan)?;
         let roster = Arc::new(plan.roster());
@@ -81,8 +82,7 @@ impl<S: Side> Play<S> {
             characters: Arc::clone(&cast.characters),
             limits: Arc::new(limits),
             tokens: Arc::new(Tokens::new([0; 32])),
-            // What is offered is asked, not what one process lets in.
-            sessions_max: usize::MAX,
+            sessions_max,
             keeps,
         };
         Ok(Play {

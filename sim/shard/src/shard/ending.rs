@@ -102,12 +102,14 @@ impl<M: Machine> Shard<M> {
         }
     }
 
-    /// Orders that a lane which is over can't follow any more. An order to enroll wakes it again.
+    /// Orders that a lane which is over can't follow any more. An order to enroll wakes it again; but to a user channel
+    /// it came from a device that has ended since.
     pub(super) fn drop_unstarted(&mut self, lane: LaneIx, clocks: Clocks) {
+        let is_device = self.locate(lane).1 == 0;
         let place = self.place(lane);
         let Some(inbox) = self.lanes[place].inbox.take() else { return };
         let Inbox { notes, arrivals } = *inbox;
-        let enroll = notes.iter().find(|note| note.order == Order::Enroll).copied();
+        let enroll = notes.iter().find(|note| is_device && note.order == Order::Enroll).copied();
         for arrival in arrivals {
             let OpenArrival { operation, phase, due, started } = arrival;
             match started {

@@ -221,6 +221,12 @@ fn a_user_channel_has_its_own_token_and_speaks_for_its_user() {
     user.machine.lane.shared = main.machine.sister();
     user.time(&action);
     assert_eq!(user.operations(), ["apple.token_update"]);
+    // While the user's lane was busy the device enrolled anew, and was wiped: what came last counts.
+    user.forget();
+    let now = user.world.clocks.now;
+    let notes = [Order::MainEnded, Order::Enroll, Order::MainEnded].map(|order| Note { order, cause: now });
+    let action = user.wake(Wake { reasons: Reasons::ORDER, due: now, notes: &notes });
+    assert!(matches!(action.what, What::End(Why::Removed)), "{action:?}");
 }
 
 #[test]

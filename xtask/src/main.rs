@@ -38,6 +38,13 @@ enum Task {
         #[arg(value_name = "FILE", required = true)]
         files: Vec<PathBuf>,
     },
+    /// Play whole configurations drawn from seeds in virtual time, and see that they come to a good end (`--help`).
+    #[command(disable_help_flag = true)]
+    Sim {
+        /// Flags of the suite `sim`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        flags: Vec<String>,
+    },
     /// Measure the figures that come first, each against a floor of the same run.
     Bench {
         /// A tenth of the work.
@@ -53,6 +60,7 @@ fn main() -> ExitCode {
     let done = house().and_then(|house| match Cli::parse().task {
         Task::Tidy => tidy::tidy(&house),
         Task::Test { only } => test::test(&house, &only),
+        Task::Sim { flags } => sim(&house, &flags),
         Task::Bench { quick, json } => bench(&house, quick, json),
         Task::Replay { files } => replay(&house, &files),
         Task::Peers => peers::install_all(&house).map(|installed| installed.left_out().is_empty()),
@@ -65,6 +73,17 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Builds and runs the suite `sim`, from the same build as all suites.
+fn sim(house: &House, flags: &[String]) -> Result<bool> {
+    let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .current_dir(house.root())
+        .args(["test", "--quiet", "--workspace", "--test", "sim", "--"])
+        .args(flags)
+        .status()
+        .context("cargo test")?;
+    Ok(status.success())
 }
 
 /// Builds and runs the bench of the program, which prints its rows itself.

@@ -132,8 +132,13 @@ impl Steps {
 
     /// Ends whatever runs: the run is broken off.
     pub(crate) fn break_off(&mut self, now: Mono) -> Vec<Change> {
-        self.waiting.clear();
         self.step = self.plan.steps.len();
+        self.skip(now)
+    }
+
+    /// Ends the step that runs.
+    pub(crate) fn skip(&mut self, now: Mono) -> Vec<Change> {
+        self.waiting.clear();
         for span in self.spans.iter_mut().filter(|span| span.end.is_none()) {
             span.end = Some(now);
         }

@@ -6,13 +6,13 @@
 use droves_device::apple::Apple;
 use droves_device::tape::{Player, Problem, Record};
 use droves_device::{Body, Character, Clocks, Failure, KeyIx, Made, Method, ProfileSource, Request, Retry, Sign, Work};
-use droves_emulators::practice::{Brain, Faults, Incoming, Outgoing, Wake};
+use droves_emulators::practice::{Brain, Faults, Incoming, Outgoing, Proof, Wake};
 use droves_engine::forecast::{SCEP_REPLY_BYTES, SCEP_REQUEST_BYTES};
 use droves_facts::{
     DeviceState, Dice, Dur, Fact, LaneIx, Limits, Mono, Operation, Outcome, PhaseIx, Platform, Wall, What,
 };
 use droves_scenario::Given;
-use droves_shard::forecast::{Forecast, Model, SIGNATURE_BYTES, World};
+use droves_shard::forecast::{Forecast, Model, Notification, SIGNATURE_BYTES, World};
 use droves_shard::{Answer, Cells, Config, Shard};
 use droves_wire::apple::checkin::Message;
 use droves_wire::apple::push::Tokens;
@@ -64,10 +64,19 @@ impl Practice {
             path: uri.path(),
             query: uri.query().unwrap_or_default(),
             authorization: Some(authorization.as_bytes()),
-            signature,
+            proof: signature.map_or(Proof::Nothing, Proof::Signature),
             body,
         };
         self.brain.answer(clocks.now, clocks.wall, &incoming, &mut self.wakes)
+    }
+
+    /// The pushes that the administrator has asked for.
+    fn pushes(&mut self) -> Vec<Notification> {
+        let named = |wake: Wake| {
+            let (lane, _) = self.tokens.find(&hex::decode(wake.token).unwrap()).unwrap();
+            Notification { lane, magic: Some(wake.magic), late: Dur::ZERO }
+        };
+        std::mem::take(&mut self.wakes).into_iter().map(named).collect()
     }
 
     /// What the administrator does for all devices.
@@ -129,18 +138,6 @@ impl World for Practice {
         };
         (Dur::ms(1), Ok(made))
     }
-
-    fn pushes(&mut self, _clocks: Clocks) -> Vec<(LaneIx, String)> {
-        let named = |wake: Wake| {
-            let is_its = |lane: &LaneIx| hex(&self.tokens.token(*lane, 1)) == wake.token.to_lowercase();
-            ((0..DEVICES).map(LaneIx).find(is_its).unwrap(), wake.magic)
-        };
-        std::mem::take(&mut self.wakes).into_iter().map(named).collect()
-    }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn character() -> Character {
@@ -206,6 +203,9 @@ fn live(mut run: Forecast<Apple, Practice>) -> Forecast<Apple, Practice> {
     let clocks = run.clocks();
     run.world.administer(clocks, "PUT", "/admin/v1/commands", &plist);
     run.world.administer(clocks, "POST", "/admin/v1/push", &[]);
+    for notification in run.world.pushes() {
+        run.push(notification);
+    }
     assert!(run.run_until(Mono::ZERO + Dur::secs(3_800), 1_000_000));
     run
 }

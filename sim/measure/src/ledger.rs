@@ -139,6 +139,9 @@ pub struct Ledger {
     wakes: HashMap<LaneIx, Wake>,
     /// Names that were queued for some lane.
     ours: HashSet<CommandKey>,
+    /// Lanes that went where commands can't reach them, and have had no session since. A server that was not told of it
+    /// takes commands for them all the same.
+    gone: HashSet<LaneIx>,
     verdicts: Verdicts,
     anomalies: Vec<Anomaly>,
     /// Nobody here queues any: a command is somebody else's, and once it is accepted there is nothing more to learn of it.
@@ -196,6 +199,9 @@ impl Ledger {
                     wake.connected.get_or_insert(at);
                 }
             }
+            What::SessionStarted { .. } => {
+                self.gone.remove(&lane);
+            }
             What::SessionEnded { .. } => {
                 self.wakes.remove(&lane);
             }
@@ -214,6 +220,9 @@ impl Ledger {
             What::Unreachable | What::Device { to: DeviceState::Enrolled, .. } => {
                 for (_, entry) in self.open.iter_mut().filter(|(of, _)| of.lane == lane) {
                     entry.flags |= MOOT;
+                }
+                if matches!(fact.what, What::Unreachable) {
+                    self.gone.insert(lane);
                 }
             }
             What::Push(PushFate::DroppedOurs) => self.verdicts.ours += 1,
@@ -242,8 +251,9 @@ impl Ledger {
             return;
         }
         let wake = self.wakes.get(&lane).copied();
+        let is_gone = self.gone.contains(&lane);
         let Some(entry) = self.entry(lane, command) else { return };
-        entry.flags |= QUEUED;
+        entry.flags |= if is_gone { QUEUED | MOOT } else { QUEUED };
         entry.phase = u16::try_from(phase.0).unwrap_or(u16::MAX);
         (entry.asked, entry.queued) = (step(asked), step(queued));
         if !deadline.is_never() {
@@ -358,6 +368,7 @@ impl Ledger {
         self.closed.extend(other.closed);
         self.wakes.extend(other.wakes);
         self.ours.extend(other.ours);
+        self.gone.extend(other.gone);
         self.anomalies.extend(other.anomalies);
         self.anomalies.truncate(ANOMALIES_MAX);
         let (mine, theirs) = (&mut self.verdicts, other.verdicts);

@@ -2,7 +2,7 @@
 //! administrator's facts come between the lane's.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use droves_facts::{CommandKey, CommandStatus, DeviceState, Dur, Fact, LaneIx, Mono, PhaseIx, What};
+use droves_facts::{CommandKey, CommandStatus, DeviceState, Dur, Fact, LaneIx, Mono, PhaseIx, Waker, What};
 use droves_measure::{AnomalyKind, Fold, Folds, Hop, Verdicts};
 use proptest::prelude::*;
 
@@ -66,6 +66,10 @@ fn each_fault_has_its_name_and_no_other() {
     check(&[at(3, 1, What::CommandUnknown { command: A, asked: Mono(0) })], Verdicts { unknown: 1, ..clean });
     check(&[at(3, 1, What::CommandRefused { command: A })], clean);
     check(&[queued(1, A), at(5, 1, What::Unreachable)], clean);
+    // A server that was not told that the device has left takes commands for it; one that is back can hear them.
+    check(&[at(1, 1, What::Unreachable), queued(1, A)], clean);
+    let back = What::SessionStarted { due: Mono(0), by: Waker::Order };
+    check(&[at(1, 1, What::Unreachable), at(1, 1, back), queued(1, A)], Verdicts { lost: 1, ..clean });
     let enrolled = What::Device { from: DeviceState::Enrolling, to: DeviceState::Enrolled };
     check(&[queued(1, A), at(5, 1, enrolled.clone())], clean);
     check(&[at(1, 1, enrolled), queued(1, A)], Verdicts { lost: 1, ..clean });

@@ -101,6 +101,8 @@ pub(crate) struct Live<M> {
     pub(crate) overdue: u8,
     /// The cause that orders to sister lanes inherit.
     pub(crate) cause: Mono,
+    /// Another identity of the device, which the disk does not have yet: until then the sister lanes show the old one.
+    pub(crate) adopted: Option<Arc<Identity>>,
 }
 
 /// What a live lane waits for.

@@ -212,8 +212,11 @@ impl<M: Machine> Shard<M> {
         std::mem::take(&mut self.timers)
     }
 
-    /// The identity of the lane's device.
+    /// The identity that the lane shows.
     pub fn identity(&self, lane: LaneIx) -> Option<&Arc<Identity>> {
+        if let Some(adopted) = self.live_of(lane).and_then(|live| live.adopted.as_ref()) {
+            return Some(adopted);
+        }
         let (device, _) = self.config.roster.locate(lane)?;
         self.devices[self.config.cells.device_place(self.config.cells.cell_of(lane), device)].identity.as_ref()
     }

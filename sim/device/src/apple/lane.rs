@@ -86,17 +86,16 @@ impl Lane {
 
     /// What a sleeping lane does when it wakes.
     pub(super) fn wake(&mut self, wake: &Wake<'_>, ctx: &mut Ctx<'_>) -> Step {
-        for note in wake.notes {
+        for (n, note) in wake.notes.iter().enumerate() {
+            let enrolls_after = wake.notes.iter().skip(n).any(|note| note.order == Order::Enroll);
             match note.order {
                 Order::Enroll => self.record.wanted.add(Operation::Enroll),
                 Order::CheckIn => self.record.wanted.add(Operation::CheckIn),
                 Order::Renew => self.record.wanted.add(Operation::Renew),
                 Order::Unenroll => self.record.wanted.add(Operation::Unenroll),
                 // The new enrollment follows in the same wake at times: the end of the old one then means nothing.
-                Order::MainEnded if !wake.notes.iter().any(|note| note.order == Order::Enroll) => {
-                    return leave::end(self, Stage::Removed, ctx);
-                }
-                Order::MainEnded => {}
+                Order::MainEnded if enrolls_after => {}
+                Order::MainEnded => return leave::end(self, Stage::Removed, ctx),
                 Order::IdentityRenewed if self.record.retrying => self.record.next_at = Some(ctx.clocks.wall),
                 Order::IdentityRenewed => {}
             }

@@ -39,10 +39,36 @@ pub struct Incoming<'a> {
     pub query: &'a str,
     /// `Authorization`.
     pub authorization: Option<&'a [u8]>,
-    /// `Mdm-Signature`.
-    pub signature: Option<&'a [u8]>,
+    /// What says whose it is.
+    pub proof: Proof<'a>,
     /// The body.
     pub body: &'a [u8],
+}
+
+/// What a request has to say whose it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Proof<'a> {
+    /// Nothing.
+    Nothing,
+    /// `Mdm-Signature`.
+    Signature(&'a [u8]),
+    /// A certificate, DER, that whoever stands in front of the server vouches for, as a proxy does that ends TLS.
+    Vouched(&'a [u8]),
+}
+
+/// What the server believes of an enrollment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Belief<'a> {
+    /// Whether it is enrolled.
+    pub enrolled: bool,
+    /// SHA-256 of the identity; none for a user channel, which has the device's.
+    pub certificate: Option<[u8; 32]>,
+    /// The push token.
+    pub token: &'a [u8],
+    /// What pushes carry.
+    pub magic: &'a str,
+    /// Commands that wait.
+    pub pending: usize,
 }
 
 /// An answer, and how it is given.
@@ -122,6 +148,13 @@ impl Brain {
             |users: bool| self.enrollments.iter().filter(|(id, e)| e.enrolled && id.contains(':') == users).count();
         let pending = self.enrollments.values().map(Enrollment::pending).sum();
         self.truth.json(enrolled(false), enrolled(true), pending)
+    }
+
+    /// What is believed of the enrollment with this id; none of one that was never heard of.
+    pub fn believes(&self, id: &str) -> Option<Belief<'_>> {
+        let of = self.enrollments.get(id)?;
+        let (token, magic) = (of.token.as_slice(), of.magic.as_str());
+        Some(Belief { enrolled: of.enrolled, certificate: of.certificate, token, magic, pending: of.pending() })
     }
 
     /// What has become of a push.
@@ -251,7 +284,11 @@ impl Brain {
 
     /// The digest of the identity that has signed the body, if it is one of ours.
     fn signer(&self, request: &Incoming<'_>) -> Result<[u8; 32], Outgoing> {
-        let header = request.signature.ok_or_else(|| text(401, "no Mdm-Signature"))?;
+        let header = match request.proof {
+            Proof::Nothing => return Err(text(401, "no Mdm-Signature")),
+            Proof::Vouched(certificate) => return Ok(digest::sha256(certificate)),
+            Proof::Signature(header) => header,
+        };
         let certificate =
             signature::verify(header, request.body, &self.limits).map_err(|error| text(401, &format!("{error}")))?;
         x509::verify(&certificate, self.authority.certificate())

@@ -15,7 +15,7 @@ mod pushing;
 mod server;
 mod truth;
 
-pub use brain::{Brain, Incoming, Outgoing, Wake};
+pub use brain::{Belief, Brain, Incoming, Outgoing, Proof, Wake};
 pub use declarations::answer as declaration;
 pub use device::{Enrollment, Queued};
 pub use faults::Faults;

@@ -1,6 +1,6 @@
 //! The practice server with its sockets: a thread of its own, so that its processor time is shown apart.
 
-use super::brain::{Brain, Incoming, Outgoing, Wake};
+use super::brain::{Brain, Incoming, Outgoing, Proof, Wake};
 use super::faults::Faults;
 use super::pushing;
 use crate::provider::Provider;
@@ -268,7 +268,7 @@ impl House {
             path: parts.uri.path(),
             query: parts.uri.query().unwrap_or_default(),
             authorization: header("authorization"),
-            signature: header("mdm-signature"),
+            proof: header("mdm-signature").map_or(Proof::Nothing, Proof::Signature),
             body: &body,
         };
         let mut wakes = Vec::new();

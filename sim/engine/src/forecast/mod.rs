@@ -7,41 +7,35 @@
 mod acme;
 mod need;
 mod office;
+mod play;
 mod server;
+mod troubles;
 
 pub use need::{Costs, FILES_MAX, Need, PORTS};
-pub use server::{SCEP_REPLY_BYTES, SCEP_REQUEST_BYTES};
+pub use play::{Cut, Play, Side};
+pub use server::{SCEP_REPLY_BYTES, SCEP_REQUEST_BYTES, ca_says, made};
+pub use troubles::Troubles;
 
-use crate::cast::Cast;
 use crate::enrollment::{self, EnrollmentError};
-use crate::steps::{Change, Span, Steps};
-use crate::track::Tracks;
+use crate::steps::Span;
 use bytes::Bytes;
 use droves_device::apple::{Apple, Minting};
 use droves_device::{Identity, KeyIx, Machine, ProfileSource};
 use droves_emulators::practice;
-use droves_facts::{DeviceIx, Dur, Fact, LaneIx, Limits, Mono};
-use droves_measure::{Fold, Folds, Load};
-use droves_scenario::plan::{Action, Plan, Roster};
-use droves_shard::forecast::{Forecast, Model};
-use droves_shard::{Cells, Config, Known, Shard, Snapshot};
-use droves_wire::apple::push::Tokens;
-use office::Office;
+use droves_facts::{Dur, Fact, LaneIx, Limits, Mono};
+use droves_measure::{Folds, Load};
+use droves_scenario::plan::{Action, Plan};
+use droves_shard::Snapshot;
+use droves_shard::forecast::Model;
 use server::Server;
 use std::sync::Arc;
 
-/// How often it is looked at what a phase waits for.
-const LOOK_EVERY: Dur = Dur::ms(250);
 /// Sessions that are open when the last phase ends get this long.
 const DRAIN_MAX: Dur = Dur::secs(5);
-/// Deadlines between two looks at whether to stop.
-const STEPS_MAX: u64 = 2_000;
 /// Where a practice server would be: nobody is asked.
 const PRACTICE_URL: &str = "http://127.0.0.1";
 /// The topic of its profile.
 const TOPIC: &str = "com.apple.mgmt.External.7c6a9f7e-3d0b-4c39-9e57-0a0b4c3d2e10";
-
-type Running = Forecast<Apple, Server>;
 
 /// What is played.
 #[derive(Debug)]
@@ -123,205 +117,85 @@ pub fn foresee(
     mut progress: impl FnMut(Progress),
     stop: impl Fn() -> bool,
 ) -> Result<Foreseen, ForeseeError> {
-    let mut play = Play::new(what, &mut fact)?;
+    let (plan, limits) = (Arc::clone(&what.plan), what.limits.clone());
+    let profile = profile(&plan)?;
+    let began_enrolled = !plan.phases.iter().any(|phase| matches!(phase.action, Action::Enroll(_)));
+    let server = Server::new(&plan, profile.clone(), began_enrolled, limits.clone());
+    // What is offered is asked, not what one process lets in.
+    let mut play = Play::new(what, server, false, usize::MAX)?;
+    if began_enrolled {
+        play.restore(enrolled(&plan, &profile, &limits)?, &mut fact)?;
+    }
+    let length_max = length_max(&plan);
     let mut interrupted = false;
-    while !play.steps.is_over() {
+    while !play.is_over() {
         play.turn(&mut fact);
-        progress(play.progress());
+        let (now, sessions) = (play.running.clocks().now, play.folds.counts.sessions_started);
+        progress(Progress { now, length_max, sessions });
         if stop() {
             interrupted = true;
             break;
         }
     }
-    for change in play.steps.break_off(play.running.clocks().now) {
-        play.change(change);
-    }
+    play.break_off();
     let until = play.running.clocks().now + DRAIN_MAX;
     while !interrupted && play.running.shard.live() > 0 && play.running.clocks().now < until {
         play.go_to(until, &mut fact);
     }
     play.take_facts(&mut fact);
-    Ok(play.finish(interrupted))
+    Ok(Foreseen {
+        spans: play.spans().to_vec(),
+        length: play.running.clocks().now.since(Mono::ZERO),
+        began_enrolled,
+        workers_busy_max: play.running.desk.busy_max(),
+        unfinished: play.running.shard.unfinished(),
+        sessions_open: play.running.shard.sessions_open(),
+        interrupted,
+        folds: play.folds,
+        load: play.load,
+    })
 }
 
-struct Play {
-    plan: Arc<Plan>,
-    running: Running,
-    steps: Steps,
-    tracks: Tracks,
-    office: Office,
-    folds: Folds,
-    load: Load,
-    length_max: Dur,
-    began_enrolled: bool,
+/// Where the devices get their enrollment profiles.
+fn source(plan: &Plan) -> Result<ProfileSource, EnrollmentError> {
+    enrollment::source(&plan.target, plan.target.url.as_deref().unwrap_or(PRACTICE_URL))
 }
 
-impl Play {
-    fn new(what: Foresee, fact: &mut impl FnMut(&Fact)) -> Result<Self, ForeseeError> {
-        let Foresee { plan, limits, model } = what;
-        check(&plan)?;
-        let roster = Arc::new(plan.roster());
-        let url = plan.target.url.clone().unwrap_or_else(|| PRACTICE_URL.to_owned());
-        let source = enrollment::source(&plan.target, &url)?;
-        let profile = match &source {
-            ProfileSource::Bytes(bytes) => Bytes::copy_from_slice(bytes),
-            // The server has it: one that says the same has about its length.
-            ProfileSource::Url(_) => practice::enrollment_profile(&url, TOPIC, "challenge").into(),
-        };
-        let began_enrolled = !plan.phases.iter().any(|phase| matches!(phase.action, Action::Enroll(_)));
-        let cast = Cast::of(&plan, &roster, &source);
-        let config = Config {
-            plan: Arc::clone(&plan),
-            roster: Arc::clone(&roster),
-            cells: Arc::new(Cells::new(&roster, 1)),
-            shard: 0,
-            characters: Arc::clone(&cast.characters),
-            limits: Arc::new(limits.clone()),
-            tokens: Arc::new(Tokens::new([0; 32])),
-            // What is offered is asked, not what one process lets in.
-            sessions_max: usize::MAX,
-            keeps: false,
-        };
-        let shard = Shard::<Apple>::new(config, |device| cast.kind(device));
-        let world = Server::new(&plan, profile.clone(), began_enrolled, limits.clone());
-        let mut play = Play {
-            running: Forecast::new(shard, world, model, plan.dice()),
-            steps: Steps::new(Arc::clone(&plan), Mono::ZERO),
-            tracks: Tracks::new(Arc::clone(&plan), Arc::clone(&roster)),
-            office: Office::new(&plan),
-            folds: Folds::default(),
-            load: Load::default(),
-            length_max: length_max(&plan),
-            began_enrolled,
-            plan,
-        };
-        if began_enrolled {
-            play.enrolled(&profile, &roster, &limits, fact)?;
+/// The enrollment profile.
+fn profile(plan: &Plan) -> Result<Bytes, EnrollmentError> {
+    Ok(match source(plan)? {
+        ProfileSource::Bytes(bytes) => Bytes::copy_from_slice(&bytes),
+        // The server has it: one that says the same has about its length.
+        ProfileSource::Url(_) => {
+            let url = plan.target.url.as_deref().unwrap_or(PRACTICE_URL);
+            practice::enrollment_profile(url, TOPIC, "challenge").into()
         }
-        Ok(play)
-    }
-
-    /// Every lane as a minted fleet has it. One identity stands for all: it is never shown to anybody.
-    fn enrolled(
-        &mut self,
-        profile: &[u8],
-        roster: &Roster,
-        limits: &Limits,
-        fact: &mut impl FnMut(&Fact),
-    ) -> Result<(), ForeseeError> {
-        let allow_http = self.plan.target.profile.enroll_apple.allow_http;
-        let minting = Minting::under(profile, allow_http, limits).map_err(ForeseeError::Profile)?;
-        let identity = Arc::new(Identity { key: KeyIx(0), certificate: Box::default() });
-        let (clocks, mut known) = (self.running.clocks(), Known::<Apple>::new());
-        let encoded = |is_device: bool| {
-            let slept = minting.lane(is_device, &identity);
-            (Apple::record_to_bytes(&slept.record), Arc::<[u8]>::from(Apple::shared_to_bytes(&slept.shared)))
-        };
-        let (device, user) = (encoded(true), encoded(false));
-        for ix in 0..roster.devices() {
-            let lanes = roster.lanes_of_device(DeviceIx(ix));
-            let users = if minting.has_users() { lanes.start + 1..lanes.end } else { 0..0 };
-            for lane in [lanes.start].into_iter().chain(users).map(LaneIx) {
-                let is_device = lane.0 == lanes.start;
-                let (record, shared) = if is_device { device.clone() } else { user.clone() };
-                let identity = is_device.then(|| Arc::clone(&identity));
-                let snapshot = Snapshot { lane, record, shared, own: None, identity, ended: false };
-                let restored = self.running.shard.restore(snapshot, &mut known, clocks);
-                restored.map_err(|why| ForeseeError::Lane { lane, why })?;
-            }
-            if (ix as usize).is_multiple_of(FACTS_MAX) {
-                self.running.shard.drain(&mut Vec::new(), &mut self.running.facts);
-                self.take_facts(fact);
-            }
-        }
-        Ok(())
-    }
-
-    /// One turn of the coordinator, and the time up to the next.
-    fn turn(&mut self, fact: &mut impl FnMut(&Fact)) {
-        let now = self.running.clocks().now;
-        for change in self.steps.advance(now, &self.tracks.reached()) {
-            self.change(change);
-        }
-        for (phase, due) in self.steps.due(now) {
-            self.office.administer(phase, &due, &mut self.running, &mut self.tracks);
-        }
-        self.take_facts(fact);
-        if self.steps.is_over() {
-            return;
-        }
-        // What happens next can end a phase: it is looked at on the next beat after it.
-        let beat = |at: Mono| Mono((at.0 / LOOK_EVERY.0 + 1).saturating_mul(LOOK_EVERY.0));
-        let events = self.running.next().map(|at| beat(at.max(now)));
-        let Some(until) = [events, self.steps.next()].into_iter().flatten().min() else { return };
-        self.go_to(until, fact);
-    }
-
-    /// Lets time pass, at most some thousand deadlines.
-    fn go_to(&mut self, until: Mono, fact: &mut impl FnMut(&Fact)) {
-        for _ in 0..STEPS_MAX {
-            let next = self.office.next().unwrap_or(Mono::NEVER).min(until);
-            let is_there = self.running.run_until(next, 1);
-            self.office.tick(&mut self.running);
-            if self.running.facts.len() > FACTS_MAX {
-                self.take_facts(fact);
-            }
-            if is_there && next == until {
-                break;
-            }
-        }
-        self.take_facts(fact);
-    }
-
-    fn change(&mut self, change: Change) {
-        match change {
-            Change::Begins(phase) => {
-                self.tracks.begin(phase);
-                self.running.world.phase_begins(phase, self.running.clocks().now);
-                self.running.begin(phase);
-            }
-            Change::Ends(phase) => {
-                self.tracks.end(phase);
-                self.running.world.phase_ends(phase);
-                self.running.end(phase);
-            }
-        }
-    }
-
-    fn take_facts(&mut self, fact: &mut impl FnMut(&Fact)) {
-        for said in self.running.facts.drain(..) {
-            self.tracks.take(&said);
-            self.folds.apply(&said);
-            self.load.apply(&said);
-            fact(&said);
-        }
-    }
-
-    fn progress(&self) -> Progress {
-        Progress {
-            now: self.running.clocks().now,
-            length_max: self.length_max,
-            sessions: self.folds.counts.sessions_started,
-        }
-    }
-
-    fn finish(self, interrupted: bool) -> Foreseen {
-        Foreseen {
-            spans: self.steps.spans().to_vec(),
-            length: self.running.clocks().now.since(Mono::ZERO),
-            began_enrolled: self.began_enrolled,
-            workers_busy_max: self.running.desk.busy_max(),
-            unfinished: self.running.shard.unfinished(),
-            sessions_open: self.running.shard.sessions_open(),
-            interrupted,
-            folds: self.folds,
-            load: self.load,
-        }
-    }
+    })
 }
 
-/// Facts that are kept before they are folded.
-const FACTS_MAX: usize = 4_096;
+/// Every lane as a minted fleet has it. One identity stands for all: it is never shown to anybody.
+fn enrolled(
+    plan: &Plan,
+    profile: &[u8],
+    limits: &Limits,
+) -> Result<impl Iterator<Item = Snapshot> + use<>, ForeseeError> {
+    let allow_http = plan.target.profile.enroll_apple.allow_http;
+    let minting = Minting::under(profile, allow_http, limits).map_err(ForeseeError::Profile)?;
+    let identity = Arc::new(Identity { key: KeyIx(0), certificate: Box::default() });
+    let encoded = |is_device: bool| {
+        let slept = minting.lane(is_device, &identity);
+        (Apple::record_to_bytes(&slept.record), Arc::<[u8]>::from(Apple::shared_to_bytes(&slept.shared)))
+    };
+    let (device, user, has_users) = (encoded(true), encoded(false), minting.has_users());
+    let roster = plan.roster();
+    let lanes = (0..roster.lanes()).map(LaneIx).filter_map(move |lane| {
+        let is_device = roster.locate(lane)?.1 == 0;
+        let (record, shared) = if is_device { device.clone() } else { user.clone() };
+        let identity = is_device.then(|| Arc::clone(&identity));
+        (is_device || has_users).then_some(Snapshot { lane, record, shared, own: None, identity, ended: false })
+    });
+    Ok(lanes)
+}
 
 /// Whether the administrator has a way to do what is planned.
 fn check(plan: &Plan) -> Result<(), ForeseeError> {

@@ -1,14 +1,15 @@
 //! The administrator in virtual time: the same commands in the same batches, so many calls open at a time as the profile
 //! allows, each a request that the modelled server has to work on.
 
-use super::Running;
+use super::Side;
 use crate::admin::{Command, Naming, begun};
 use crate::track::Tracks;
+use droves_device::apple::Apple;
 use droves_emulators::practice::Queued;
 use droves_facts::{Blame, Dice, Dur, Fact, LaneIx, Mono, Operation, Outcome, PhaseIx, RequestTiming, What};
 use droves_scenario::plan::{Action, Plan};
 use droves_scenario::server;
-use droves_shard::forecast::Served;
+use droves_shard::forecast::{Forecast, Served};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -96,11 +97,11 @@ impl Office {
     }
 
     /// Does what is due in a phase.
-    pub(super) fn administer(
+    pub(super) fn administer<S: Side>(
         &mut self,
         phase: PhaseIx,
         due: &[(Mono, LaneIx)],
-        running: &mut Running,
+        running: &mut Forecast<Apple, S>,
         tracks: &mut Tracks,
     ) {
         let now = running.clocks().now;
@@ -127,7 +128,7 @@ impl Office {
     }
 
     /// Takes the answers that are there by now.
-    pub(super) fn tick(&mut self, running: &mut Running) {
+    pub(super) fn tick<S: Side>(&mut self, running: &mut Forecast<Apple, S>) {
         let now = running.clocks().now;
         while let Some(entry) = self.open.first_entry().filter(|entry| entry.key().0 <= now) {
             let open = entry.remove();
@@ -142,7 +143,7 @@ impl Office {
     }
 
     /// Makes the calls for which there is room.
-    fn call(&mut self, running: &mut Running) {
+    fn call<S: Side>(&mut self, running: &mut Forecast<Apple, S>) {
         let now = running.clocks().now;
         for counter in [&mut self.queueing, &mut self.pushing] {
             while counter.in_flight < counter.in_flight_max
@@ -165,7 +166,7 @@ impl Office {
         }
     }
 
-    fn answered(&mut self, open: Open, now: Mono, running: &mut Running) {
+    fn answered<S: Side>(&mut self, open: Open, now: Mono, running: &mut Forecast<Apple, S>) {
         let Open { call: Call { phase, lanes, queues, asked }, started, is_well } = open;
         let counter = if queues.is_some() { &mut self.queueing } else { &mut self.pushing };
         counter.in_flight -= 1;
@@ -180,13 +181,12 @@ impl Office {
         match queues {
             Some((command, order)) => self.queued(phase, &command, order, &lanes, asked, is_well, running),
             None => {
+                let clocks = running.clocks();
                 for lane in lanes.into_iter().filter(|_| is_well) {
-                    let (is_asked, arrives) = running.world.pushes(lane, now);
-                    if is_asked {
-                        say(running, now, phase, lane, What::PushAsked);
-                    }
-                    if arrives {
-                        running.push(lane);
+                    let Some(sent) = running.world.push(clocks, lane) else { continue };
+                    say(running, now, phase, lane, What::PushAsked);
+                    for notification in sent {
+                        running.push(notification);
                     }
                 }
             }
@@ -194,7 +194,7 @@ impl Office {
     }
 
     #[expect(clippy::too_many_arguments, reason = "the parts of one call, taken apart just before")]
-    fn queued(
+    fn queued<S: Side>(
         &mut self,
         phase: PhaseIx,
         command: &Command,
@@ -202,7 +202,7 @@ impl Office {
         lanes: &[LaneIx],
         asked: Mono,
         is_well: bool,
-        running: &mut Running,
+        running: &mut Forecast<Apple, S>,
     ) {
         let now = running.clocks().now;
         let key = command.key;
@@ -213,8 +213,9 @@ impl Office {
             is_copy: false,
         });
         let Some(of) = self.orders.get_mut(&order) else { return };
+        let taken = if is_well { running.world.queue(running.clocks(), lanes, &queued) } else { Vec::new() };
         for &lane in lanes {
-            let what = if is_well && running.world.queue(lane, &queued, now) {
+            let what = if taken.contains(&lane) {
                 of.taken.push(lane);
                 let deadline = of.deadline.map_or(Mono::NEVER, |deadline| now + deadline);
                 What::CommandQueued { command: key, asked, queued: now, deadline }
@@ -233,6 +234,6 @@ impl Office {
     }
 }
 
-fn say(running: &mut Running, at: Mono, phase: PhaseIx, lane: LaneIx, what: What) {
+fn say<S>(running: &mut Forecast<Apple, S>, at: Mono, phase: PhaseIx, lane: LaneIx, what: What) {
     running.facts.push(Fact { at, phase, lane, what });
 }

@@ -1,7 +1,7 @@
 //! What the server says in virtual time: the answers of a good MDM server to devices that it knows, without a signature
 //! checked or a certificate issued. Lengths are those of real messages, so that bytes can be counted.
 
-use super::acme;
+use super::{Side, Troubles, acme};
 use crate::faults::{LaneFaults, delay_of};
 use bytes::Bytes;
 use droves_device::{Body, Clocks, Failure, Identity, KeyIx, Made, Reached, Request, Sign, Work};
@@ -9,7 +9,7 @@ use droves_emulators::practice::{self, Enrollment, Queued};
 use droves_facts::{Blame, CommandStatus, Dice, Dur, LaneIx, Limits, Mono, Operation, PhaseIx, Purpose};
 use droves_scenario::plan::{FaultKind, Plan, ServerFault};
 use droves_shard::Answer;
-use droves_shard::forecast::{Line, World};
+use droves_shard::forecast::{Line, Notification, World};
 use droves_wire::apple::checkin::Message;
 use droves_wire::apple::result::{Received, Said};
 use droves_wire::apple::scep::{self, server::CAPABILITIES};
@@ -38,7 +38,7 @@ pub(crate) struct Server {
     /// Whether a lane that was never heard of is enrolled.
     knows_all: bool,
     limits: Limits,
-    network: LaneFaults,
+    troubles: Troubles,
     answers: LaneFaults,
     losses: LaneFaults,
     silences: LaneFaults,
@@ -56,45 +56,13 @@ impl Server {
             lanes: HashMap::new(),
             knows_all,
             limits,
-            network: LaneFaults::of_network(plan),
+            troubles: Troubles::of(plan),
             answers: server(|f| matches!(f, ServerFault::Answer(_) | ServerFault::Slow(_) | ServerFault::HangUp)),
             losses: server(|fault| matches!(fault, ServerFault::LoseCommand)),
-            silences: LaneFaults::of(plan, |what| {
-                let is_push = matches!(what, FaultKind::PushLost | FaultKind::PushAnswer(_));
-                is_push || matches!(what, FaultKind::Server(ServerFault::ForgetPush))
-            }),
+            silences: server(|fault| matches!(fault, ServerFault::ForgetPush)),
             dice: plan.dice(),
             delays: 0,
         }
-    }
-
-    pub(crate) fn phase_begins(&self, phase: PhaseIx, now: Mono) {
-        for faults in [&self.network, &self.answers, &self.losses, &self.silences] {
-            faults.phase_begins(phase, now);
-        }
-    }
-
-    pub(crate) fn phase_ends(&self, phase: PhaseIx) {
-        for faults in [&self.network, &self.answers, &self.losses, &self.silences] {
-            faults.phase_ends(phase);
-        }
-    }
-
-    /// Queues a command. Whether the server takes it.
-    pub(crate) fn queue(&mut self, lane: LaneIx, command: &Arc<Queued>, now: Mono) -> bool {
-        let is_lost = !self.losses.strike(lane, now).is_empty();
-        let lane = self.known(lane);
-        if lane.enrolled && !is_lost {
-            lane.push(Arc::clone(command));
-        }
-        lane.enrolled
-    }
-
-    /// Whether the server pushes this lane when it is told to, and whether the push arrives.
-    pub(crate) fn pushes(&mut self, lane: LaneIx, now: Mono) -> (bool, bool) {
-        let is_struck = !self.silences.strike(lane, now).is_empty();
-        let is_enrolled = self.known(lane).enrolled;
-        (is_enrolled, is_enrolled && !is_struck)
     }
 
     fn known(&mut self, lane: LaneIx) -> &mut Enrollment {
@@ -119,9 +87,6 @@ impl Server {
         };
         match request.operation {
             Operation::AppleProfile => Ok(self.profile.clone()),
-            Operation::AppleScepCaps => Ok(Bytes::from_static(CAPABILITIES.as_bytes())),
-            Operation::AppleScepCa => Ok(Bytes::from_static(CA)),
-            Operation::AppleScepIssue | Operation::AppleScepPoll => Ok(Bytes::from_static(&[0; SCEP_REPLY_BYTES])),
             Operation::AppleTokenUpdate => {
                 let lane = self.known(lane);
                 if !lane.enrolled {
@@ -170,6 +135,41 @@ impl Server {
     }
 }
 
+impl Side for Server {
+    fn phase_begins(&mut self, phase: PhaseIx, now: Mono) {
+        self.troubles.phase_begins(phase, now);
+        for faults in [&self.answers, &self.losses, &self.silences] {
+            faults.phase_begins(phase, now);
+        }
+    }
+
+    fn phase_ends(&mut self, phase: PhaseIx) {
+        self.troubles.phase_ends(phase);
+        for faults in [&self.answers, &self.losses, &self.silences] {
+            faults.phase_ends(phase);
+        }
+    }
+
+    fn queue(&mut self, clocks: Clocks, lanes: &[LaneIx], command: &Arc<Queued>) -> Vec<LaneIx> {
+        let mut taken = lanes.to_vec();
+        taken.retain(|&lane| {
+            let is_lost = !self.losses.strike(lane, clocks.now).is_empty();
+            let lane = self.known(lane);
+            if lane.enrolled && !is_lost {
+                lane.push(Arc::clone(command));
+            }
+            lane.enrolled
+        });
+        taken
+    }
+
+    fn push(&mut self, clocks: Clocks, lane: LaneIx) -> Option<Vec<Notification>> {
+        let is_lost = self.troubles.loses_push(lane, clocks.now) || !self.silences.strike(lane, clocks.now).is_empty();
+        let notification = Notification { lane, magic: None, late: Dur::ZERO };
+        self.known(lane).enrolled.then(|| (!is_lost).then_some(notification).into_iter().collect())
+    }
+}
+
 impl World for Server {
     fn answer(&mut self, clocks: Clocks, lane: LaneIx, request: &Request) -> (Dur, Result<Answer, Failure>) {
         let answer = |status, body| Ok(Answer { status, headers: HeaderMap::new(), body });
@@ -191,8 +191,8 @@ impl World for Server {
             Some(FaultKind::Server(ServerFault::Slow(delay))) => self.delay(delay),
             _ => Dur::ZERO,
         };
-        if let Some((body, headers)) = acme::says(request) {
-            return (held, Ok(Answer { status: 200, headers, body }));
+        if let Some(answer) = ca_says(request) {
+            return (held, Ok(answer));
         }
         match self.says(lane, request) {
             Ok(body) => (held, answer(200, body)),
@@ -201,34 +201,39 @@ impl World for Server {
     }
 
     fn make(&mut self, _clocks: Clocks, lane: LaneIx, work: Work) -> (Dur, Result<Made, Failure>) {
-        let made = match work {
-            Work::Key { .. } => Made::Key(KeyIx(lane.0)),
-            Work::Attest { .. } => Made::Attestation(Bytes::from_static(&[0; ATTESTATION_BYTES])),
-            Work::AcmeRequest { .. } => Made::AcmeRequest(Bytes::from_static(&[0; ACME_REQUEST_BYTES])),
-            Work::Unpack { .. } | Work::AcmeOpen { .. } => {
-                Made::Identity(Identity { key: KeyIx(lane.0), certificate: Box::default() })
-            }
-            Work::ScepRequest { request, .. } => Made::ScepRequest {
-                body: Bytes::from_static(&[0; SCEP_REQUEST_BYTES]),
-                pending: Box::new(scep::Pending::unbuilt(&request)),
-            },
-            // Nobody reads it: a device in virtual time is not asked to prove itself.
-            Work::ScepOpen { .. } => Made::ScepReply(scep::Reply::Issued { certificate: Vec::new() }),
-        };
-        (MAKE, Ok(made))
+        // Nobody reads the certificate: a device in virtual time is not asked to prove itself.
+        (MAKE, Ok(made(lane, work, Box::default())))
     }
 
     fn line(&mut self, clocks: Clocks, lane: LaneIx) -> Line {
-        let mut line = Line::default();
-        for fault in self.network.strike(lane, clocks.now) {
-            match fault {
-                FaultKind::NetworkRefused => line.refused = true,
-                FaultKind::NetworkReset => line.reset = true,
-                FaultKind::NetworkLatency(delay) => line.latency += self.delay(delay),
-                FaultKind::NetworkBandwidth(rate) => line.bytes_per_s = Some(rate),
-                FaultKind::PushAnswer(_) | FaultKind::PushLost | FaultKind::Server(_) => {}
-            }
+        self.troubles.line(lane, clocks.now)
+    }
+}
+
+/// What a CA says, by SCEP or by ACME; none where somebody else is asked. It signs nothing.
+pub fn ca_says(request: &Request) -> Option<Answer> {
+    let (body, headers) = match request.operation {
+        Operation::AppleScepCaps => (Bytes::from_static(CAPABILITIES.as_bytes()), HeaderMap::new()),
+        Operation::AppleScepCa => (Bytes::from_static(CA), HeaderMap::new()),
+        Operation::AppleScepIssue | Operation::AppleScepPoll => {
+            (Bytes::from_static(&[0; SCEP_REPLY_BYTES]), HeaderMap::new())
         }
-        line
+        _ => acme::says(request)?,
+    };
+    Some(Answer { status: 200, headers, body })
+}
+
+/// What comes of a piece of work with a key that is not there: messages of the right length, and this certificate.
+pub fn made(lane: LaneIx, work: Work, certificate: Box<[u8]>) -> Made {
+    match work {
+        Work::Key { .. } => Made::Key(KeyIx(lane.0)),
+        Work::Attest { .. } => Made::Attestation(Bytes::from_static(&[0; ATTESTATION_BYTES])),
+        Work::AcmeRequest { .. } => Made::AcmeRequest(Bytes::from_static(&[0; ACME_REQUEST_BYTES])),
+        Work::Unpack { .. } | Work::AcmeOpen { .. } => Made::Identity(Identity { key: KeyIx(lane.0), certificate }),
+        Work::ScepRequest { request, .. } => Made::ScepRequest {
+            body: Bytes::from_static(&[0; SCEP_REQUEST_BYTES]),
+            pending: Box::new(scep::Pending::unbuilt(&request)),
+        },
+        Work::ScepOpen { .. } => Made::ScepReply(scep::Reply::Issued { certificate: certificate.into() }),
     }
 }

@@ -17,7 +17,7 @@ use slab::Slab;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 pub use talk::SIGNATURE_BYTES;
-use talk::{Flight, Talks};
+use talk::{Flight, Talk, Talks};
 
 /// Whoever answers: what a server says, what strikes a connection, a key store, a disk.
 pub trait World {
@@ -31,15 +31,21 @@ pub trait World {
         Line::default()
     }
     /// What is stored, and how long that takes.
-    fn save(&mut self, snapshot: Snapshot) -> Dur {
-        let _ = snapshot;
+    fn save(&mut self, clocks: Clocks, snapshot: Snapshot) -> Dur {
+        let (_, _) = (clocks, snapshot);
         Dur::ZERO
     }
-    /// Pushes that the world has for lanes by now: lane, magic. Asked after every step.
-    fn pushes(&mut self, clocks: Clocks) -> Vec<(LaneIx, String)> {
-        let _ = clocks;
-        Vec::new()
-    }
+}
+
+/// A push that a server has sent, on its way to a lane.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Notification {
+    /// To whom.
+    pub lane: LaneIx,
+    /// What it carries; none: what the server was told last.
+    pub magic: Option<String>,
+    /// How much later than others it comes.
+    pub late: Dur,
 }
 
 /// What goes wrong with one connection.
@@ -90,7 +96,7 @@ enum Parcel {
     /// The store has it.
     Saved { lane: LaneIx, ticket: Ticket },
     /// A push reaches its device.
-    Push { lane: LaneIx },
+    Push { lane: LaneIx, magic: Option<String> },
 }
 
 impl<M: Machine, W: World> Forecast<M, W> {
@@ -137,8 +143,40 @@ impl<M: Machine, W: World> Forecast<M, W> {
     }
 
     /// The server pushes a lane now: the device has it when the push service has brought it.
-    pub fn push(&mut self, lane: LaneIx) {
-        self.comes(self.network.push, Parcel::Push { lane });
+    pub fn push(&mut self, notification: Notification) {
+        let Notification { lane, magic, late } = notification;
+        self.comes(self.network.push + late, Parcel::Push { lane, magic });
+    }
+
+    /// The other side is like this from now on.
+    pub fn becomes(&mut self, model: Model) {
+        self.desk.becomes(model.server);
+        self.network = model.network;
+    }
+
+    /// Connections that stand.
+    pub fn connections(&self) -> u64 {
+        self.talks.values().map(Talk::connections).sum()
+    }
+
+    /// The generator is gone with everything that it had in memory, and another shard stands in its place after `down`.
+    /// What was on its way to the server still gets there, and nobody hears the answer; pushes reach the new shard.
+    pub fn restart(&mut self, shard: Shard<M>, down: Dur) {
+        self.talks.clear();
+        let clocks = self.clocks();
+        for Reverse((at, number, place)) in std::mem::take(&mut self.coming).into_sorted_vec().into_iter().rev() {
+            match self.parcels.remove(place) {
+                Parcel::Arrives(flight) => self.arrives(clocks, flight),
+                push @ Parcel::Push { .. } => {
+                    let place = self.parcels.insert(push);
+                    self.coming.push(Reverse((at, number, place)));
+                }
+                _ => {}
+            }
+        }
+        self.effects.clear();
+        self.shard = shard;
+        self.now += down;
     }
 
     /// When something happens next, if nothing else does. May be earlier, and then nothing happens.
@@ -183,18 +221,14 @@ impl<M: Machine, W: World> Forecast<M, W> {
             Parcel::Ends { lane, ticket, exchange, result } => self.ends(clocks, lane, ticket, exchange, result),
             Parcel::Made { lane, ticket, made } => self.shard.step(clocks, Input::Made { lane, ticket, made }),
             Parcel::Saved { lane, ticket } => self.shard.step(clocks, Input::Saved { lane, ticket }),
-            Parcel::Push { lane } => {
+            Parcel::Push { lane, magic } => {
                 // A server that knows the lane pushes it with the magic of its last TokenUpdate.
-                if let Some(magic) = self.shard.magic(clocks, lane) {
-                    self.pushed(clocks, lane, &magic);
+                if let Some(magic) = magic.or_else(|| self.shard.magic(clocks, lane)) {
+                    self.shard.state(clocks, lane, What::Push(PushFate::Received));
+                    self.shard.step(clocks, Input::Push { lane, magic: &magic, keep_until: None, pushed: self.now });
                 }
             }
         }
-    }
-
-    fn pushed(&mut self, clocks: Clocks, lane: LaneIx, magic: &str) {
-        self.shard.state(clocks, lane, What::Push(PushFate::Received));
-        self.shard.step(clocks, Input::Push { lane, magic, keep_until: None, pushed: self.now });
     }
 
     fn carry_out(&mut self) {
@@ -202,15 +236,11 @@ impl<M: Machine, W: World> Forecast<M, W> {
         let mut effects = std::mem::take(&mut self.effects);
         loop {
             self.shard.drain(&mut effects, &mut self.facts);
-            let pushes = self.world.pushes(clocks);
-            if effects.is_empty() && pushes.is_empty() {
+            if effects.is_empty() {
                 break;
             }
             for effect in effects.drain(..) {
                 self.effect(clocks, effect);
-            }
-            for (lane, magic) in pushes {
-                self.pushed(clocks, lane, &magic);
             }
         }
         self.effects = effects;
@@ -226,7 +256,7 @@ impl<M: Machine, W: World> Forecast<M, W> {
             }
             Effect::Save { ticket, snapshot } => {
                 let lane = snapshot.lane;
-                let after = self.world.save(*snapshot);
+                let after = self.world.save(clocks, *snapshot);
                 if let Some(ticket) = ticket {
                     self.comes(after, Parcel::Saved { lane, ticket });
                 }

@@ -96,6 +96,11 @@ impl Desk {
         Desk { server, dice, free: BinaryHeap::new(), waiting: VecDeque::new(), requests: 0, busy_max: 0 }
     }
 
+    /// The server is like this from now on; what it works on goes on.
+    pub(super) fn becomes(&mut self, server: Server) {
+        self.server = server;
+    }
+
     /// Whether the server is away.
     pub fn is_out(&self, now: Mono) -> bool {
         self.server.outage.as_ref().is_some_and(|outage| outage.contains(&now))

@@ -254,6 +254,10 @@ impl<M: Machine, W: World> Forecast<M, W> {
 }
 
 impl Talk {
+    pub(super) fn connections(&self) -> u64 {
+        self.links.len() as u64
+    }
+
     fn is_waiting(&self, ticket: Ticket) -> bool {
         self.waits.is_some_and(|(waited, _)| waited == ticket)
     }

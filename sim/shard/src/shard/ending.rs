@@ -5,6 +5,7 @@ use super::*;
 impl<M: Machine> Shard<M> {
     /// Folds a live lane back and closes its session.
     pub(super) fn end_session(&mut self, lane: LaneIx, at: u32, clocks: Clocks) {
+        self.in_force(lane);
         let place = self.place(lane);
         let live = self.live.remove(at as usize);
         self.lanes[place].mode = Mode::Asleep;
@@ -80,6 +81,10 @@ impl<M: Machine> Shard<M> {
                 }
                 self.end_session(lane, at, clocks);
             }
+            if self.locate(lane).1 > channel && self.lanes[place].mode != Mode::Ended {
+                // It is never asked again, so that it can't say it itself.
+                self.state(clocks, lane, Said::Unreachable);
+            }
             self.queue.retain(|&queued| queued != lane);
             self.drop_unstarted(lane, clocks);
             let l = &mut self.lanes[place];
@@ -97,12 +102,14 @@ impl<M: Machine> Shard<M> {
         }
     }
 
-    /// Orders that a lane which is over can't follow any more. An order to enroll wakes it again.
+    /// Orders that a lane which is over can't follow any more. An order to enroll wakes it again; but to a user channel
+    /// it came from a device that has ended since.
     pub(super) fn drop_unstarted(&mut self, lane: LaneIx, clocks: Clocks) {
+        let is_device = self.locate(lane).1 == 0;
         let place = self.place(lane);
         let Some(inbox) = self.lanes[place].inbox.take() else { return };
         let Inbox { notes, arrivals } = *inbox;
-        let enroll = notes.iter().find(|note| note.order == Order::Enroll).copied();
+        let enroll = notes.iter().find(|note| is_device && note.order == Order::Enroll).copied();
         for arrival in arrivals {
             let OpenArrival { operation, phase, due, started } = arrival;
             match started {

@@ -79,7 +79,17 @@ impl<M: Machine> Shard<M> {
         }
         let phase = live.phase;
         self.say(clocks, phase, lane, Said::Saved { took: clocks.now.since(since) });
+        self.in_force(lane);
         self.run(lane, clocks, Event::Saved);
+    }
+
+    /// The identity that a lane has adopted is its device's from now on.
+    pub(super) fn in_force(&mut self, lane: LaneIx) {
+        let Mode::Live(at) = self.lanes[self.place(lane)].mode else { return };
+        if let Some(identity) = self.live[at as usize].adopted.take() {
+            let (device, _) = self.locate(lane);
+            self.device_mut(lane, device).identity = Some(identity);
+        }
     }
 
     pub(super) fn run(&mut self, lane: LaneIx, clocks: Clocks, event: Event<'_>) {
@@ -89,7 +99,8 @@ impl<M: Machine> Shard<M> {
             // What comes of an answer is due from the answer on, however long that took.
             self.live[at as usize].cause = clocks.now;
         }
-        let (phase, cause) = (self.live[at as usize].phase, self.live[at as usize].cause);
+        let live = &self.live[at as usize];
+        let (phase, cause, adopted) = (live.phase, live.cause, live.adopted.clone());
         let mut out = Out::default();
         let (device, channel) = self.locate(lane);
         let cell = self.config.cells.cell_of(lane);
@@ -102,7 +113,7 @@ impl<M: Machine> Shard<M> {
             device,
             channel,
             character: &self.config.characters[usize::from(device_slot.character)],
-            identity: device_slot.identity.as_ref(),
+            identity: adopted.as_ref().or(device_slot.identity.as_ref()),
             cause,
             tokens: &self.config.tokens,
             out: &mut out,
@@ -121,7 +132,10 @@ impl<M: Machine> Shard<M> {
             self.close_arrivals(lane, clocks, operation, outcome);
         }
         if let Some(identity) = identity {
-            self.device_mut(lane, device).identity = identity;
+            if identity.is_none() {
+                self.device_mut(lane, device).identity = None;
+            }
+            self.live[at as usize].adopted = identity;
         }
         for (channel, note) in orders {
             if let Some(sister) = self.config.roster.lane(device, u32::from(channel)) {

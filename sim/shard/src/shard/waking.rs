@@ -181,6 +181,7 @@ impl<M: Machine> Shard<M> {
             waiting: Waiting::Heard,
             overdue: 0,
             cause: due,
+            adopted: None,
         });
         self.lanes[place].mode = Mode::Live(at as u32);
         self.say(clocks, phase, lane, Said::Lag { lag });

@@ -42,10 +42,12 @@ pub(in crate::apple) fn authenticate(lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step
 }
 
 impl HasIdentity {
-    /// Anything but 200 fails the installation of the profile, and the identity is discarded.
+    /// Anything but 200 fails the installation of the profile, and the identity is discarded. A server that gave no
+    /// answer to a renewal may know the new identity, and then no other: it is asked again.
     pub(in crate::apple) fn on(mut self, event: Event<'_>, lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
         let verdict = match self.exchange.hear(event, ctx) {
             Heard::Moved(action) => return Step(State::HasIdentity(self), action),
+            Heard::Said(Verdict::Broken(trouble)) if lane.record.renewing => return again(lane, &trouble, ctx),
             Heard::Said(verdict) => verdict,
         };
         match verdict.taken() {

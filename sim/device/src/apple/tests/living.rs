@@ -69,7 +69,7 @@ fn a_renewal_keeps_the_enrollment_and_a_failed_one_changes_nothing() {
     assert_eq!(rig.orders, [(1, Order::IdentityRenewed)]);
     let kept = rig.world.identity.clone();
     // The CA refuses, or the server does: the old identity is in force.
-    for (ca, mdm) in [(Some(status(500)), ok()), (None, status(400)), (None, timeout())] {
+    for (ca, mdm) in [(Some(status(500)), ok()), (None, status(400))] {
         rig.forget();
         rig.ca_script = ca.into_iter().collect();
         rig.script = [mdm].into();
@@ -79,6 +79,24 @@ fn a_renewal_keeps_the_enrollment_and_a_failed_one_changes_nothing() {
         rig.pushed([bare("1", "ProfileList"), ok()]);
         assert_eq!(rig.statuses(), ["Idle", "Acknowledged"]);
     }
+}
+
+/// The server may know the new identity, and then no other.
+#[test]
+fn a_renewal_without_an_answer_is_tried_again_with_the_same_identity() {
+    let mut rig = Rig::enrolled(ios());
+    let before = rig.world.identity.clone();
+    rig.forget();
+    rig.script = [timeout()].into();
+    let action = rig.order(Order::Renew);
+    assert_eq!((rig.operations().last(), rig.ended.len()), (Some(&"apple.authenticate"), 0));
+    let new = rig.world.identity.clone();
+    assert_ne!(new, before);
+    rig.forget();
+    rig.time(&action);
+    assert_eq!(rig.operations(), ["apple.authenticate", "apple.token_update"]);
+    assert_eq!(rig.ended, [(Operation::Renew, Outcome::Succeeded)]);
+    assert_eq!(rig.world.identity, new);
 }
 
 #[test]
@@ -203,6 +221,12 @@ fn a_user_channel_has_its_own_token_and_speaks_for_its_user() {
     user.machine.lane.shared = main.machine.sister();
     user.time(&action);
     assert_eq!(user.operations(), ["apple.token_update"]);
+    // While the user's lane was busy the device enrolled anew, and was wiped: what came last counts.
+    user.forget();
+    let now = user.world.clocks.now;
+    let notes = [Order::MainEnded, Order::Enroll, Order::MainEnded].map(|order| Note { order, cause: now });
+    let action = user.wake(Wake { reasons: Reasons::ORDER, due: now, notes: &notes });
+    assert!(matches!(action.what, What::End(Why::Removed)), "{action:?}");
 }
 
 #[test]

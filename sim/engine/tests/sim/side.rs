@@ -1,0 +1,345 @@
+//! The other side: the practice server's brain, which has a memory that can be asked, behind everything that goes
+//! wrong; and the generator's own disk.
+//!
+//! It looks at all that devices say, for what no device may say: what its disk does not have yet, or a token that is
+//! older than one that it told before.
+
+use crate::config::{Config, HEALED, Other, share};
+use crate::disk::Disk;
+use crate::plants::Plant;
+use crate::profile;
+use bytes::Bytes;
+use droves_device::{Body, Clocks, Failure, Made, Method, Reached, Request, Work};
+use droves_emulators::practice::{Brain, Faults, Incoming, Outgoing, Proof, Queued};
+use droves_engine::forecast::{Side, Troubles, ca_says, made};
+use droves_facts::{Blame, DeviceIx, Dice, Dur, LaneIx, Limits, Mono, Operation, PhaseIx, PopulationIx, Purpose, Wall};
+use droves_scenario::plan::{Plan, Roster};
+use droves_shard::Answer;
+use droves_shard::Snapshot;
+use droves_shard::forecast::{Line, Notification, World};
+use droves_wire::apple::checkin::Message;
+use droves_wire::apple::identity::{EnrollmentId, Who};
+use droves_wire::apple::push::Tokens;
+use droves_wire::ca::Authority;
+use droves_wire::plist;
+use http::{HeaderMap, HeaderValue, Uri, header};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, OnceLock};
+
+const URL: &str = "http://127.0.0.1";
+const ADMIN: &str = "secret";
+
+/// The other side of one play.
+pub(crate) struct Practice {
+    pub(crate) brain: Brain,
+    pub(crate) disk: Disk,
+    /// What was said that may not be.
+    pub(crate) broken: Vec<Broken>,
+    /// The names under which the brain knows lanes.
+    pub(crate) names: BTreeMap<LaneIx, String>,
+    /// Answers, saves and pieces of work since the start, or since the last crash.
+    pub(crate) done: u64,
+    /// When it is to crash next, as `done` counts.
+    pub(crate) crash_at: Option<u64>,
+    pub(crate) is_healed: bool,
+    /// Somebody is to look.
+    pub(crate) pauses: bool,
+    plan: Arc<Plan>,
+    roster: Roster,
+    tokens: Tokens,
+    other: Other,
+    troubles: Troubles,
+    dice: Dice,
+    populations: HashMap<String, PopulationIx>,
+    /// The newest token that each lane told.
+    told: BTreeMap<LaneIx, u32>,
+    limits: Limits,
+    answers: u64,
+    pushes: u64,
+    certificates: u64,
+    plant: Option<Plant>,
+    /// For a plant: the command that each lane had last.
+    delivered: BTreeMap<LaneIx, Bytes>,
+}
+
+/// A demand that does not hold.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Broken {
+    /// Which, in a few words that are the same for all that fail in the same way.
+    pub(crate) demand: &'static str,
+    pub(crate) text: String,
+    pub(crate) lanes: Vec<LaneIx>,
+}
+
+impl Broken {
+    pub(crate) fn of(demand: &'static str, lane: LaneIx, text: impl Into<String>) -> Self {
+        Broken { demand, text: text.into(), lanes: vec![lane] }
+    }
+}
+
+impl Practice {
+    pub(crate) fn new(config: &Config, plan: Arc<Plan>, plant: Option<Plant>) -> Self {
+        static AUTHORITY: OnceLock<Arc<Authority>> = OnceLock::new();
+        // It is there to be named: nobody signs here.
+        let made = || Arc::new(Authority::create("Sim", Wall::VIRTUAL_START).expect("an authority"));
+        let authority = Arc::clone(AUTHORITY.get_or_init(made));
+        let faults = Faults::new(&plan.faults, plan.dice());
+        let (url, topic) = (URL.to_owned(), profile::TOPIC.to_owned());
+        Practice {
+            brain: Brain::new(authority, url, topic, ADMIN.to_owned(), Limits::default(), faults),
+            disk: Disk::new(&config.other, plan.dice(), plant),
+            broken: Vec::new(),
+            names: BTreeMap::new(),
+            done: 0,
+            crash_at: config.crashes.first().map(|crash| crash.after),
+            is_healed: false,
+            pauses: false,
+            roster: plan.roster(),
+            tokens: Tokens::new([0; 32]),
+            other: config.other.clone(),
+            troubles: Troubles::of(&plan),
+            dice: plan.dice(),
+            plan,
+            populations: HashMap::new(),
+            told: BTreeMap::new(),
+            limits: Limits::default(),
+            answers: 0,
+            pushes: 0,
+            certificates: 0,
+            plant,
+            delivered: BTreeMap::new(),
+        }
+    }
+
+    /// The device channel of a lane's device.
+    pub(crate) fn main(&self, lane: LaneIx) -> LaneIx {
+        let device = self.roster.locate(lane).map_or(DeviceIx(0), |(device, _)| device);
+        LaneIx(self.roster.lanes_of_device(device).start)
+    }
+
+    fn ask(
+        &mut self,
+        clocks: Clocks,
+        method: &str,
+        uri: &str,
+        proof: Proof<'_>,
+        body: &[u8],
+    ) -> (Outgoing, Vec<(String, String)>) {
+        let uri: Uri = uri.parse().unwrap_or_default();
+        let authorization = format!("Bearer {ADMIN}");
+        let incoming = Incoming {
+            method,
+            path: uri.path(),
+            query: uri.query().unwrap_or_default(),
+            authorization: Some(authorization.as_bytes()),
+            proof,
+            body,
+        };
+        let mut wakes = Vec::new();
+        let outgoing = self.brain.answer(clocks.now, clocks.wall, &incoming, &mut wakes);
+        (outgoing, wakes.into_iter().map(|wake| (wake.token, wake.magic)).collect())
+    }
+
+    /// One more thing is done: the generator may crash now.
+    fn count(&mut self) {
+        self.done += 1;
+        if !self.is_healed && self.crash_at.is_some_and(|at| self.done >= at) {
+            self.pauses = true;
+        }
+    }
+
+    /// Looks at what a device says.
+    fn look(&mut self, clocks: Clocks, lane: LaneIx, request: &Request, body: &[u8]) {
+        let Ok(value) = plist::read(body, &self.limits) else { return };
+        if let Some(who) = value.as_dict().and_then(|dict| Who::of(dict).ok()) {
+            self.introduce(lane, &who);
+        }
+        self.disk.settle(clocks.now);
+        match Message::of(&value) {
+            Ok(Message::Authenticate(_)) => self.has_saved(lane, request),
+            Ok(Message::TokenUpdate(update)) => {
+                self.has_saved(lane, request);
+                let Some((of, generation)) = self.tokens.find(update.token) else {
+                    return self.broken.push(Broken::of("a token is the lane's own", lane, "no token of this fleet"));
+                };
+                if of != lane {
+                    let text = format!("lane {lane} told the token of lane {of}");
+                    self.broken.push(Broken::of("a token is the lane's own", lane, text));
+                }
+                let before = self.told.insert(lane, generation).unwrap_or(0);
+                if generation < before {
+                    let text = format!("told token {generation} at {} after token {before}", Dur(clocks.now.0));
+                    self.broken.push(Broken::of("no token is older than one told before", lane, text));
+                }
+                if self.disk.token(lane) != Some(generation) {
+                    let text = format!(
+                        "told token {generation} at {}, the disk has {:?}",
+                        Dur(clocks.now.0),
+                        self.disk.token(lane)
+                    );
+                    self.broken.push(Broken::of("saved before told: token", lane, text));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn introduce(&mut self, lane: LaneIx, who: &Who<'_>) {
+        if self.names.contains_key(&lane) {
+            return;
+        }
+        let device = match who.id {
+            EnrollmentId::Udid(id) | EnrollmentId::Enrollment(id) => id,
+        };
+        let name = who.user.map_or_else(|| device.to_owned(), |user| format!("{device}:{}", user.id));
+        self.names.insert(lane, name);
+        if let Some(of) = self.plan.populations.iter().find(|population| population.lanes.contains(&lane.0)) {
+            self.populations.insert(device.to_owned(), of.ix);
+            self.brain.faults().introduce(self.populations.clone());
+        }
+    }
+
+    fn has_saved(&mut self, lane: LaneIx, request: &Request) {
+        let certificate = request.identity.as_ref().map_or(&[][..], |identity| &identity.certificate);
+        if !self.disk.has_seen(self.main(lane), certificate) {
+            let shown = String::from_utf8_lossy(certificate);
+            let text = format!("{} shows `{shown}`, which the disk never had", request.operation);
+            self.broken.push(Broken::of("saved before told: identity", lane, text));
+        }
+    }
+
+    fn strikes(&self, percent: u32, kind: u32, ordinal: u64) -> bool {
+        percent > 0 && self.dice.draw(kind, Purpose::Model, ordinal).unit() < share(percent)
+    }
+}
+
+/// Places in the numbering of what the world draws.
+const ANSWER: u32 = 10;
+const LATE: u32 = 11;
+const TWICE: u32 = 12;
+const STALE: u32 = 13;
+const LATENESS: u32 = 14;
+
+impl Side for Practice {
+    fn phase_begins(&mut self, phase: PhaseIx, now: Mono) {
+        self.troubles.phase_begins(phase, now);
+        self.brain.faults().phase_begins(phase, now);
+        if self.plan.phases.get(phase.ix()).is_some_and(|phase| phase.name == HEALED) {
+            self.is_healed = true;
+            self.pauses = true;
+            self.other = self.other.healed();
+        }
+    }
+
+    fn phase_ends(&mut self, phase: PhaseIx) {
+        self.troubles.phase_ends(phase);
+        self.brain.faults().phase_ends(phase);
+    }
+
+    fn queue(&mut self, clocks: Clocks, lanes: &[LaneIx], command: &Arc<Queued>) -> Vec<LaneIx> {
+        let ids: Vec<&str> = lanes.iter().filter_map(|lane| self.names.get(lane)).map(String::as_str).collect();
+        let uri = format!("/admin/v1/commands?ids={}", ids.join(","));
+        let (outgoing, _) = self.ask(clocks, "PUT", &uri, Proof::Nothing, &command.plist);
+        let said: serde_json::Value = serde_json::from_slice(&outgoing.body).unwrap_or_default();
+        let is_taken = |lane: &&LaneIx| self.names.get(lane).is_some_and(|name| said["failed"].get(name).is_none());
+        lanes.iter().filter(is_taken).copied().collect()
+    }
+
+    fn push(&mut self, clocks: Clocks, lane: LaneIx) -> Option<Vec<Notification>> {
+        let uri = format!("/admin/v1/push?ids={}", self.names.get(&lane)?);
+        let (outgoing, wakes) = self.ask(clocks, "POST", &uri, Proof::Nothing, &[]);
+        if outgoing.status != 200 {
+            return None;
+        }
+        let mut sent = Vec::new();
+        for (token, magic) in wakes {
+            self.pushes += 1;
+            let Some((lane, _)) = hex::decode(token).ok().and_then(|token| self.tokens.find(&token)) else { continue };
+            if self.troubles.loses_push(lane, clocks.now) {
+                continue;
+            }
+            let late = if self.strikes(self.other.pushes_late, LATE, self.pushes) {
+                Dur::secs(self.dice.draw(LATENESS, Purpose::Model, self.pushes).below(900))
+            } else {
+                Dur::ZERO
+            };
+            let is_stale = self.strikes(self.other.pushes_stale, STALE, self.pushes);
+            let magic = if is_stale { "of an earlier enrollment".to_owned() } else { magic };
+            let notification = Notification { lane, magic: Some(magic), late };
+            let times = 1 + usize::from(self.strikes(self.other.pushes_twice, TWICE, self.pushes));
+            sent.extend(std::iter::repeat_n(notification, times));
+        }
+        Some(sent)
+    }
+
+    fn pauses(&self) -> bool {
+        self.pauses
+    }
+}
+
+impl World for Practice {
+    fn answer(&mut self, clocks: Clocks, lane: LaneIx, request: &Request) -> (Dur, Result<Answer, Failure>) {
+        self.count();
+        if let Some(answer) = ca_says(request) {
+            return (Dur::ZERO, Ok(answer));
+        }
+        self.answers += 1;
+        let body = match &request.body {
+            Body::Empty => &[][..],
+            Body::Bytes(bytes) => bytes,
+        };
+        self.look(clocks, lane, request, body);
+        let certificate = request.identity.as_ref().map(|identity| identity.certificate.clone());
+        let proof = certificate.as_deref().map_or(Proof::Nothing, Proof::Vouched);
+        let method = match request.method {
+            Method::Get => "GET",
+            Method::Head => "HEAD",
+            Method::Put => "PUT",
+            Method::Post => "POST",
+        };
+        let mut outgoing = match self.plant {
+            Some(plant) if plant.swallows(request.operation, self.answers) => empty(),
+            _ => self.ask(clocks, method, &request.url, proof, body).0,
+        };
+        if request.operation == Operation::AppleProfile && outgoing.status == 200 {
+            outgoing.body = profile::write(URL, self.other.identity).into();
+        }
+        if let Some(plant) = self.plant {
+            plant.spoils(request.operation, self.delivered.entry(lane).or_default(), &mut outgoing);
+        }
+        let failed = |blame, kind, text: &str| {
+            let text = format!("{}: {text}", request.url).into();
+            Err(Failure { blame, kind, reached: Reached::Sent, text })
+        };
+        let result = if outgoing.hangs_up {
+            failed(Blame::Server, "closed", "the server hung up")
+        } else if self.strikes(self.other.answers_lost, ANSWER, self.answers) {
+            failed(Blame::Network, "reset", "the answer is lost")
+        } else {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(outgoing.content_type));
+            Ok(Answer { status: outgoing.status, headers, body: outgoing.body })
+        };
+        (outgoing.after + self.plant.map_or(Dur::ZERO, Plant::delay), result)
+    }
+
+    fn make(&mut self, _: Clocks, lane: LaneIx, work: Work) -> (Dur, Result<Made, Failure>) {
+        self.count();
+        self.certificates += 1;
+        let certificate = format!("certificate {}", self.certificates).into_bytes();
+        (Dur::ms(self.other.make_ms), Ok(made(lane, work, certificate.into())))
+    }
+
+    fn line(&mut self, clocks: Clocks, lane: LaneIx) -> Line {
+        self.troubles.line(lane, clocks.now)
+    }
+
+    fn save(&mut self, clocks: Clocks, snapshot: Snapshot) -> Dur {
+        self.count();
+        self.disk.save(clocks.now, snapshot)
+    }
+}
+
+fn empty() -> Outgoing {
+    Outgoing { status: 200, content_type: "text/plain", body: Default::default(), after: Dur::ZERO, hangs_up: false }
+}

@@ -117,10 +117,16 @@ impl Lane {
             return self.rest(ctx);
         }
         record.offline_until = None;
-        let due = |at: Option<Wall>| at.is_some_and(|at| at <= ctx.clocks.wall);
-        if record.wanted.has(Operation::Unenroll) && !record.stage.is_over() {
-            return leave::begin(self, ctx);
+        let now = ctx.clocks.wall;
+        let due = |at: Option<Wall>| at.is_some_and(|at| at <= now);
+        if record.wanted.has(Operation::Unenroll) {
+            if !record.stage.is_over() {
+                return leave::begin(self, ctx);
+            }
+            // It would end the next enrollment in the middle.
+            self.ended(Operation::Unenroll, NOT_ENROLLED, ctx);
         }
+        let record = &mut self.record;
         if record.wanted.has(Operation::Enroll) && (record.stage.is_over() || record.stage == Stage::Enrolled) {
             return enroll::begin(self, ctx);
         }

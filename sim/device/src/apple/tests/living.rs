@@ -189,6 +189,19 @@ fn user_of(main: &Rig) -> Rig {
 }
 
 #[test]
+fn who_is_to_leave_and_is_not_there_enrolls_all_the_same() {
+    let mut rig = Rig::new(ios());
+    let now = rig.world.clocks.now;
+    let notes = [Order::Unenroll, Order::Enroll].map(|order| Note { order, cause: now });
+    rig.wake(Wake { reasons: Reasons::ORDER, due: now, notes: &notes });
+    assert_eq!(rig.machine.record().stage, record::Stage::Enrolled);
+    let refused = |(operation, outcome): &(Operation, Outcome)| {
+        *operation == Operation::Unenroll && matches!(outcome, Outcome::Failed { kind: "not_enrolled", .. })
+    };
+    assert!(rig.ended.iter().any(refused), "{:?}", rig.ended);
+}
+
+#[test]
 fn a_user_channel_has_its_own_token_and_speaks_for_its_user() {
     let mut main = Rig::new(Character { users: 1, ..mac() });
     main.order(Order::Enroll);

@@ -98,9 +98,11 @@ impl<M: Machine> Shard<M> {
         // Room that is doubled as it fills would be up to twice as much as is used.
         let mut lanes = Vec::with_capacity(lanes_in_all);
         let mut devices = Vec::with_capacity(devices_in_all);
+        // What they have in common is one value from the start.
+        let unenrolled = Slept::default();
         for (_, of_cell, lanes_of_cell) in config.cells.of_shard(config.shard) {
             devices.extend(of_cell.map(|d| Device { identity: None, character: character_of(DeviceIx(d)) }));
-            lanes.extend(lanes_of_cell.map(|_| Lane::default()));
+            lanes.extend(lanes_of_cell.map(|_| Lane::asleep(unenrolled.clone())));
         }
         Shard {
             dice: config.plan.dice(),

@@ -9,6 +9,7 @@ mod tidy;
 use anyhow::{Context, Result};
 use cargo_metadata::{Metadata, MetadataCommand};
 use clap::{Parser, Subcommand};
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
@@ -45,34 +46,28 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         flags: Vec<String>,
     },
-    /// Measure the figures that come first, each against a floor of the same run.
+    /// Measure what Droves costs, each figure against a floor of the same run; `bench --help` has its flags.
+    #[command(disable_help_flag = true)]
     Bench {
-        /// A tenth of the work.
-        #[arg(long)]
-        quick: bool,
-        /// Machine-readable: `rows[].{name, ours, floor, ratio, target}`.
-        #[arg(long)]
-        json: bool,
+        /// Handed on to the bench.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        flags: Vec<OsString>,
     },
 }
 
 fn main() -> ExitCode {
     let done = house().and_then(|house| match Cli::parse().task {
-        Task::Tidy => tidy::tidy(&house),
-        Task::Test { only } => test::test(&house, &only),
-        Task::Sim { flags } => sim(&house, &flags),
-        Task::Bench { quick, json } => bench(&house, quick, json),
-        Task::Replay { files } => replay(&house, &files),
-        Task::Peers => peers::install_all(&house).map(|installed| installed.left_out().is_empty()),
+        Task::Tidy => tidy::tidy(&house).map(exit_code),
+        Task::Test { only } => test::test(&house, &only).map(exit_code),
+        Task::Sim { flags } => sim(&house, &flags).map(exit_code),
+        Task::Bench { flags } => bench(&house, &flags),
+        Task::Replay { files } => replay(&house, &files).map(exit_code),
+        Task::Peers => peers::install_all(&house).map(|installed| exit_code(installed.left_out().is_empty())),
     });
-    match done {
-        Ok(clean) if clean => ExitCode::SUCCESS,
-        Ok(_) => ExitCode::FAILURE,
-        Err(error) => {
-            println!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    done.unwrap_or_else(|error| {
+        println!("error: {error:#}");
+        ExitCode::FAILURE
+    })
 }
 
 /// Builds and runs the suite `sim`, from the same build as all suites.
@@ -86,16 +81,20 @@ fn sim(house: &House, flags: &[String]) -> Result<bool> {
     Ok(status.success())
 }
 
-/// Builds and runs the bench of the program, which prints its rows itself.
-fn bench(house: &House, quick: bool, json: bool) -> Result<bool> {
-    let flags = [(quick, "--quick"), (json, "--json")];
+fn exit_code(clean: bool) -> ExitCode {
+    if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Builds and runs the bench of the program, which reads its flags and prints its figures itself. Its exit code is this
+/// program's, 112 among them.
+fn bench(house: &House, flags: &[OsString]) -> Result<ExitCode> {
     let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
         .current_dir(house.root())
-        .args(["bench", "--quiet", "--package", "droves", "--bench", "first", "--"])
-        .args(flags.iter().filter(|(wanted, _)| *wanted).map(|(_, flag)| flag))
+        .args(["bench", "--quiet", "--package", "droves", "--bench", "figures", "--"])
+        .args(flags)
         .status()
         .context("cargo bench")?;
-    Ok(status.success())
+    Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
 }
 
 /// Builds the program and has it replay the tapes, which are named from where this was called.

@@ -62,10 +62,11 @@ pub(crate) struct OpenArrival {
     pub(crate) started: Option<Mono>,
 }
 
-impl<M: Machine> Default for Lane<M> {
-    fn default() -> Self {
+impl<M: Machine> Lane<M> {
+    /// A lane that sleeps, and hears nothing but orders.
+    pub(crate) fn asleep(slept: Slept<M>) -> Self {
         Lane {
-            slept: Slept::default(),
+            slept,
             mode: Mode::Asleep,
             hear: Reasons::ORDER,
             latched: Reasons::NONE,

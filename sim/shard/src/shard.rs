@@ -91,11 +91,18 @@ pub struct Shard<M: Machine> {
 impl<M: Machine> Shard<M> {
     /// A shard whose lanes have never enrolled. `character_of` says which of the characters a device is.
     pub fn new(config: Config, character_of: impl Fn(DeviceIx) -> u16) -> Self {
-        let mut lanes = Vec::new();
-        let mut devices = Vec::new();
+        let (devices_in_all, lanes_in_all) = config
+            .cells
+            .of_shard(config.shard)
+            .fold((0, 0), |sum, (_, devices, lanes)| (sum.0 + devices.len(), sum.1 + lanes.len()));
+        // Room that is doubled as it fills would be up to twice as much as is used.
+        let mut lanes = Vec::with_capacity(lanes_in_all);
+        let mut devices = Vec::with_capacity(devices_in_all);
+        // What they have in common is one value from the start.
+        let unenrolled = Slept::default();
         for (_, of_cell, lanes_of_cell) in config.cells.of_shard(config.shard) {
             devices.extend(of_cell.map(|d| Device { identity: None, character: character_of(DeviceIx(d)) }));
-            lanes.extend(lanes_of_cell.map(|_| Lane::default()));
+            lanes.extend(lanes_of_cell.map(|_| Lane::asleep(unenrolled.clone())));
         }
         Shard {
             dice: config.plan.dice(),

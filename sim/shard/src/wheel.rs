@@ -11,6 +11,8 @@ const LEVELS: usize = 7;
 const SLOT_BITS: u32 = 6;
 const SLOTS: usize = 1 << SLOT_BITS;
 const TICK_BITS: u32 = 10;
+/// Levels whose buckets keep their memory when they are empty: the second comes round in 4 s.
+const LEVELS_KEPT: usize = 2;
 
 /// What fires.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -85,7 +87,11 @@ impl Wheel {
                     }
                 }
             }
-            self.levels[level][slot] = bucket; // keeps its memory
+            // The lowest levels come round in seconds and keep their memory. Higher up each bucket would keep what its
+            // fullest hour took, until a wheel of few entries was as large as its 64 fullest buckets.
+            if level < LEVELS_KEPT {
+                self.levels[level][slot] = bucket;
+            }
         }
         self.now = self.now.max(to);
     }

@@ -7,6 +7,7 @@
 use crate::Ctx;
 use droves_facts::{Philox, Platform, Purpose};
 use std::fmt::Write;
+use uuid::{Builder, Uuid};
 
 /// The hardware of one device. Texts are made when they are asked for.
 #[derive(Clone, Debug)]
@@ -172,17 +173,9 @@ impl<'a> Hardware<'a> {
 }
 
 /// An upper-case UUID of random bytes, version 4 (RFC 9562, 5.4).
-pub(super) fn uuid(mut bytes: [u8; 16]) -> String {
-    bytes[6] = bytes[6] & 0x0F | 0x40;
-    bytes[8] = bytes[8] & 0x3F | 0x80;
-    let mut text = String::with_capacity(36);
-    for (n, byte) in bytes.iter().enumerate() {
-        if matches!(n, 4 | 6 | 8 | 10) {
-            text.push('-');
-        }
-        write!(text, "{byte:02X}").unwrap_or_default();
-    }
-    text
+pub(super) fn uuid(bytes: [u8; 16]) -> String {
+    let uuid = Builder::from_random_bytes(bytes).into_uuid();
+    uuid.hyphenated().encode_upper(&mut Uuid::encode_buffer()).to_owned()
 }
 
 /// An upper-case UUID that these dice give.

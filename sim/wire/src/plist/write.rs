@@ -179,6 +179,7 @@ impl Writer<'_> {
     }
 
     fn text(&mut self, name: &str, text: &str) {
+        self.out.reserve(self.depth + 2 * name.len() + "<></>\n".len() + text.len());
         self.indent();
         self.tag("<", name, ">");
         escape(self.out, text);
@@ -207,8 +208,13 @@ impl Writer<'_> {
 /// The three that Apple's writer escapes. A carriage return is written by number, for XML readers make a line feed of
 /// it; other control characters, and the two that are no characters, have no spelling in XML 1.0.
 fn escape(out: &mut Vec<u8>, text: &str) {
-    let mut plain = 0;
     let bytes = text.as_bytes();
+    // Nearly all texts need nothing. All bytes are looked at, so that many can be at once.
+    let is_plain = |&byte: &u8| matches!(byte, b' '..=b'~' | b'\n' | b'\t') & !matches!(byte, b'&' | b'<' | b'>');
+    if bytes.iter().fold(true, |all, byte| all & is_plain(byte)) {
+        return out.extend_from_slice(bytes);
+    }
+    let mut plain = 0;
     for (at, c) in text.char_indices() {
         let instead: &[u8] = match c {
             '&' => b"&amp;",

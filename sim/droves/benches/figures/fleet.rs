@@ -1,12 +1,14 @@
 //! Our side of the bench: a minted fleet, run by the engine against the sink or against the practice server.
 
-use crate::cpu_s;
+use crate::bare::Shown;
+use crate::harness::{cpu_s, system_s};
 use crate::sink::Sink;
 use droves_engine::{Finished, Look, Mint, Setup};
 use droves_facts::{Dur, Limits, Wall};
 use droves_measure::Thresholds;
 use droves_scenario::plan::Plan;
 use droves_wire::ca::{Authority, Subject};
+use droves_wire::keys::Key;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -42,12 +44,22 @@ impl Camp {
 
     /// The same for any populations, its file in a folder of its own.
     pub(crate) fn plan_in(&self, dir: &Path, port: u16, fleet: &str, phases: &str) -> Arc<Plan> {
+        self.plan_with(dir, port, "", fleet, phases)
+    }
+
+    /// The same with more to say of the target.
+    pub(crate) fn plan_with(&self, dir: &Path, port: u16, target: &str, fleet: &str, phases: &str) -> Arc<Plan> {
         let camp = self.path().display();
         let text = format!(
-            "droves: 1\ntarget:\n  server: sink\n  url: https://127.0.0.1:{port}\n  tls: {{ ca: {camp}/ca.pem }}\n\
+            "droves: 1\ntarget:\n  server: sink\n  url: https://127.0.0.1:{port}\n  tls: {{ ca: {camp}/ca.pem }}\n{target}\
              fleet:\n  keys: {{ pool: 8 }}\n  populations:\n    {fleet}\nbounds: {{ lag_max: 60s, connections_max: 18000 }}\nphases:\n{phases}"
         );
         Arc::new(plan(dir, &text))
+    }
+
+    /// What a bare client shows: a certificate of the camp's authority.
+    pub(crate) fn shown(&self, p256: bool) -> Shown {
+        shown_by(&self.authority, p256)
     }
 
     /// Mints a plan's fleet, and gives where it is.
@@ -75,25 +87,42 @@ impl Camp {
     }
 }
 
+/// The same of an authority.
+pub(crate) fn shown_by(authority: &Authority, p256: bool) -> Shown {
+    let key = if p256 { Key::generate_p256() } else { Key::generate_rsa(2_048) }.unwrap();
+    let certificate = authority.issue_identity("bare", key.spki(), 1, now()).unwrap();
+    let key = Arc::new(key.private_key_der().unwrap());
+    Shown { authority: authority.certificate().to_vec(), certificate, key }
+}
+
+/// What the file of a plan is called.
+pub(crate) const FILE: &str = "bench.yaml";
+
 /// Devices that think for no time that matters.
 pub(crate) const QUICK: &str = "behaviour: [ { slow: { factor: 0.001 } } ]";
 
 /// What a run cost.
 pub(crate) struct Run {
     pub(crate) finished: Finished,
-    /// Processor time of the process without the practice server, in seconds.
+    /// Processor time of the process without the practice server, in seconds, and what of it was the kernel's.
     pub(crate) cpu_s: f64,
+    pub(crate) system_s: f64,
 }
 
 /// Runs a plan on one shard.
 pub(crate) fn run(plan: &Arc<Plan>, fleet: Option<&Path>, look: impl FnMut(Look)) -> Run {
+    run_with(&keys(), plan, fleet, look)
+}
+
+/// The same with the keys of a folder.
+pub(crate) fn run_with(keys: &Path, plan: &Arc<Plan>, fleet: Option<&Path>, look: impl FnMut(Look)) -> Run {
     let setup = Setup {
         plan: Arc::clone(plan),
         limits: Limits::default(),
         fleet: fleet.map(Path::to_owned),
         tape: None,
         fleet_stays: true,
-        keys: keys(),
+        keys: keys.to_owned(),
         certificates: Path::new(env!("CARGO_TARGET_TMPDIR")).join("certs"),
         shards: 1,
         processes: None,
@@ -103,19 +132,20 @@ pub(crate) fn run(plan: &Arc<Plan>, fleet: Option<&Path>, look: impl FnMut(Look)
         thresholds: Thresholds::parse(&[], &[]).unwrap(),
         calibration: None,
     };
-    let before = cpu_s();
+    let before = (cpu_s(), system_s());
     let (_stop, stopped) = tokio::sync::watch::channel(false);
     let finished = droves_engine::run(setup, stopped, |_| (), look).unwrap();
-    Run { cpu_s: cpu_s() - before - finished.practice_cpu_s.unwrap_or(0.0), finished }
+    let (cpu_s, system_s) = (cpu_s() - before.0 - finished.practice_cpu_s.unwrap_or(0.0), system_s() - before.1);
+    Run { finished, cpu_s, system_s }
 }
 
 /// Keys are made once for all benches of a target folder.
-fn keys() -> PathBuf {
+pub(crate) fn keys() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("keys")
 }
 
 pub(crate) fn plan(dir: &Path, text: &str) -> Plan {
-    let path = dir.join("bench.yaml");
+    let path = dir.join(FILE);
     std::fs::write(&path, text).unwrap();
     match droves_scenario::load(&path, &droves_scenario::Given::default(), |_| None) {
         Ok(loaded) => loaded.plan,

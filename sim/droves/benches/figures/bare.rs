@@ -1,13 +1,14 @@
 //! The floor of a session: hyper over rustls with a client certificate, and nothing else. It sends what a device sends
 //! and reads the answers; it knows no device, measures nothing and keeps nothing.
 
-use crate::cpu_s;
+use crate::harness::{cpu_s, resident};
 use bytes::Bytes;
 use http::{Request, header};
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
+use rustls::client::Resumption;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -26,18 +27,36 @@ pub(crate) struct Bare {
     port: u16,
 }
 
+/// What a bare client is made of.
+#[derive(Clone)]
+pub(crate) struct Shown {
+    /// Whom it trusts, its own certificate and key.
+    pub(crate) authority: Vec<u8>,
+    pub(crate) certificate: Vec<u8>,
+    pub(crate) key: Arc<PrivateKeyDer<'static>>,
+}
+
 impl Bare {
-    /// To a sink at this port of 127.0.0.1, whose authority is trusted.
-    pub(crate) fn new(port: u16, authority: &[u8], certificate: Vec<u8>, key: PrivateKeyDer<'static>) -> Bare {
+    /// To a sink at this port of 127.0.0.1. Every handshake is a full one.
+    pub(crate) fn new(port: u16, shown: &Shown) -> Bare {
+        Bare::with(port, shown, rustls::DEFAULT_VERSIONS, Resumption::disabled())
+    }
+
+    /// The same with one version of TLS, and with tickets.
+    pub(crate) fn resuming(port: u16, shown: &Shown, version: &'static SupportedProtocolVersion) -> Bare {
+        Bare::with(port, shown, &[version], Resumption::in_memory_sessions(64))
+    }
+
+    fn with(port: u16, shown: &Shown, versions: &[&'static SupportedProtocolVersion], resumption: Resumption) -> Bare {
         let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from(authority.to_vec())).unwrap();
+        roots.add(CertificateDer::from(shown.authority.clone())).unwrap();
         let mut config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()
+            .with_protocol_versions(versions)
             .unwrap()
             .with_root_certificates(roots)
-            .with_client_auth_cert(vec![CertificateDer::from(certificate)], key)
+            .with_client_auth_cert(vec![CertificateDer::from(shown.certificate.clone())], shown.key.clone_key())
             .unwrap();
-        config.resumption = rustls::client::Resumption::disabled();
+        config.resumption = resumption;
         Bare { connector: TlsConnector::from(Arc::new(config)), port }
     }
 
@@ -83,7 +102,7 @@ impl Bare {
                 while open.get() < all {
                     tokio::time::sleep(Duration::from_millis(20)).await;
                 }
-                looks.push(crate::resident());
+                looks.push(resident().0);
             }
             (looks[1] - looks[0]) / f64::from(many)
         })

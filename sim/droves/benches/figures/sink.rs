@@ -3,7 +3,7 @@
 
 use droves_emulators::sink::alone::{self, Orders};
 use droves_net::listen::{Listener, Settings};
-use droves_net::tls::{self, Alpn, AskClient, ServerTls, ServerTlsSettings, Trust};
+use droves_net::tls::{self, Alpn, AskClient, ServerTls, ServerTlsSettings, Trust, Versions};
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -20,11 +20,18 @@ pub(crate) struct Sink {
 }
 
 impl Sink {
-    /// Starts this program once more, as a sink, with the certificate, the key and the devices' CA of a folder.
-    pub(crate) fn start(dir: &Path) -> Sink {
+    /// Starts this program once more, as a sink, with the certificate, the key and the devices' CA of a folder; it gives out
+    /// tickets, or makes every handshake a full one.
+    pub(crate) fn start(dir: &Path, tickets: bool) -> Sink {
+        Sink::speaking(dir, tickets, Versions::Both)
+    }
+
+    /// The same with one version of TLS only.
+    pub(crate) fn speaking(dir: &Path, tickets: bool, versions: Versions) -> Sink {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .arg("--sink")
+            .arg(FLAG)
             .arg(dir)
+            .args([tickets.to_string(), (versions == Versions::Tls12).to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -36,8 +43,8 @@ impl Sink {
     }
 
     /// So many commands for each connection, and so long a wait before each answer but the first.
-    pub(crate) fn order(&mut self, commands: u32, stall_s: u32) {
-        writeln!(self.orders, "{commands} {stall_s}").unwrap();
+    pub(crate) fn order(&self, commands: u32, stall_s: u32) {
+        writeln!(&self.orders, "{commands} {stall_s}").unwrap();
         // It is read at once; nothing depends on the moment.
         std::thread::sleep(Duration::from_millis(50));
     }
@@ -50,8 +57,11 @@ impl Drop for Sink {
     }
 }
 
+/// What such a process is known by: a folder follows, whether it gives out tickets, and whether it speaks TLS 1.2 only.
+pub(crate) const FLAG: &str = "--sink";
+
 /// What the process does.
-pub(crate) fn serve(dir: &Path) {
+pub(crate) fn serve(dir: &Path, tickets: bool, old: bool) {
     let orders = Arc::new(Orders::default());
     let told = Arc::clone(&orders);
     std::thread::spawn(move || {
@@ -64,8 +74,9 @@ pub(crate) fn serve(dir: &Path) {
     let read = |name: &str| std::fs::read(dir.join(name)).unwrap();
     let identity = read("server.pem");
     let trust = Trust::only(tls::certificates_of_pem(&read("ca.pem")).unwrap()).load().unwrap();
+    let versions = if old { Versions::Tls12 } else { Versions::Both };
     let settings =
-        ServerTlsSettings { ask: AskClient::IssuedBy(trust), alpn: Alpn::Http1, ..ServerTlsSettings::default() };
+        ServerTlsSettings { ask: AskClient::IssuedBy(trust), alpn: Alpn::Http1, versions, resumption: tickets };
     let chain = tls::certificates_of_pem(&identity).unwrap();
     let tls = ServerTls::new(chain, &tls::key_of_pem(&identity).unwrap(), &settings).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

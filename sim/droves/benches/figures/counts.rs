@@ -19,7 +19,7 @@ type Counts = BTreeMap<String, u64>;
 pub(crate) fn count(accept: bool) -> bool {
     assert!(Command::new("valgrind").arg("--version").output().is_ok(), "no valgrind: install it (apt: valgrind)");
     let dir = tempfile::tempdir().unwrap();
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/baseline.json");
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../benches/baseline.json");
     let accepted = std::fs::read_to_string(&file);
     let baseline: Counts = accepted.map_or_else(|_| Counts::new(), |text| serde_json::from_str(&text).unwrap());
     let mut counts = Counts::new();

@@ -186,7 +186,7 @@ fn tell(way: Way<ChildStdin, RunClock>, inboxes: Vec<(usize, UnboundedReceiver<T
         let (way, boxes) = (Rc::clone(&way), Arc::clone(boxes));
         tasks.spawn_local(async move {
             while let Some(what) = inbox.recv().await {
-                let pushes = || boxes.get(shard).map(PushBox::take).unwrap_or_default().into();
+                let pushes = || boxes.get(shard).map(PushBox::take).unwrap_or_default();
                 let Some(told) = Told::of(what, pushes) else { continue };
                 if !way.borrow_mut().write(&(shard, told)) {
                     return;

@@ -7,7 +7,7 @@ use droves_facts::{CommandKey, DeviceIx, Fact, LaneIx, Mono, PhaseIx, PushFate, 
 use droves_measure::Folds;
 use droves_shard::{Cells, Ticket};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
@@ -88,31 +88,36 @@ pub(crate) struct PushBox(Mutex<Waiting>);
 
 #[derive(Debug, Default)]
 struct Waiting {
-    pushes: VecDeque<Push>,
-    /// Whose they are: most pushes are for a lane that has none waiting.
-    lanes: HashSet<LaneIx>,
+    /// Each with the place of the one before it for the same lane.
+    pushes: Vec<(Push, Option<usize>)>,
+    /// The place of each lane's last one.
+    places: HashMap<LaneIx, usize>,
 }
 
 impl PushBox {
     /// Puts a push in. Whether it is a new wake, and whether the shard is to be told.
     fn put(&self, push: Push) -> (bool, bool) {
         let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if !waiting.lanes.insert(push.lane)
-            && let Some(same) = waiting.pushes.iter_mut().find(|w| w.lane == push.lane && w.magic == push.magic)
-        {
-            same.keep_until = match (same.keep_until, push.keep_until) {
-                (Some(a), Some(b)) => Some(a.max(b)),
-                _ => None,
-            };
-            return (false, false);
+        let place = waiting.pushes.len();
+        let before = waiting.places.insert(push.lane, place);
+        let mut at = before;
+        while let Some((other, earlier)) = at.and_then(|at| waiting.pushes.get_mut(at)) {
+            if other.magic == push.magic {
+                other.keep_until = other.keep_until.zip(push.keep_until).map(|(a, b)| a.max(b));
+                // It is still the last one.
+                waiting.places.extend(before.map(|before| (push.lane, before)));
+                return (false, false);
+            }
+            at = *earlier;
         }
-        waiting.pushes.push_back(push);
-        (true, waiting.pushes.len() == 1)
+        waiting.pushes.push((push, before));
+        (true, place == 0)
     }
 
     /// Takes everything out.
-    pub(crate) fn take(&self) -> VecDeque<Push> {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner)).pushes
+    pub(crate) fn take(&self) -> Vec<Push> {
+        let waiting = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        waiting.pushes.into_iter().map(|(push, _)| push).collect()
     }
 }
 
@@ -183,5 +188,30 @@ impl Sink for Shards {
 
     fn fate(&self, lane: LaneIx, at: Mono, fate: PushFate) {
         self.fact(Fact { at, phase: PhaseIx(0), lane, what: What::Push(fate) });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use droves_facts::Wall;
+
+    #[test]
+    fn pushes_for_one_lane_and_magic_are_one_and_keep_the_order() {
+        let pushes = PushBox::default();
+        let push = |lane, magic: &str, until| {
+            let (lane, magic, received) = (LaneIx(lane), magic.into(), Mono::ZERO);
+            pushes.put(Push { lane, generation: 1, magic, keep_until: Some(Wall(until)), received })
+        };
+        assert_eq!(push(1, "old", 10), (true, true), "the shard is to be told");
+        assert_eq!(push(2, "x", 10), (true, false));
+        assert_eq!(push(1, "new", 20), (true, false));
+        assert_eq!(push(1, "old", 30), (false, false));
+        assert_eq!(push(1, "new", 15), (false, false));
+        assert_eq!(push(1, "old", 5), (false, false));
+        let taken: Vec<_> = pushes.take().into_iter().map(|p| (p.lane.0, p.magic.to_string(), p.keep_until)).collect();
+        let until = |at| Some(Wall(at));
+        assert_eq!(taken, [(1, "old".into(), until(30)), (2, "x".into(), until(10)), (1, "new".into(), until(20))]);
+        assert_eq!(push(1, "old", 1), (true, true), "it is empty again");
     }
 }

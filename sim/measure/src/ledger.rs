@@ -13,6 +13,7 @@ use crate::fanout::{Fanout, Hop};
 use droves_facts::{CommandKey, CommandStatus, DeviceState, Dur, Fact, LaneIx, Mono, PhaseIx, PushFate, Truth, What};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::RangeInclusive;
 
 /// What an open command may cost.
 pub const ENTRY_BYTES_MAX: usize = 32;
@@ -48,6 +49,10 @@ struct Key {
 impl Key {
     fn new(lane: LaneIx, command: CommandKey) -> Self {
         Key { lane, command: [(command.0 >> 32) as u32, command.0 as u32] }
+    }
+
+    fn all_of(lane: LaneIx) -> RangeInclusive<Key> {
+        Key { lane, command: [0; 2] }..=Key { lane, command: [u32::MAX; 2] }
     }
 
     fn command(self) -> CommandKey {
@@ -132,7 +137,8 @@ impl Verdicts {
 /// The fold.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Ledger {
-    open: HashMap<Key, Entry>,
+    /// In the order of lanes: those of one lane stand together.
+    open: BTreeMap<Key, Entry>,
     /// Hashes of (lane, command) with an accepted answer.
     closed: HashSet<u64>,
     /// Pushes under way: when the push service had it, when the lane woke, when it was connected.
@@ -218,7 +224,7 @@ impl Ledger {
             What::Accepted { command, status } => self.accepted(lane, *command, *status, at, fanout),
             // What was queued for a device before it had enrolled is void too: servers clear the queue at Authenticate.
             What::Unreachable | What::Device { to: DeviceState::Enrolled, .. } => {
-                for (_, entry) in self.open.iter_mut().filter(|(of, _)| of.lane == lane) {
+                for (_, entry) in self.open.range_mut(Key::all_of(lane)) {
                     entry.flags |= MOOT;
                 }
                 if matches!(fact.what, What::Unreachable) {
@@ -387,7 +393,7 @@ impl Ledger {
 
     /// Judges what is open at the end of the run. Gives the counts and every violation that was kept, in order.
     pub fn settle(mut self, now: Mono) -> (Verdicts, Vec<Anomaly>) {
-        let open: BTreeMap<_, _> = std::mem::take(&mut self.open).into_iter().collect();
+        let open = std::mem::take(&mut self.open);
         // Copies that went astray, by name: as many are missing elsewhere.
         let mut astray: HashMap<CommandKey, u64> = HashMap::new();
         for (key, entry) in &open {

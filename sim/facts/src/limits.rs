@@ -14,6 +14,14 @@ pub struct Limits {
     pub plist_depth_max: usize,
     /// Values in one plist. A list of 1,000 apps has 15,000.
     pub plist_values_max: usize,
+    /// Nesting of a SOAP or SyncML message. Windows' own stay under 12.
+    pub xml_depth_max: usize,
+    /// Elements of one. A first sync of 250 commands has 2,000; declared results of a large inventory ten times that.
+    pub xml_elements_max: usize,
+    /// Attributes of one element, each of which is compared with all others. An envelope has six.
+    pub xml_attributes_max: usize,
+    /// What a device puts together of an object that comes in parts. An ADMX file is 10 to 200 KB.
+    pub object_bytes_max: usize,
     /// Commands taken in one session before the device hangs up and says so: a server that hands out the same command
     /// for ever (micromdm#225) would hold the device for ever.
     pub session_commands_max: u32,
@@ -57,6 +65,10 @@ impl Default for Limits {
             header_bytes_max: 64 << 10,
             plist_depth_max: 64,
             plist_values_max: 200_000,
+            xml_depth_max: 32,
+            xml_elements_max: 200_000,
+            xml_attributes_max: 32,
+            object_bytes_max: 4 << 20,
             session_commands_max: 1_000,
             redirects_max: 10,
             certificates_max: 16,

@@ -47,7 +47,7 @@ impl Digest {
     /// the algorithm doesn't say (`rsaEncryption`) or is unknown.
     pub fn from_signature_oid(oid: ObjectIdentifier) -> Option<Self> {
         Some(match oid {
-            rfc5912::SHA_1_WITH_RSA_ENCRYPTION => Digest::Sha1,
+            rfc5912::SHA_1_WITH_RSA_ENCRYPTION | OIW_SHA_1_WITH_RSA => Digest::Sha1,
             rfc5912::SHA_256_WITH_RSA_ENCRYPTION | rfc5912::ECDSA_WITH_SHA_256 => Digest::Sha256,
             rfc5912::SHA_384_WITH_RSA_ENCRYPTION | rfc5912::ECDSA_WITH_SHA_384 => Digest::Sha384,
             rfc5912::SHA_512_WITH_RSA_ENCRYPTION | rfc5912::ECDSA_WITH_SHA_512 => Digest::Sha512,
@@ -69,6 +69,9 @@ impl Digest {
         }
     }
 }
+
+/// The older name of SHA-1 with RSA (OIW), which Windows 10 writes.
+const OIW_SHA_1_WITH_RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.14.3.2.29");
 
 /// MD5 of `bytes`.
 pub fn md5(bytes: &[u8]) -> [u8; 16] {

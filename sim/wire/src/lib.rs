@@ -8,8 +8,10 @@ pub mod ca;
 pub mod cms;
 pub mod digest;
 pub mod keys;
+mod lenient;
 pub mod pkcs12;
 pub mod plist;
+pub mod windows;
 pub mod x509;
 
 #[cfg(test)]

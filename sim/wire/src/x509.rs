@@ -1,5 +1,6 @@
 //! What is read of certificates (RFC 5280): validity, public key, names, key usage.
 
+use crate::cms::CmsError;
 use crate::digest::Digest;
 use crate::keys::{self, KeyError};
 use const_oid::ObjectIdentifier;
@@ -8,6 +9,7 @@ use der::{Decode, Encode, Reader, SliceReader};
 use droves_facts::Wall;
 use x509_cert::Certificate;
 use x509_cert::ext::pkix::{BasicConstraints, KeyUsage};
+use x509_cert::request::CertReq;
 
 /// A certificate that is larger than this is none: RSA-8192 with every extension that the field knows has 4 KB.
 pub const CERTIFICATE_BYTES_MAX: usize = 16 << 10;
@@ -67,6 +69,19 @@ pub fn verify(der: &[u8], issuer: &[u8]) -> Result<(), CertificateError> {
         Digest::from_signature_oid(certificate.signature_algorithm().oid).ok_or(CertificateError::AlgorithmUnknown)?;
     let key = issuer.tbs_certificate().subject_public_key_info();
     Ok(keys::verify(key, digest, signed_part(der).map_err(malformed)?, certificate.signature().raw_bytes())?)
+}
+
+/// Reads a certificate request (PKCS#10) and checks that whoever made it has the key. What its names are made of is not
+/// looked at: Windows puts characters into a `PrintableString` that it does not have.
+pub(crate) fn request(der: &[u8]) -> Result<CertReq, CmsError> {
+    if der.len() > CERTIFICATE_BYTES_MAX {
+        return Err(CmsError::TooLarge(der.len()));
+    }
+    let request = CertReq::from_der(der)?;
+    let digest = Digest::from_signature_oid(request.algorithm.oid)
+        .ok_or_else(|| CmsError::AlgorithmUnknown(request.algorithm.oid.to_string()))?;
+    keys::verify(&request.info.public_key, digest, signed_part(der)?, request.signature.raw_bytes())?;
+    Ok(request)
 }
 
 /// The first element of a signed thing (certificate, request), as the bytes that were signed: encoded anew they might be

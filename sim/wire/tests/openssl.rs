@@ -9,6 +9,8 @@ use droves_wire::ca::Authority;
 use droves_wire::cms::{self, Cipher, CmsError};
 use droves_wire::keys::Key;
 use droves_wire::pkcs12::{self, Pkcs12Error};
+use droves_wire::windows::csr::{self, Spelling};
+use droves_wire::windows::issue::{self, Token};
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -215,4 +217,31 @@ fn an_identity_that_openssl_packed_is_unpacked() {
     }
     stage.run("pkcs12 -export -nokeys -in id.pem -passout pass:secret -out id.p12");
     assert_eq!(pkcs12::open(&stage.read("id.p12"), "secret", &limits).unwrap_err(), Pkcs12Error::NoIdentity);
+}
+
+#[test]
+fn openssl_takes_a_windows_request_and_its_renewal() {
+    let Some(stage) = Stage::set() else { return };
+    let (guid, device) = ("0F0E2D4C-6B8A-4978-9695-B4C3D2E1F001", "5AD0B1C2E3F4A5968778695A4B3C2D1E");
+    let new = Key::generate_rsa(2_048).unwrap();
+    for (spelling, name) in [(Spelling::Printable, "\\00"), (Spelling::Utf8, "")] {
+        let csr = csr::write(guid, device, &new, spelling).unwrap();
+        stage.write("csr.der", &csr);
+        let said = stage.run("req -inform DER -in csr.der -verify -noout -subject -nameopt oneline");
+        let said = String::from_utf8(said).unwrap();
+        let subject = format!("CN = 0F0E2D4C-6B8A-4978-9695-B4C3D2!{device}{name}");
+        assert!(said.trim_end().ends_with(&subject), "{said}");
+        stage.write("renewal.der", &issue::renewal(&csr, &stage.key, &stage.identity).unwrap());
+        stage.run("cms -verify -binary -inform DER -in renewal.der -CAfile ca.pem -purpose any -out out");
+        assert_eq!(stage.read("out"), csr);
+    }
+    // The other way round: a request and a renewal that openssl made.
+    stage.run("req -new -key id.key -subj /CN=other -outform DER -out theirs.der");
+    stage.run(
+        "cms -sign -binary -nodetach -signer id.pem -inkey id.key -in theirs.der -outform DER -out theirs-renewal.der",
+    );
+    let token = Token::Pkcs7(stage.read("theirs-renewal.der"));
+    let wanted = token.open(&Limits::default()).unwrap();
+    assert_eq!((&*wanted.csr.common_name, wanted.csr.device_id), (&b"other"[..], None));
+    assert_eq!(wanted.signer.as_ref(), Some(&stage.identity));
 }

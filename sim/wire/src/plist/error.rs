@@ -29,7 +29,7 @@ pub enum At {
 
 impl At {
     /// The line and column of an offset in a text.
-    pub(super) fn line_of(bytes: &[u8], offset: usize) -> At {
+    pub(crate) fn line_of(bytes: &[u8], offset: usize) -> At {
         let before = bytes.get(..offset).unwrap_or(bytes);
         let line = before.iter().filter(|&&b| b == b'\n').count() + 1;
         let column = before.iter().rev().take_while(|&&b| b != b'\n').count() + 1;

@@ -22,6 +22,9 @@ pub use events::{Event, Events, Tag};
 pub use value::{Dict, Value};
 pub use write::{Node, Writer, write, write_value};
 
+pub(crate) use events::{is_blank, predefined};
+pub(crate) use write::escape;
+
 use droves_facts::Limits;
 
 /// Reads a property list, XML or binary.

@@ -207,7 +207,7 @@ impl Writer<'_> {
 
 /// The three that Apple's writer escapes. A carriage return is written by number, for XML readers make a line feed of
 /// it; other control characters, and the two that are no characters, have no spelling in XML 1.0.
-fn escape(out: &mut Vec<u8>, text: &str) {
+pub(crate) fn escape(out: &mut Vec<u8>, text: &str) {
     let bytes = text.as_bytes();
     // Nearly all texts need nothing. All bytes are looked at, so that many can be at once.
     let is_plain = |&byte: &u8| matches!(byte, b' '..=b'~' | b'\n' | b'\t') & !matches!(byte, b'&' | b'<' | b'>');

@@ -1,8 +1,7 @@
 //! The XML format, from [`Events`] to a tree, with a stack of our own in place of recursion.
 
 use super::{Broken, Budget, Dict, Event, Events, PlistError, Tag, Value, date};
-use base64::Engine;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use crate::lenient;
 use droves_facts::Limits;
 
 /// Reads an XML property list. A bare `<dict>` without `<plist>` around it is taken, as CoreFoundation does.
@@ -120,7 +119,7 @@ fn scalar(tag: Tag, text: String) -> Result<Value, Broken> {
         Tag::True | Tag::False if trimmed.is_empty() => Ok(Value::Bool(tag == Tag::True)),
         Tag::True | Tag::False => Err(Broken::StrayText),
         Tag::Date => date::parse(trimmed).map(Value::Date).ok_or(Broken::Date),
-        Tag::Data => data(text).map(Value::Data),
+        Tag::Data => lenient::base64(text).map(Value::Data).ok_or(Broken::Data),
         Tag::Key | Tag::Plist | Tag::Dict | Tag::Array => Err(Broken::Element(tag.name().to_owned())),
     }
 }
@@ -153,17 +152,3 @@ fn integer(text: &str) -> Option<Value> {
 fn real(text: &str) -> Option<f64> {
     text.parse().ok()
 }
-
-fn data(text: String) -> Result<Vec<u8>, Broken> {
-    let mut packed = text.into_bytes();
-    packed.retain(|b| !b.is_ascii_whitespace());
-    BASE64.decode(packed).map_err(|_| Broken::Data)
-}
-
-/// Servers differ in whether they pad; stray bits behind the last byte are not worth a refusal either.
-const BASE64: GeneralPurpose = GeneralPurpose::new(
-    &base64::alphabet::STANDARD,
-    GeneralPurposeConfig::new()
-        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
-        .with_decode_allow_trailing_bits(true),
-);

@@ -7,7 +7,7 @@ use crate::apple::profile::AltNames;
 use crate::ca::Authority;
 use crate::cms::{self, Cipher, CmsError, Signing};
 use crate::digest::Digest;
-use crate::{keys, x509};
+use crate::x509;
 use const_oid::db::{rfc2985, rfc4519, rfc5280};
 use der::{Decode, Encode};
 use droves_facts::Limits;
@@ -20,9 +20,6 @@ pub const CAPABILITIES: &str = "Renewal\nSHA-1\nSHA-256\nSHA-512\nAES\nDES3\nSCE
 
 /// `Content-Type` of a message in either direction.
 pub const MESSAGE_TYPE: &str = "application/x-pki-message";
-
-/// A PKCS#10 request is never longer.
-const CSR_BYTES_MAX: usize = 16 << 10;
 
 /// A request that a device has sent, its signature and its CSR's checked.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -141,21 +138,13 @@ pub fn reply(
 
 /// Reads a certificate request and checks that whoever made it has the key.
 pub fn csr(bytes: &[u8]) -> Result<Csr, ScepError> {
-    if bytes.len() > CSR_BYTES_MAX {
-        return Err(CmsError::TooLarge(bytes.len()).into());
-    }
-    let request = CertReq::from_der(bytes).map_err(CmsError::from)?;
-    let digest = Digest::from_signature_oid(request.algorithm.oid)
-        .ok_or_else(|| CmsError::AlgorithmUnknown(request.algorithm.oid.to_string()))?;
-    let info = &request.info;
-    let signed = x509::signed_part(bytes).map_err(CmsError::from)?;
-    keys::verify(&info.public_key, digest, signed, request.signature.raw_bytes())?;
+    let CertReq { info, .. } = x509::request(bytes)?;
     let text = |bytes: &[u8]| std::str::from_utf8(bytes).ok().map(str::to_owned);
     let common_name = info.subject.iter().find(|pair| pair.oid == rfc4519::CN);
     let challenge = info.attributes.iter().find(|a| a.oid == rfc2985::PKCS_9_AT_CHALLENGE_PASSWORD);
     Ok(Csr {
         subject: info.subject.to_string(),
-        alt_names: alt_names(info)?,
+        alt_names: alt_names(&info)?,
         common_name: common_name.and_then(|pair| text(pair.value.value())).unwrap_or_default(),
         challenge: challenge.and_then(|a| a.values.iter().next()).and_then(|value| text(value.value())),
         spki: info.public_key.to_der().map_err(CmsError::from)?,

@@ -78,13 +78,23 @@ impl<'a> Request<'a> {
 }
 
 impl<'a> Answer<'a> {
-    /// Writes it.
+    /// Writes it. MS-XCEP wants every element, of which most may be nil.
     pub fn write(&self, out: &mut Vec<u8>) {
+        let nil = |w: &mut Writer<'_>, names: &[&str]| names.iter().for_each(|name| w.empty(name, NIL));
         self.header.write(out, &Outside { namespaces: soap::ANSWER, action: ANSWER_ACTION, body: soap::SCHEMA }, |w| {
             w.element("GetPoliciesResponse", NAMESPACE, |w| {
                 w.element("response", &[], |w| {
-                    w.element("policies", &[], |w| w.element("policy", &[], |w| self.policy.write(w)));
+                    w.text("policyID", "");
+                    nil(w, &["policyFriendlyName", "nextUpdateHours", "policiesNotChanged"]);
+                    w.element("policies", &[], |w| {
+                        w.element("policy", &[], |w| {
+                            w.text("policyOIDReference", HASH_REFERENCE);
+                            nil(w, &["cAs"]);
+                            self.policy.write(w);
+                        });
+                    });
                 });
+                nil(w, &["cAs"]);
                 w.element("oIDs", &[], |w| {
                     if let Some(oid) = &self.policy.hash_oid {
                         w.element("oID", &[], |w| {

@@ -8,7 +8,7 @@ use crate::windows::csr::{self, Spelling};
 use crate::windows::discovery::{self, AuthPolicy};
 use crate::windows::issue::{self, Token};
 use crate::windows::policy::{self, Policy, SHA1_RSA, Validity};
-use crate::windows::xml::tests::every_prefix_is_bound;
+use crate::windows::xml::tests::{every_prefix_is_bound, fits};
 use droves_facts::Wall;
 use proptest::prelude::*;
 
@@ -91,18 +91,21 @@ fn requests_have_the_recorded_sizes() {
     assert_eq!(wire.len(), 1_042);
     assert!(wire.starts_with("<s:Envelope xmlns:a=\"http://www.w3.org/2005/08/addressing\" xmlns:s="));
     assert_eq!(discovery::Request::read(wire.as_bytes(), &limits()), Ok(request));
+    fits("discover", &wire);
 
     let to = "https://mdmwindow.test/EnrollmentServer/Policy.svc";
     let request = policy::Request { header: header(to, Some(password())) };
     let wire = text(|out| request.write(out));
     assert_eq!(wire.len(), 1_495);
     assert_eq!(policy::Request::read(wire.as_bytes(), &limits()), Ok(request));
+    fits("policies", &wire);
 
     let request_of_old = include_bytes!("../../../testdata/windows/csr.old.der");
     let request = enrollment(Token::Pkcs10(request_of_old.to_vec()));
     let wire = text(|out| request.write(out));
     assert_eq!(wire.len(), 4_295);
     assert_eq!(issue::Request::read(wire.as_bytes(), &limits()), Ok(request.clone()));
+    fits("rst", &wire);
     assert_eq!((request.context("DeviceID"), request.context("IMEI")), (Some(DEVICE), None));
 }
 
@@ -118,12 +121,14 @@ fn answers_come_back_as_they_were_written() {
     };
     let wire = text(|out| answer.write(out));
     assert_eq!(discovery::Answer::read(wire.as_bytes(), &limits()), Ok(answer));
+    fits("discover-response", &wire);
 
     let validity = Some(Validity { lasts_secs: 31_536_000, renewal_secs: 15_552_000 });
     let policy = Policy { schema: 3, key_bits_min: 4096, validity, hash_oid: Some(SHA1_RSA.into()) };
-    let answer = policy::Answer { header: answer_header(), policy };
+    let answer = policy::Answer { header: AnswerHeader { timestamp: None, ..answer_header() }, policy };
     let wire = text(|out| answer.write(out));
     assert_eq!(policy::Answer::read(wire.as_bytes(), &limits()), Ok(answer));
+    fits("policies-response", &wire);
 
     let answer = issue::Answer { header: answer_header(), document: b"<wap-provisioningdoc/>".to_vec() };
     let wire = text(|out| answer.write(out));

@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::windows::Broken;
-use crate::windows::xml::tests::every_prefix_is_bound;
+use crate::windows::xml::tests::{every_prefix_is_bound, fits};
 use proptest::prelude::*;
 
 const DEVICE: &str = "5AD0B1C2E3F4A5968778695A4B3C2D1E";
@@ -94,6 +94,7 @@ fn around(body: &str) -> String {
 #[test]
 fn windows_messages_have_the_recorded_sizes() {
     let first = written(&first_package(false));
+    fits("syncml-client", &first);
     assert_eq!(first.len(), 991);
     assert!(first.contains(
         "<Alert><CmdID>3</CmdID><Data>1224</Data><Item><Meta><Type xmlns=\"syncml:metinf\">com.microsoft/MDM/LoginStatus\
@@ -105,6 +106,7 @@ fn windows_messages_have_the_recorded_sizes() {
         vec![status("1", "0", "SyncHdr", 200), status("2", "5", "Replace", 202), status("3", "6", "Replace", 202)];
     let answer = Message { header: header("2"), commands, last: true };
     assert_eq!(written(&answer).len(), 633);
+    fits("syncml-client", &written(&answer));
     assert!(answer.is_quiet() && !first_package(false).is_quiet());
     assert!(!Message { last: false, ..answer }.is_quiet(), "more of the package is to follow");
 }

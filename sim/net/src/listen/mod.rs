@@ -201,9 +201,11 @@ pub struct Kept {
 }
 
 impl Kept {
-    /// Takes the address. Port 0 lets the system choose.
+    /// Takes the address. Port 0 lets the system choose. An address that somebody else keeps in this way is taken.
     pub fn bind(address: SocketAddr) -> Result<Self, BindError> {
         let bound = || -> io::Result<(Socket, Option<SocketAddr>)> {
+            // The system would share it with anybody of the same user: only who does not ask for that is told.
+            drop(bound_to(address, false)?);
             let socket = bound_to(address, true)?;
             let real = socket.local_addr()?.as_socket();
             Ok((socket, real))

@@ -6,7 +6,7 @@ use droves_facts::{Dur, Limits};
 use droves_net::clock::RunClock;
 use droves_net::connect::{Dialler, Sources};
 use droves_net::http::{Conn, Origin, Reached};
-use droves_net::listen::{Listener, Settings};
+use droves_net::listen::{Kept, Listener, Settings};
 use droves_net::tls::Alpn;
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
@@ -14,6 +14,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use std::collections::BTreeSet;
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -93,6 +94,18 @@ fn a_port_that_is_taken_is_said() {
 }
 
 /// The request under way is answered, idle connections are closed, new ones are refused.
+/// Connections would be dealt out between the two: each would miss some.
+#[test]
+fn an_address_that_is_kept_for_others_is_taken() {
+    let kept = Kept::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    let shared = Settings { shared: true, ..Settings::default() };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let _inside = runtime.enter();
+    let _listens = Listener::bind(kept.address, None, shared).unwrap();
+    let again = Kept::bind(kept.address).unwrap_err();
+    assert!(again.to_string().contains("in use"), "{again}");
+}
+
 #[test]
 fn a_stopped_listener_finishes_what_it_began() {
     for alpn in [Alpn::Http1, Alpn::Http2] {

@@ -183,11 +183,13 @@ impl<'a> Events<'a> {
     }
 }
 
+#[inline]
 pub(crate) fn is_blank(text: &str) -> bool {
     text.bytes().all(|b| matches!(b, b' ' | b'\t' | b'\r' | b'\n'))
 }
 
 /// The five of XML 1.0, section 4.6.
+#[inline]
 pub(crate) fn predefined(name: &str) -> Option<char> {
     Some(match name {
         "lt" => '<',

@@ -207,6 +207,7 @@ impl Writer<'_> {
 
 /// The three that Apple's writer escapes. A carriage return is written by number, for XML readers make a line feed of
 /// it; other control characters, and the two that are no characters, have no spelling in XML 1.0.
+#[inline]
 pub(crate) fn escape(out: &mut Vec<u8>, text: &str) {
     let bytes = text.as_bytes();
     // Nearly all texts need nothing. All bytes are looked at, so that many can be at once.

@@ -19,6 +19,6 @@ pub use brain::{Belief, Brain, Incoming, Outgoing, Proof, Wake};
 pub use declarations::answer as declaration;
 pub use device::{Enrollment, Queued};
 pub use faults::Faults;
-pub use profile::write as enrollment_profile;
+pub use profile::{IDENTITY, heading, write as enrollment_profile, write_with as enrollment_profile_with};
 pub use server::{Config, Practice, StartError};
 pub use truth::{Fates, ROWS_MAX, Struck, Truth};

@@ -7,11 +7,16 @@ const RIGHTS: i64 = 8_191;
 
 /// The profile for a server at `url` with this topic and this SCEP challenge.
 pub fn write(url: &str, topic: &str, challenge: &str) -> Vec<u8> {
+    write_with(url, topic, |w| scep(w, url, challenge))
+}
+
+/// The same with another payload by which devices get their identities. It ends with [`heading`], under [`IDENTITY`].
+pub fn write_with(url: &str, topic: &str, identity: impl FnOnce(&mut Writer<'_>)) -> Vec<u8> {
     let mut out = Vec::new();
     plist::write(&mut out, |w| {
         w.dict(|w| {
             w.key("PayloadContent").array(|w| {
-                w.dict(|w| scep(w, url, challenge));
+                w.dict(identity);
                 w.dict(|w| mdm(w, url, topic));
             });
             w.key("PayloadDisplayName").string("Droves practice server");
@@ -58,11 +63,13 @@ fn mdm(w: &mut Writer<'_>, url: &str, topic: &str) {
     heading(w, "com.apple.mdm", "com.github.droves.practice.mdm", "2A1C7D0B-55D1-4A8F-8C61-7E2F8A9B0C11");
 }
 
-fn heading(w: &mut Writer<'_>, kind: &str, identifier: &str, uuid: &str) {
+/// What every payload says of itself.
+pub fn heading(w: &mut Writer<'_>, kind: &str, identifier: &str, uuid: &str) {
     w.key("PayloadIdentifier").string(identifier);
     w.key("PayloadType").string(kind);
     w.key("PayloadUUID").string(uuid);
     w.key("PayloadVersion").integer(1);
 }
 
-const IDENTITY: &str = "CB90E976-AD44-4B69-8108-8095E6260978";
+/// `PayloadUUID` of the payload that brings the identity.
+pub const IDENTITY: &str = "CB90E976-AD44-4B69-8108-8095E6260978";

@@ -168,6 +168,10 @@ pub(crate) fn fits(schema: &str, message: &str) {
     let started = xmllint.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
     let Ok(mut child) = started else {
         assert!(std::env::var_os("CI").is_none(), "CI without xmllint");
+        if let Some(list) = std::env::var_os("DROVES_LEFT_OUT") {
+            let mut list = std::fs::OpenOptions::new().append(true).create(true).open(list).unwrap();
+            writeln!(list, "Windows messages against schemas\txmllint is not installed").unwrap();
+        }
         return;
     };
     child.stdin.take().unwrap().write_all(message.as_bytes()).unwrap();

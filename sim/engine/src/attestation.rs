@@ -54,7 +54,7 @@ mod tests {
         let keys = dir.path().join("keys");
         let path = attestation_root(&keys).unwrap();
         let first = std::fs::read_to_string(&path).unwrap();
-        assert!(first.contains("BEGIN CERTIFICATE") && !first.contains("KEY"));
+        assert!(first.contains("BEGIN CERTIFICATE") && !first.contains("PRIVATE KEY"));
         std::fs::remove_file(&path).unwrap();
         assert_eq!(attestation_root(&keys).unwrap(), path);
         assert_eq!(std::fs::read_to_string(&path).unwrap(), first);

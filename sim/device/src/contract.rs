@@ -18,6 +18,7 @@ use bytes::Bytes;
 use droves_facts::{Blame, Dur, Mono, Operation, Wall, Word};
 use droves_wire::apple::{acme, scep};
 use droves_wire::keys::KeyKind;
+use droves_wire::windows::csr;
 use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -179,6 +180,8 @@ pub struct Request {
     pub url: Arc<str>,
     /// The fixed headers of this kind of message on this platform.
     pub headers: &'static [(&'static str, &'static str)],
+    /// Headers that differ from request to request; mostly none.
+    pub varying: Vec<(&'static str, Box<str>)>,
     /// The body.
     pub body: Body,
     /// The identity to present where the server's TLS asks for one.
@@ -226,8 +229,10 @@ pub enum Body {
 /// How a body is signed.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub enum Sign {
-    /// `Mdm-Signature`: by the identity, over the exact bytes of the body.
+    /// By the identity, over the exact bytes of the body: base64 of a detached CMS in a header.
     Message {
+        /// The header's name, in lower case: `mdm-signature` for Apple.
+        header: &'static str,
         /// The signing time to put in; iOS does, macOS does not.
         time: Option<Wall>,
     },
@@ -313,6 +318,19 @@ pub enum Work {
         /// The key to be certified.
         key: KeyIx,
     },
+    /// A certificate request as Windows writes it.
+    WindowsRequest {
+        /// Of which the first 30 characters go into the subject.
+        guid: Box<str>,
+        /// 32 hexadecimal digits.
+        device_id: Box<str>,
+        /// How the build writes it.
+        spelling: csr::Spelling,
+        /// The key to be certified.
+        key: KeyIx,
+        /// For a renewal: the identity that signs the request, as PKCS#7.
+        signer: Option<Arc<Identity>>,
+    },
     /// The certificate that an ACME server has issued.
     AcmeOpen {
         /// The chain, PEM.
@@ -361,8 +379,8 @@ pub enum Made {
     Identity(Identity),
     /// The attestation object.
     Attestation(#[serde(with = "whole")] Bytes),
-    /// The certificate request, DER.
-    AcmeRequest(#[serde(with = "whole")] Bytes),
+    /// The certificate request, DER; a signed one where that was asked for.
+    CertificateRequest(#[serde(with = "whole")] Bytes),
     /// The request's body, and what is needed to read its answer.
     ScepRequest {
         /// What to send.

@@ -34,13 +34,13 @@ pub struct Clocks {
 pub struct Character {
     /// Its platform.
     pub platform: Platform,
-    /// Apple's product name, `iPhone16,1`.
+    /// Apple's product name, `iPhone16,1`; a PC's model.
     pub model: Arc<str>,
     /// `18.1`.
     pub os_version: Arc<str>,
-    /// Where its enrollment profile comes from.
-    pub profile: ProfileSource,
-    /// Takes `http://` in profiles, which Apple's devices refuse: for servers on loopback.
+    /// How it gets into the hands of its server.
+    pub enrolls: Enrolls,
+    /// Takes `http://` from its server, which real devices refuse: for servers on loopback.
     pub allow_http: bool,
     /// How it comes back after a failure.
     pub retry: Retry,
@@ -54,6 +54,39 @@ pub struct Character {
     pub users: u8,
     /// Enrolls again, by itself, this long after a wipe.
     pub reenrolls_after_wipe: Option<Dur>,
+}
+
+/// How a device gets into the hands of its server.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Enrolls {
+    /// Apple: by a profile.
+    Profile(ProfileSource),
+    /// Windows: by discovery.
+    Discovery(Arc<Discovery>),
+}
+
+/// Where a Windows device enrolls, and as whom.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Discovery {
+    /// URL of the discovery service.
+    pub url: Arc<str>,
+    /// Name of the user (UPN); `*` in it stands for the number of the device.
+    pub user: Arc<str>,
+    /// How the user proves who that is; `*` likewise.
+    pub proof: Proof,
+    /// Host and port of the push service's channels.
+    pub channels: Arc<str>,
+}
+
+/// How the user of a Windows device proves who that is.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Proof {
+    /// On-premise: a password.
+    Password(Arc<str>),
+    /// On-premise or federated: a token that the scenario gives.
+    Token(Arc<str>),
+    /// Federated: the token that the server's login page grants.
+    Login,
 }
 
 /// Where an enrollment profile comes from.

@@ -15,6 +15,7 @@ pub mod apple;
 mod behaviour;
 pub mod contract;
 mod ctx;
+mod device;
 mod machine;
 mod status;
 pub mod tape;
@@ -26,6 +27,7 @@ pub use contract::{
     Account, Action, Body, Event, Failure, Made, Method, Note, Order, Peer, Reached, Reasons, Request, Response, Sign,
     Sink, Wake, What, Why, Work,
 };
-pub use ctx::{Character, Clocks, Ctx, Identity, KeyIx, Out, ProfileSource, Retry};
+pub use ctx::{Character, Clocks, Ctx, Discovery, Enrolls, Identity, KeyIx, Out, ProfileSource, Proof, Retry};
+pub use device::{Device, Record, Shared};
 pub use machine::{Machine, RECORD_BYTES_MAX, Slept};
 pub use status::status_kind;

@@ -2,7 +2,7 @@
 
 use crate::{Action, Ctx, Event};
 use bytes::Bytes;
-use droves_facts::DeviceState;
+use droves_facts::{DeviceState, Platform};
 use std::fmt::Debug;
 use std::hash::Hash;
 use std::sync::Arc;
@@ -14,6 +14,9 @@ pub trait Machine: Sized {
     /// What the lane *has* and usually has in common with others (profiles, apps, the server's settings): hash-consed,
     /// so that 100,000 devices with the same 20 profiles share one value.
     type Shared: Clone + Eq + Hash + Default + Debug;
+
+    /// The lane of a device of this platform that has never enrolled.
+    fn unenrolled(platform: Platform) -> Slept<Self>;
 
     /// The live machine of a sleeping lane.
     fn open(slept: Slept<Self>) -> Self;
@@ -44,7 +47,7 @@ pub trait Machine: Sized {
     fn registration(record: &Self::Record, shared: &Self::Shared) -> Option<(u32, Arc<str>)>;
 
     /// The id under which a server's administrator finds this lane's enrollment: for Apple the UDID, and for a user
-    /// channel `UDID:UserID`.
+    /// channel `UDID:UserID`; for Windows the DeviceID.
     fn enrollment_id(ctx: &Ctx<'_>) -> String;
 
     /// The messages from which a server that takes enrollments over knows this lane, in order; none if it is not

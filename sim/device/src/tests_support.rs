@@ -1,6 +1,6 @@
 //! A world for tests: everything that a context borrows.
 
-use crate::{Character, Clocks, Ctx, Identity, Out, ProfileSource, Retry};
+use crate::{Character, Clocks, Ctx, Enrolls, Identity, Out, ProfileSource, Retry};
 use droves_facts::{DeviceIx, Dice, Dur, LaneIx, Limits, Mono, Platform, Wall};
 use std::sync::Arc;
 
@@ -54,7 +54,7 @@ pub(crate) fn ios() -> Character {
         platform: Platform::Ios,
         model: "iPhone16,1".into(),
         os_version: "18.1".into(),
-        profile: ProfileSource::Bytes(Arc::from(&b""[..])),
+        enrolls: Enrolls::Profile(ProfileSource::Bytes(Arc::from(&b""[..]))),
         allow_http: false,
         retry: Retry::AsPlatform,
         wake: (Dur::ZERO, 0.0),

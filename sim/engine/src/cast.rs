@@ -1,6 +1,6 @@
 //! The fleet as the plan casts it: what kinds of devices there are, and which device is of which kind.
 
-use droves_device::{Character, ProfileSource, Retry};
+use droves_device::{Character, Enrolls, ProfileSource, Retry};
 use droves_facts::{DeviceIx, Dur};
 use droves_scenario::plan::{self, Behaviour, Plan, Population, Roster};
 use std::collections::BTreeMap;
@@ -59,7 +59,7 @@ fn character(
         platform: population.platform,
         model: model.into(),
         os_version: os_version.into(),
-        profile: profile.clone(),
+        enrolls: Enrolls::Profile(profile.clone()),
         allow_http: plan.target.profile.enroll_apple.allow_http,
         retry: match population.retry {
             plan::Retry::AsPlatform => Retry::AsPlatform,

@@ -2,7 +2,7 @@
 
 use crate::cast::Cast;
 use crate::health;
-use droves_device::apple::Apple;
+use droves_device::Device;
 use droves_device::{Clocks, Ctx, Machine, Out};
 use droves_facts::{CommandKey, DeviceIx, LaneIx, Limits, Mono};
 use droves_scenario::plan::{Plan, Roster};
@@ -42,7 +42,7 @@ impl Directory {
 
     /// The id under which the server knows a lane's enrollment.
     pub fn enrollment(&self, lane: LaneIx) -> String {
-        self.speak(lane, Apple::enrollment_id)
+        self.speak(lane, Device::enrollment_id)
     }
 
     /// Whose a lane is.

@@ -1,7 +1,7 @@
 //! What is in a fleet on disk.
 
+use droves_device::Device;
 use droves_device::Machine;
-use droves_device::apple::Apple;
 use droves_facts::{DeviceState, LaneIx, Wall};
 use droves_fleet::{Fleet, FleetError, Stored, Whose};
 use droves_wire::x509;
@@ -61,8 +61,8 @@ impl Inventory {
 }
 
 fn state(stored: &Stored) -> Result<DeviceState, String> {
-    Apple::shared_from_bytes(&stored.shared)?;
-    Apple::record_from_bytes(&stored.record).map(|record| Apple::state(&record))
+    Device::shared_from_bytes(&stored.shared)?;
+    Device::record_from_bytes(&stored.record).map(|record| Device::state(&record))
 }
 
 /// One lane in words, as far as it reads; `None` if it was never saved.
@@ -80,8 +80,8 @@ pub fn show(folder: &Path, lane: LaneIx) -> Result<Option<String>, FleetError> {
 fn words(stored: &Stored) -> String {
     let read = |what: Result<String, String>| what.unwrap_or_else(|why| format!("broken: {why}"));
     let mut text = format!("lane {}{}\n", stored.lane, if stored.ended { ", over" } else { "" });
-    text += &format!("{}\n", read(Apple::record_from_bytes(&stored.record).map(|record| format!("{record:#?}"))));
-    text += &format!("{}\n", read(Apple::shared_from_bytes(&stored.shared).map(|shared| format!("{shared:#?}"))));
+    text += &format!("{}\n", read(Device::record_from_bytes(&stored.record).map(|record| format!("{record:#?}"))));
+    text += &format!("{}\n", read(Device::shared_from_bytes(&stored.shared).map(|shared| format!("{shared:#?}"))));
     text += &format!("of its own: {} bytes\n", stored.own.as_ref().map_or(0, Vec::len));
     if let Some(identity) = &stored.identity {
         let until = match x509::validity(&identity.certificate) {

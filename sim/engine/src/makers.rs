@@ -8,6 +8,7 @@ use droves_shard::Ticket;
 use droves_wire::apple::{acme, scep};
 use droves_wire::keys::Key;
 use droves_wire::pkcs12;
+use droves_wire::windows::{csr, issue};
 use std::fmt::Display;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -121,7 +122,18 @@ fn make(
         }
         Work::AcmeRequest { request, key } => {
             let key = keys.make(key).map_err(|error| ours("key", &error))?;
-            request.csr(&key).map(|der| Made::AcmeRequest(der.into())).map_err(|error| theirs("acme", &error))
+            request.csr(&key).map(|der| Made::CertificateRequest(der.into())).map_err(|error| theirs("acme", &error))
+        }
+        Work::WindowsRequest { guid, device_id, spelling, key, signer } => {
+            let key = keys.make(key).map_err(|error| ours("key", &error))?;
+            let bare = csr::write(&guid, &device_id, &key, spelling).map_err(|error| ours("request", &error))?;
+            let der = match signer_key(keys, signer.as_deref())? {
+                None => bare,
+                Some((before, certificate)) => {
+                    issue::renewal(&bare, &before, certificate).map_err(|error| ours("request", &error))?
+                }
+            };
+            Ok(Made::CertificateRequest(der.into()))
         }
         Work::AcmeOpen { chain, key: ix } => {
             let key = keys.make(ix).map_err(|error| ours("key", &error))?;

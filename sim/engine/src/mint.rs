@@ -9,8 +9,9 @@ use crate::enrollment::{self, EnrollmentError};
 use crate::health;
 use crate::keys::{KeyRing, RingError};
 use crate::stage;
-use droves_device::apple::{Apple, Minting};
-use droves_device::{Identity, Machine, ProfileSource};
+use droves_device::Device;
+use droves_device::apple::Minting;
+use droves_device::{Identity, Machine, ProfileSource, Slept};
 use droves_facts::{DeviceIx, LaneIx, Limits};
 use droves_fleet::{Fleet, FleetError, KeyPool, KeyPoolError, Landing, Saver, Stored, StoredIdentity, Writer};
 use droves_scenario::plan::{Plan, Roster};
@@ -202,11 +203,11 @@ impl Hand<'_> {
         let users = if self.minting.has_users() { lanes.start + 1..lanes.end } else { 0..0 };
         for lane in users.chain([lanes.start]) {
             let is_device = lane == lanes.start;
-            let slept = self.minting.lane(is_device, &identity);
+            let slept = Slept::<Device>::from(self.minting.lane(is_device, &identity));
             let stored = Stored {
                 lane: LaneIx(lane),
-                record: Apple::record_to_bytes(&slept.record),
-                shared: Apple::shared_to_bytes(&slept.shared).into(),
+                record: Device::record_to_bytes(&slept.record),
+                shared: Device::shared_to_bytes(&slept.shared).into(),
                 own: None,
                 identity: is_device.then(|| StoredIdentity { key: ix.0, certificate: certificate.clone() }),
                 ended: false,

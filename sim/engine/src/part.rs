@@ -10,7 +10,7 @@ use crate::tape::Taper;
 use crate::track::Tracks;
 use crate::troupe::Stuff;
 use crate::worker::Worker;
-use droves_device::apple::Apple;
+use droves_device::Device;
 use droves_fleet::{Reader, Saver};
 use droves_measure::Folds;
 use droves_net::connect::{Dialler, Sources};
@@ -85,7 +85,7 @@ impl Part {
             sessions_max,
             keeps: self.saver.is_some(),
         };
-        let mut shard = Shard::<Apple>::new(config, |device| cast.kind(device));
+        let mut shard = Shard::<Device>::new(config, |device| cast.kind(device));
         if self.taper.is_some() {
             shard.start_tape();
         }

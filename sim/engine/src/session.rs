@@ -440,10 +440,14 @@ fn ours(kind: &'static str, text: String) -> Failure {
 }
 
 fn outgoing(network: &Network, lane: LaneIx, request: &Request, target: PathAndQuery) -> Result<Outgoing, Failure> {
-    let mut headers = HeaderMap::with_capacity(request.headers.len() + 1);
+    let mut headers = HeaderMap::with_capacity(request.headers.len() + request.varying.len() + 1);
     for (name, value) in request.headers {
         let name = HeaderName::from_bytes(name.as_bytes()).map_err(|e| ours("bad_header", e.to_string()))?;
         headers.insert(name, HeaderValue::from_static(value));
+    }
+    for (name, value) in &request.varying {
+        let value = HeaderValue::from_str(value).map_err(|e| ours("bad_header", e.to_string()))?;
+        headers.insert(HeaderName::from_static(name), value);
     }
     let body = match &request.body {
         Body::Empty => bytes::Bytes::new(),

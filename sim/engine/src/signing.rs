@@ -27,9 +27,9 @@ pub(crate) fn sign(
     headers: &mut HeaderMap,
 ) -> Result<(Bytes, Option<KeyFamily>), Unsigned> {
     match (&request.sign, &request.identity) {
-        (Some(Sign::Message { time }), Some(identity)) => {
+        (Some(Sign::Message { header, time }), Some(identity)) => {
             let (value, by) = message(keys, identity, &body, *time)?;
-            headers.insert(HeaderName::from_static("mdm-signature"), value);
+            headers.insert(HeaderName::from_static(header), value);
             Ok((body, Some(by)))
         }
         (Some(Sign::Account(account)), _) => {

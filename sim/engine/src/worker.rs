@@ -8,7 +8,7 @@ use crate::session::{Letter, Network, Session};
 use crate::store::{self, Keep};
 use crate::tape::Taper;
 use crate::track::Tracks;
-use droves_device::apple::Apple;
+use droves_device::Device;
 use droves_device::{Clocks, Peer, Request};
 use droves_facts::{Dur, Fact, LaneIx, Mono, What};
 use droves_fleet::Reader;
@@ -34,7 +34,7 @@ const MESSAGES_MAX: usize = 256;
 
 /// What a shard's thread is made of.
 pub(crate) struct Worker {
-    pub(crate) shard: Shard<Apple>,
+    pub(crate) shard: Shard<Device>,
     pub(crate) ix: usize,
     pub(crate) clock: RunClock,
     pub(crate) network: Rc<Network>,
@@ -101,7 +101,7 @@ impl Running {
     /// Puts the lanes back as the store has them, one cell after another, so that a large fleet is never there twice.
     fn restore(&mut self) {
         let Some(stored) = self.worker.stored.take() else { return };
-        let mut known = Known::<Apple>::new();
+        let mut known = Known::<Device>::new();
         let cells: Vec<usize> = self.worker.cells.of_shard(self.worker.ix).map(|(cell, _, _)| cell).collect();
         for cell in cells {
             let lanes = match stored.lanes(cell) {

@@ -5,7 +5,9 @@
 
 use droves_device::apple::Apple;
 use droves_device::tape::{Player, Problem, Record};
-use droves_device::{Body, Character, Clocks, Failure, KeyIx, Made, Method, ProfileSource, Request, Retry, Sign, Work};
+use droves_device::{
+    Body, Character, Clocks, Enrolls, Failure, KeyIx, Made, Method, ProfileSource, Request, Retry, Sign, Work,
+};
 use droves_emulators::practice::{Brain, Faults, Incoming, Outgoing, Proof, Wake};
 use droves_engine::forecast::{SCEP_REPLY_BYTES, SCEP_REQUEST_BYTES};
 use droves_facts::{
@@ -99,7 +101,7 @@ impl World for Practice {
             self.enrollments.push(format!("{:?}", message.id).split('"').nth(1).unwrap().to_owned());
         }
         let signature = request.sign.as_ref().zip(request.identity.as_ref()).map(|(sign, identity)| {
-            let Sign::Message { time } = sign else { panic!("the practice server's profile has no ACME in it") };
+            let Sign::Message { time, .. } = sign else { panic!("the practice server's profile has no ACME in it") };
             signature::sign(body, key(identity.key), &identity.certificate, *time).unwrap().into_bytes()
         });
         let length = signature.as_ref().map_or(0, Vec::len);
@@ -125,7 +127,11 @@ impl World for Practice {
     fn make(&mut self, clocks: Clocks, lane: LaneIx, work: Work) -> (Dur, Result<Made, Failure>) {
         let made = match work {
             Work::Key { .. } => Made::Key(KeyIx(lane.0 % 2)),
-            Work::Unpack { .. } | Work::Attest { .. } | Work::AcmeRequest { .. } | Work::AcmeOpen { .. } => {
+            Work::Unpack { .. }
+            | Work::Attest { .. }
+            | Work::AcmeRequest { .. }
+            | Work::AcmeOpen { .. }
+            | Work::WindowsRequest { .. } => {
                 panic!("the practice server's profile has SCEP in it")
             }
             Work::ScepRequest { request, key: ix, .. } => {
@@ -145,7 +151,7 @@ fn character() -> Character {
         platform: Platform::Ios,
         model: "iPhone16,1".into(),
         os_version: "18.1".into(),
-        profile: ProfileSource::Url("http://127.0.0.1:1/enroll".into()),
+        enrolls: Enrolls::Profile(ProfileSource::Url("http://127.0.0.1:1/enroll".into())),
         allow_http: true,
         retry: Retry::AsPlatform,
         wake: (Dur::ms(500), 0.5),

@@ -65,6 +65,13 @@ pub enum What {
         /// When it began.
         started: Mono,
     },
+    /// A management session of many messages came to its end, well or not: what it carried.
+    Managed {
+        /// Messages that the device sent.
+        messages: u32,
+        /// Nodes that the server's commands were about.
+        nodes: u32,
+    },
     /// A request was handed to the network (or to a played peer).
     RequestStarted {
         /// Which.

@@ -66,11 +66,22 @@ pub enum Platform {
     Ipados,
     /// Mac.
     Macos,
+    /// A PC.
+    Windows,
+}
+
+/// Platforms that speak the same protocol.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Family {
+    /// Apple's MDM protocol.
+    Apple,
+    /// MS-MDE2 and MS-MDM.
+    Windows,
 }
 
 impl Platform {
     /// Every platform, in the order in which tables show them.
-    pub const ALL: [Platform; 3] = [Platform::Ios, Platform::Ipados, Platform::Macos];
+    pub const ALL: [Platform; 4] = [Platform::Ios, Platform::Ipados, Platform::Macos, Platform::Windows];
 
     /// The scenario's spelling.
     pub fn name(self) -> &'static str {
@@ -78,6 +89,15 @@ impl Platform {
             Platform::Ios => "ios",
             Platform::Ipados => "ipados",
             Platform::Macos => "macos",
+            Platform::Windows => "windows",
+        }
+    }
+
+    /// Which protocol it speaks.
+    pub fn family(self) -> Family {
+        match self {
+            Platform::Ios | Platform::Ipados | Platform::Macos => Family::Apple,
+            Platform::Windows => Family::Windows,
         }
     }
 }

@@ -82,6 +82,17 @@ operations! {
     AppleIdle "apple.idle" Request "First request of the command loop: Status Idle, answered by a command or by nothing.";
     AppleCommand "apple.command" Request "A command's result sent, answered by the next command or by nothing.";
     ApplePushRegister "apple.push_register" Played "The device asks the push service for its token.";
+    WindowsDiscovery "windows.discovery" Request "SOAP Discover (MS-MDE2): where to enroll, and how to prove who one is; also the GET before it.";
+    WindowsLogin "windows.login" Request "The web page of a federated enrollment, which grants a token.";
+    WindowsPolicy "windows.policy" Request "SOAP GetPolicies (MS-XCEP): what the certificate is to be like.";
+    WindowsIssue "windows.issue" Request "SOAP RequestSecurityToken (MS-WSTEP): the certificate and the provisioning document.";
+    WindowsRenew "windows.renew" Request "The same for a new certificate in place of one that ends.";
+    WindowsFirst "windows.first_message" Request "First SyncML message of a session: alerts and who the device is, answered by commands or by nothing.";
+    WindowsMessage "windows.message" Request "Each later SyncML message of a session: statuses and results.";
+    WindowsScepCaps "windows.scep.caps" Request "SCEP GetCACaps of a ClientCertificateInstall.";
+    WindowsScepCa "windows.scep.ca" Request "SCEP GetCACert of a ClientCertificateInstall.";
+    WindowsScepIssue "windows.scep.issue" Request "SCEP PKIOperation of a ClientCertificateInstall.";
+    WindowsChannel "windows.channel" Played "The device asks the push service for its channel.";
     AdminQueue "admin.queue_command" Admin "One API call that queues a command for one or more devices.";
     AdminPush "admin.push" Admin "One API call that asks the server to push one or more devices.";
     AdminBelieves "admin.believes" Admin "One API call that asks what the server believes of devices.";

@@ -98,11 +98,16 @@ impl<M: Machine> Shard<M> {
         // Room that is doubled as it fills would be up to twice as much as is used.
         let mut lanes = Vec::with_capacity(lanes_in_all);
         let mut devices = Vec::with_capacity(devices_in_all);
-        // What they have in common is one value from the start.
-        let unenrolled = Slept::default();
+        // What those of a kind have in common is one value from the start.
+        let unenrolled: Vec<Slept<M>> =
+            config.characters.iter().map(|character| M::unenrolled(character.platform)).collect();
         for (_, of_cell, lanes_of_cell) in config.cells.of_shard(config.shard) {
             devices.extend(of_cell.map(|d| Device { identity: None, character: character_of(DeviceIx(d)) }));
-            lanes.extend(lanes_of_cell.map(|_| Lane::asleep(unenrolled.clone())));
+            lanes.extend(lanes_of_cell.map(|lane| {
+                let device = config.roster.locate(LaneIx(lane)).map(|(device, _)| character_of(device));
+                let slept = device.and_then(|character| unenrolled.get(usize::from(character)).cloned());
+                Lane::asleep(slept.unwrap_or_default())
+            }));
         }
         Shard {
             dice: config.plan.dice(),

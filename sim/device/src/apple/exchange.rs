@@ -150,7 +150,7 @@ impl Exchange {
         let time = (ctx.character.platform != Platform::Macos).then_some(ctx.clocks.wall);
         let sign = match &self.signer {
             Signer::Nobody => None,
-            Signer::Device => Some(Sign::Message { time }),
+            Signer::Device => Some(Sign::Message { header: "mdm-signature", time }),
             Signer::Account(account) => Some(Sign::Account(account.clone())),
         };
         let limits = ctx.limits;
@@ -161,6 +161,7 @@ impl Exchange {
                 method: self.method,
                 url: Arc::clone(&self.url),
                 headers: self.headers,
+                varying: Vec::new(),
                 body: self.body.clone().map_or(Body::Empty, Body::Bytes),
                 identity: ctx.identity.filter(|_| self.as_device).cloned(),
                 sign: sign.filter(|_| self.body.is_some()),

@@ -198,9 +198,9 @@ struct Model {
 impl Model {
     fn of(product: &str, platform: Platform) -> &'static Model {
         MODELS.iter().find(|model| model.product == product).unwrap_or(match platform {
-            Platform::Ios => &MODELS[0],
-            Platform::Ipados => &MODELS[8],
             Platform::Macos => &MODELS[12],
+            Platform::Ipados => &MODELS[8],
+            _ => &MODELS[0],
         })
     }
 }

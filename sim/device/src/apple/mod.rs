@@ -28,7 +28,7 @@ pub use shared::Shared;
 
 use crate::{Action, Ctx, Event, Machine, Reasons, Slept, What};
 use bytes::Bytes;
-use droves_facts::{Blame, DeviceState, Dur};
+use droves_facts::{Blame, DeviceState, Dur, Platform};
 use exchange::Trouble;
 use lane::Lane;
 use own::Own;
@@ -86,6 +86,10 @@ impl Step {
 impl Machine for Apple {
     type Record = Record;
     type Shared = Shared;
+
+    fn unenrolled(_: Platform) -> Slept<Self> {
+        Slept::default()
+    }
 
     fn open(slept: Slept<Self>) -> Self {
         let own = Own::decode(slept.own.as_deref());

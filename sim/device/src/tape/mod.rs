@@ -161,7 +161,7 @@ impl fmt::Display for Heard {
                     Made::Key(_) => "a key",
                     Made::Identity(_) => "an identity",
                     Made::Attestation(_) => "an attestation",
-                    Made::AcmeRequest(_) => "a certificate request",
+                    Made::CertificateRequest(_) => "a certificate request",
                     Made::ScepRequest { .. } => "a SCEP request",
                     Made::ScepReply(_) => "a SCEP reply, opened",
                 };

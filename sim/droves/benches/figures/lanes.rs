@@ -5,8 +5,8 @@ use crate::fleet;
 use bytes::Bytes;
 use droves_device::apple::{Apple, Minting};
 use droves_device::{
-    Action, Character, Clocks, Ctx, Event, Failure, Identity, KeyIx, Machine, Made, ProfileSource, Reasons, Request,
-    Retry, Slept, Work,
+    Action, Character, Clocks, Ctx, Enrolls, Event, Failure, Identity, KeyIx, Machine, Made, ProfileSource, Reasons,
+    Request, Retry, Slept, Work,
 };
 use droves_emulators::practice;
 use droves_facts::{DeviceState, Dur, LaneIx, Limits, Mono, Operation, Platform, Purpose, Wall};
@@ -36,7 +36,7 @@ pub(crate) fn phones(lanes: u32, phases: &str) -> Config {
         platform: Platform::Ios,
         model: "iPhone16,1".into(),
         os_version: "18.1".into(),
-        profile: ProfileSource::Url("http://127.0.0.1/enroll".into()),
+        enrolls: Enrolls::Profile(ProfileSource::Url("http://127.0.0.1/enroll".into())),
         allow_http: true,
         retry: Retry::AsPlatform,
         wake: (Dur::us(1), 0.0),
@@ -129,6 +129,10 @@ pub(crate) struct Nights([u64; 12]);
 impl Machine for Sleeper {
     type Record = Nights;
     type Shared = ();
+
+    fn unenrolled(_: Platform) -> Slept<Self> {
+        Slept::default()
+    }
 
     fn open(slept: Slept<Self>) -> Self {
         Sleeper(slept.record.0[0])

@@ -7,7 +7,7 @@ use crate::cast::Cast;
 use crate::directory::Directory;
 use crate::run::RunError;
 use crate::stage;
-use droves_device::apple::Apple;
+use droves_device::Device;
 use droves_device::{Machine, ProfileSource};
 use droves_facts::{LaneIx, Limits};
 use droves_fleet::{Fleet, FleetError, Reader, Stored};
@@ -198,9 +198,9 @@ impl Desk {
     /// Makes one lane known, if it is enrolled; the inner error is the server's.
     async fn lane(&self, lane: &Stored) -> Result<Result<bool, String>, AnnounceError> {
         let broken = |why| AnnounceError::Lane(lane.lane, why);
-        let record = Apple::record_from_bytes(&lane.record).map_err(broken)?;
-        let shared = Apple::shared_from_bytes(&lane.shared).map_err(broken)?;
-        let messages = self.directory.speak(lane.lane, |ctx| Apple::check_ins(&record, &shared, ctx));
+        let record = Device::record_from_bytes(&lane.record).map_err(broken)?;
+        let shared = Device::shared_from_bytes(&lane.shared).map_err(broken)?;
+        let messages = self.directory.speak(lane.lane, |ctx| Device::check_ins(&record, &shared, ctx));
         let id = self.directory.enrollment(lane.lane);
         let is_enrolled = !messages.is_empty();
         for message in messages {

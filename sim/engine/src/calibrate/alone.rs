@@ -1,7 +1,7 @@
 //! What needs no other end: signatures, SCEP messages, timers.
 
 use super::{CalibrateError, failed};
-use droves_device::apple::Apple;
+use droves_device::Device;
 use droves_device::{Identity, Slept};
 use droves_facts::{Dur, Limits, Mono, Wall};
 use droves_measure::Offer;
@@ -92,7 +92,7 @@ pub(super) struct Timers {
 
 #[derive(Clone, Default)]
 struct Lane {
-    slept: Slept<Apple>,
+    slept: Slept<Device>,
     timer: u32,
 }
 

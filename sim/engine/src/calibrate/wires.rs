@@ -148,6 +148,7 @@ impl Target {
             method: Method::Put,
             url: Arc::clone(&self.url),
             headers: HEADERS,
+            varying: Vec::new(),
             body: Body::Bytes(Bytes::from_static(&BODY)),
             identity: self.identity.clone(),
             sign: None,

@@ -19,8 +19,9 @@ pub use troubles::Troubles;
 use crate::enrollment::{self, EnrollmentError};
 use crate::steps::Span;
 use bytes::Bytes;
-use droves_device::apple::{Apple, Minting};
-use droves_device::{Identity, KeyIx, Machine, ProfileSource};
+use droves_device::Device;
+use droves_device::apple::Minting;
+use droves_device::{Identity, KeyIx, Machine, ProfileSource, Slept};
 use droves_emulators::practice;
 use droves_facts::{Dur, Fact, LaneIx, Limits, Mono};
 use droves_measure::{Folds, Load};
@@ -183,8 +184,8 @@ fn enrolled(
     let minting = Minting::under(profile, allow_http, limits).map_err(ForeseeError::Profile)?;
     let identity = Arc::new(Identity { key: KeyIx(0), certificate: Box::default() });
     let encoded = |is_device: bool| {
-        let slept = minting.lane(is_device, &identity);
-        (Apple::record_to_bytes(&slept.record), Arc::<[u8]>::from(Apple::shared_to_bytes(&slept.shared)))
+        let slept = Slept::<Device>::from(minting.lane(is_device, &identity));
+        (Device::record_to_bytes(&slept.record), Arc::<[u8]>::from(Device::shared_to_bytes(&slept.shared)))
     };
     let (device, user, has_users) = (encoded(true), encoded(false), minting.has_users());
     let roster = plan.roster();

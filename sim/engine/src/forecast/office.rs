@@ -4,7 +4,7 @@
 use super::Side;
 use crate::admin::{Command, Naming, begun};
 use crate::track::Tracks;
-use droves_device::apple::Apple;
+use droves_device::Device;
 use droves_emulators::practice::Queued;
 use droves_facts::{Blame, Dice, Dur, Fact, LaneIx, Mono, Operation, Outcome, PhaseIx, RequestTiming, What};
 use droves_scenario::plan::{Action, Plan};
@@ -101,7 +101,7 @@ impl Office {
         &mut self,
         phase: PhaseIx,
         due: &[(Mono, LaneIx)],
-        running: &mut Forecast<Apple, S>,
+        running: &mut Forecast<Device, S>,
         tracks: &mut Tracks,
     ) {
         let now = running.clocks().now;
@@ -128,7 +128,7 @@ impl Office {
     }
 
     /// Takes the answers that are there by now.
-    pub(super) fn tick<S: Side>(&mut self, running: &mut Forecast<Apple, S>) {
+    pub(super) fn tick<S: Side>(&mut self, running: &mut Forecast<Device, S>) {
         let now = running.clocks().now;
         while let Some(entry) = self.open.first_entry().filter(|entry| entry.key().0 <= now) {
             let open = entry.remove();
@@ -143,7 +143,7 @@ impl Office {
     }
 
     /// Makes the calls for which there is room.
-    fn call<S: Side>(&mut self, running: &mut Forecast<Apple, S>) {
+    fn call<S: Side>(&mut self, running: &mut Forecast<Device, S>) {
         let now = running.clocks().now;
         for counter in [&mut self.queueing, &mut self.pushing] {
             while counter.in_flight < counter.in_flight_max
@@ -166,7 +166,7 @@ impl Office {
         }
     }
 
-    fn answered<S: Side>(&mut self, open: Open, now: Mono, running: &mut Forecast<Apple, S>) {
+    fn answered<S: Side>(&mut self, open: Open, now: Mono, running: &mut Forecast<Device, S>) {
         let Open { call: Call { phase, lanes, queues, asked }, started, is_well } = open;
         let counter = if queues.is_some() { &mut self.queueing } else { &mut self.pushing };
         counter.in_flight -= 1;
@@ -202,7 +202,7 @@ impl Office {
         lanes: &[LaneIx],
         asked: Mono,
         is_well: bool,
-        running: &mut Forecast<Apple, S>,
+        running: &mut Forecast<Device, S>,
     ) {
         let now = running.clocks().now;
         let key = command.key;
@@ -234,6 +234,6 @@ impl Office {
     }
 }
 
-fn say<S>(running: &mut Forecast<Apple, S>, at: Mono, phase: PhaseIx, lane: LaneIx, what: What) {
+fn say<S>(running: &mut Forecast<Device, S>, at: Mono, phase: PhaseIx, lane: LaneIx, what: What) {
     running.facts.push(Fact { at, phase, lane, what });
 }

@@ -6,7 +6,7 @@ use crate::cast::Cast;
 use crate::steps::{Change, Span, Steps};
 use crate::track::Tracks;
 use droves_device::Clocks;
-use droves_device::apple::Apple;
+use droves_device::Device;
 use droves_emulators::practice::Queued;
 use droves_facts::{Dur, Fact, LaneIx, Mono, PhaseIx};
 use droves_measure::{Fold, Folds, Load};
@@ -42,7 +42,7 @@ pub trait Side: World {
 /// A plan that is played.
 pub struct Play<S> {
     /// The devices, and the other side.
-    pub running: Forecast<Apple, S>,
+    pub running: Forecast<Device, S>,
     /// Everything that a run folds.
     pub folds: Folds,
     /// The load, second by second.
@@ -119,7 +119,7 @@ impl<S: Side> Play<S> {
         lanes: impl IntoIterator<Item = Snapshot>,
         fact: &mut impl FnMut(&Fact),
     ) -> Result<(), ForeseeError> {
-        let (clocks, mut known) = (self.running.clocks(), Known::<Apple>::new());
+        let (clocks, mut known) = (self.running.clocks(), Known::<Device>::new());
         for (n, snapshot) in lanes.into_iter().enumerate() {
             let lane = snapshot.lane;
             let restored = self.running.shard.restore(snapshot, &mut known, clocks);
@@ -222,6 +222,6 @@ impl<S: Side> Play<S> {
     }
 }
 
-fn shard(config: &Config, cast: &Cast) -> Shard<Apple> {
+fn shard(config: &Config, cast: &Cast) -> Shard<Device> {
     Shard::new(config.clone(), |device| cast.kind(device))
 }

@@ -228,7 +228,9 @@ pub fn made(lane: LaneIx, work: Work, certificate: Box<[u8]>) -> Made {
     match work {
         Work::Key { .. } => Made::Key(KeyIx(lane.0)),
         Work::Attest { .. } => Made::Attestation(Bytes::from_static(&[0; ATTESTATION_BYTES])),
-        Work::AcmeRequest { .. } => Made::AcmeRequest(Bytes::from_static(&[0; ACME_REQUEST_BYTES])),
+        Work::AcmeRequest { .. } | Work::WindowsRequest { .. } => {
+            Made::CertificateRequest(Bytes::from_static(&[0; ACME_REQUEST_BYTES]))
+        }
         Work::Unpack { .. } | Work::AcmeOpen { .. } => Made::Identity(Identity { key: KeyIx(lane.0), certificate }),
         Work::ScepRequest { request, .. } => Made::ScepRequest {
             body: Bytes::from_static(&[0; SCEP_REQUEST_BYTES]),

@@ -2,7 +2,7 @@
 
 use super::read::{Next, Pages};
 use super::{Line, Taped};
-use droves_device::apple::Apple;
+use droves_device::Device;
 use droves_device::tape::{Player, Problem};
 use droves_facts::{Dice, Limits, Wall};
 use droves_wire::apple::push::Tokens;
@@ -88,7 +88,7 @@ pub(super) fn play(
 ) -> Result<Replayed, ReplayError> {
     let (header, mut pages) = Pages::open(from)?;
     let (dice, tokens) = (Dice::new(header.seed), Tokens::new(header.secret));
-    let mut player = Player::<Apple>::new(dice, tokens, header.characters, limits.clone());
+    let mut player = Player::<Device>::new(dice, tokens, header.characters, limits.clone());
     let (mut ends, mut missing) = (BTreeMap::<usize, Taped>::new(), Vec::new());
     loop {
         let page = match pages.next()? {

@@ -3,10 +3,10 @@ use super::replay::play;
 use super::write::{page_of, write_page};
 use super::*;
 use bytes::Bytes;
-use droves_device::apple::Apple;
+use droves_device::Device;
 use droves_device::tape::{Heard, Met, Said, Step};
 use droves_device::{
-    Clocks, Ctx, Event, Machine, Note, Order, Out, ProfileSource, Reasons, Response, Retry, Slept, Wake,
+    Clocks, Ctx, Enrolls, Event, Machine, Note, Order, Out, ProfileSource, Reasons, Response, Retry, Slept, Wake,
 };
 use droves_facts::{DeviceIx, Dice, Dur, LaneIx, Limits, Mono, Platform};
 use droves_wire::apple::push::Tokens;
@@ -21,7 +21,7 @@ fn header() -> Header {
         platform: Platform::Ios,
         model: "iPhone16,1".into(),
         os_version: "18.1".into(),
-        profile: ProfileSource::Url("http://127.0.0.1/enroll".into()),
+        enrolls: Enrolls::Profile(ProfileSource::Url("http://127.0.0.1/enroll".into())),
         allow_http: true,
         retry: Retry::AsPlatform,
         wake: (Dur::ms(500), 0.5),
@@ -46,15 +46,15 @@ fn header() -> Header {
 fn life(lane: u32, steps: u64) -> Vec<Record> {
     let (header, limits) = (header(), Limits::default());
     let (lane, device) = (LaneIx(lane), DeviceIx(lane));
-    let (mut machine, slept) = (Apple::open(Slept::default()), Slept::<Apple>::default());
+    let (mut machine, slept) = (Device::open(Slept::default()), Slept::<Device>::default());
     let mut records = vec![
         Record::Met(Box::new(Met {
             lane,
             device,
             channel: 0,
             character: 0,
-            record: Apple::record_to_bytes(&slept.record),
-            shared: Apple::shared_to_bytes(&slept.shared),
+            record: Device::record_to_bytes(&slept.record),
+            shared: Device::shared_to_bytes(&slept.shared),
             own: None,
             identity: None,
         })),

@@ -2,7 +2,7 @@
 
 use super::{FIRST_LINE, Header, LAST_LINE_BYTES, Line, PAGE_BYTES, PAGE_BYTES_MAX, Taped};
 use crate::run::RunError;
-use droves_device::apple::Apple;
+use droves_device::Device;
 use droves_device::tape::{self, Record};
 use droves_shard::Shard;
 use serde::Serialize;
@@ -122,7 +122,7 @@ impl Taper {
     }
 
     /// Takes what the shard has recorded.
-    pub(crate) fn take(&mut self, shard: &mut Shard<Apple>) {
+    pub(crate) fn take(&mut self, shard: &mut Shard<Device>) {
         shard.drain_tape(&mut self.records);
         let mut records = std::mem::take(&mut self.records);
         for record in records.drain(..) {

@@ -190,5 +190,9 @@ fn defaults(platform: Platform) -> (Weights, Weights) {
         }
         Platform::Ipados => (&[("iPad14,3", 1.0), ("iPad13,18", 1.0)], &[("26.1", 3.0), ("18.7", 1.0)]),
         Platform::Macos => (&[("Mac15,3", 1.0), ("Mac14,2", 2.0)], &[("26.1", 2.0), ("15.7", 1.0)]),
+        Platform::Windows => (
+            &[("Latitude 5450", 2.0), ("ThinkPad T14 Gen 5", 2.0), ("Surface Laptop 7", 1.0)],
+            &[("10.0.26200.7171", 3.0), ("10.0.22631.6199", 2.0), ("10.0.19045.6575", 1.0)],
+        ),
     }
 }

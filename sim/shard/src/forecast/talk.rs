@@ -282,16 +282,19 @@ fn request_bytes(request: &Request) -> u32 {
     };
     let line = |name: usize, value: usize| name + 2 + value + 2;
     let first = method + 1 + path.max(1) + " HTTP/1.1\r\n".len();
-    let headers: usize = request.headers.iter().map(|(name, value)| line(name.len(), value.len())).sum();
+    let fixed: usize = request.headers.iter().map(|(name, value)| line(name.len(), value.len())).sum();
+    let varying: usize = request.varying.iter().map(|(name, value)| line(name.len(), value.len())).sum();
     let body = match &request.body {
         Body::Empty => 0,
         Body::Bytes(bytes) => bytes.len(),
     };
     let body = if matches!(request.sign, Some(Sign::Account(_))) { JWS_BYTES + body * 4 / 3 } else { body };
     let length = if body > 0 { line("content-length".len(), body.ilog10() as usize + 1) } else { 0 };
-    let head = first + line("host".len(), host) + headers + length + 2;
-    let is_beside = matches!((&request.sign, &request.identity), (Some(Sign::Message { .. }), Some(_)));
-    let signature = if is_beside { line("mdm-signature".len(), 0) as u64 + SIGNATURE_BYTES } else { 0 };
+    let head = first + line("host".len(), host) + fixed + varying + length + 2;
+    let signature = match (&request.sign, &request.identity) {
+        (Some(Sign::Message { header, .. }), Some(_)) => line(header.len(), 0) as u64 + SIGNATURE_BYTES,
+        _ => 0,
+    };
     u32::try_from(head as u64 + body as u64 + signature).unwrap_or(u32::MAX)
 }
 
@@ -309,12 +312,14 @@ mod tests {
             method: Method::Put,
             url: "https://mdm.test/mdm".into(),
             headers: &[("accept", "*/*")],
+            varying: vec![("ms-cv", "a.0".into())],
             body: Body::Bytes(Bytes::from_static(b"<plist/>")),
             identity: None,
             sign: None,
             sink: Sink::Keep(1_000),
         };
-        let wire = "PUT /mdm HTTP/1.1\r\nhost: mdm.test\r\naccept: */*\r\ncontent-length: 8\r\n\r\n<plist/>";
+        let wire =
+            "PUT /mdm HTTP/1.1\r\nhost: mdm.test\r\naccept: */*\r\nms-cv: a.0\r\ncontent-length: 8\r\n\r\n<plist/>";
         assert_eq!(request_bytes(&request) as usize, wire.len());
     }
 

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use droves_device::{
-    Action, Body, Character, Clocks, Ctx, Event, Failure, Machine, Made, Method, Order, Peer, ProfileSource, Reached,
-    Reasons, Request, Retry, Sink, Slept, What, Why, Work,
+    Action, Body, Character, Clocks, Ctx, Enrolls, Event, Failure, Machine, Made, Method, Order, Peer, ProfileSource,
+    Reached, Reasons, Request, Retry, Sink, Slept, What, Why, Work,
 };
 use droves_facts::{Blame, DeviceState, Dice, Dur, LaneIx, Limits, Mono, Operation, Outcome, Platform, Purpose};
 use droves_scenario::plan::Plan;
@@ -32,6 +32,10 @@ pub(crate) struct Record {
 impl Machine for Toy {
     type Record = Record;
     type Shared = u8;
+
+    fn unenrolled(_: Platform) -> Slept<Self> {
+        Slept::default()
+    }
 
     fn open(slept: Slept<Self>) -> Self {
         Toy { record: slept.record, asked: None }
@@ -138,6 +142,7 @@ fn request(ctx: &Ctx<'_>) -> Action {
         method: Method::Put,
         url: "http://127.0.0.1/mdm".into(),
         headers: &[],
+        varying: Vec::new(),
         body: Body::Empty,
         identity: None,
         sign: None,
@@ -229,7 +234,7 @@ pub(crate) fn character() -> Character {
         platform: Platform::Ios,
         model: "iPhone16,1".into(),
         os_version: "18.1".into(),
-        profile: ProfileSource::Url("http://127.0.0.1/enroll".into()),
+        enrolls: Enrolls::Profile(ProfileSource::Url("http://127.0.0.1/enroll".into())),
         allow_http: true,
         retry: Retry::AsPlatform,
         wake: (LAG, 0.0),

@@ -12,6 +12,7 @@ use const_oid::ObjectIdentifier;
 use const_oid::db::{rfc2985, rfc4519, rfc5280};
 use der::asn1::{Any, BitString, OctetString, SetOfVec};
 use der::{Decode, Encode, Tag};
+use serde::{Deserialize, Serialize};
 use x509_cert::attr::{Attribute, AttributeTypeAndValue, Attributes};
 use x509_cert::ext::Extension;
 use x509_cert::ext::pkix::ExtendedKeyUsage;
@@ -19,7 +20,7 @@ use x509_cert::name::{Name, RdnSequence, RelativeDistinguishedName};
 use x509_cert::request::{CertReq, CertReqInfo, ExtensionReq, Version};
 
 /// How a build writes it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub enum Spelling {
     /// Windows 10 21H1: `PrintableString` with a NUL, no key usage.
     Printable,

@@ -101,9 +101,9 @@ fn is_known(scene: &Scene<'_, '_>, request: &str) -> Result<(), Refusal> {
 
 fn system(scene: &Scene<'_, '_>) -> &'static str {
     match scene.ctx.character.platform {
-        droves_facts::Platform::Ios => "iOS",
-        droves_facts::Platform::Ipados => "iPadOS",
         droves_facts::Platform::Macos => "macOS",
+        droves_facts::Platform::Ipados => "iPadOS",
+        _ => "iOS",
     }
 }
 

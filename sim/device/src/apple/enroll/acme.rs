@@ -343,7 +343,7 @@ impl Ready {
     fn on(self, event: Event<'_>, lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
         let Self { talk, order } = self;
         let csr = match event {
-            Event::Made(Made::AcmeRequest(csr)) => csr,
+            Event::Made(Made::CertificateRequest(csr)) => csr,
             // A subject that can't be written is the fault of whoever wrote the profile.
             Event::Failed(failure) if failure.blame != Blame::Generator => {
                 return failed(lane, &Trouble::new(blame(lane, ctx), "profile", failure.text), ctx);

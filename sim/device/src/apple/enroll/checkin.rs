@@ -80,6 +80,7 @@ pub(in crate::apple) fn register(lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
             method: Method::Post,
             url: topic,
             headers: &[],
+            varying: Vec::new(),
             body: Body::Empty,
             identity: None,
             sign: None,

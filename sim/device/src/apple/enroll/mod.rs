@@ -16,7 +16,7 @@ use super::exchange::{Exchange, Heard, Trouble};
 use super::lane::Lane;
 use super::record::Stage;
 use super::{OURS_MAX, State, Step, leave, messages};
-use crate::{Action, Ctx, Event, Identity, Order, ProfileSource, Reasons, What, Work};
+use crate::{Action, Ctx, Enrolls, Event, Identity, Order, ProfileSource, Reasons, What, Work};
 use droves_facts::{Blame, Operation, Wall, What as Fact};
 use std::sync::Arc;
 
@@ -61,16 +61,18 @@ pub(super) fn begin(lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
 
 /// Gets the profile.
 pub(super) fn start(lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
-    match &ctx.character.profile {
-        ProfileSource::Bytes(bytes) => {
+    match &ctx.character.enrolls {
+        Enrolls::Profile(ProfileSource::Bytes(bytes)) => {
             let bytes = Arc::clone(bytes);
             got(lane, &bytes, ctx)
         }
-        ProfileSource::Url(url) => {
+        Enrolls::Profile(ProfileSource::Url(url)) => {
             let exchange = Exchange::get(Operation::AppleProfile, url.clone(), messages::plain_headers(ctx));
             let action = exchange.ask(ctx);
             Step(State::Fetching(Fetching { exchange }), action)
         }
+        // Who casts the fleet gives Apple devices a profile; without one nothing can be read.
+        Enrolls::Discovery(_) => got(lane, &[], ctx),
     }
 }
 

@@ -5,7 +5,7 @@ use crate::apple::exchange::Trouble;
 use crate::apple::hardware::Hardware;
 use crate::apple::lane::Lane;
 use crate::apple::shared::{MdmSettings, Profile};
-use crate::{Ctx, ProfileSource};
+use crate::{Ctx, Enrolls, ProfileSource};
 use bytes::Bytes;
 use droves_facts::{Blame, Limits, Platform};
 use droves_wire::apple::identity;
@@ -92,9 +92,9 @@ pub(in crate::apple) fn read(bytes: &[u8], allow_http: bool, limits: &Limits) ->
 /// A profile from a file is the scenario's; one from a URL, or by a command, the server's.
 pub(super) fn blame(lane: &Lane, ctx: &Ctx<'_>) -> Blame {
     let is_installed = lane.own.renewal.as_ref().is_some_and(|renewal| renewal.answers.is_some());
-    match ctx.character.profile {
-        ProfileSource::Bytes(_) if !is_installed => Blame::Scenario,
-        ProfileSource::Bytes(_) | ProfileSource::Url(_) => Blame::Server,
+    match ctx.character.enrolls {
+        Enrolls::Profile(ProfileSource::Bytes(_)) if !is_installed => Blame::Scenario,
+        Enrolls::Profile(_) | Enrolls::Discovery(_) => Blame::Server,
     }
 }
 

@@ -177,7 +177,7 @@ fn what_a_ca_says_wrong_fails_the_enrollment_in_words() {
 
 #[test]
 fn a_profile_comes_from_its_link_signed_or_not() {
-    let link = || ProfileSource::Url("https://mdm.test/enroll".into());
+    let link = || Enrolls::Profile(ProfileSource::Url("https://mdm.test/enroll".into()));
     let whole = authority().issue_identity("Signer", key(KeyIx(0)).spki(), 5, Wall::VIRTUAL_START).unwrap();
     let signing = Signing {
         key: key(KeyIx(0)),
@@ -190,8 +190,8 @@ fn a_profile_comes_from_its_link_signed_or_not() {
     };
     let signed = cms::sign(enrollment().as_bytes(), &signing).unwrap();
     for (bytes, signers) in [(enrollment().into_bytes(), 0), (signed, 1)] {
-        let mut rig = Rig::new(Character { profile: link(), ..ios() });
-        rig.world.character.profile = link();
+        let mut rig = Rig::new(Character { enrolls: link(), ..ios() });
+        rig.world.character.enrolls = link();
         rig.script = [Reply::Says(200, bytes.into())].into();
         rig.order(Order::Enroll);
         assert_eq!((rig.operations()[0], rig.asked[0].method), ("apple.profile", Method::Get));
@@ -203,7 +203,7 @@ fn a_profile_comes_from_its_link_signed_or_not() {
         assert_eq!(certificates.len(), signers);
     }
     let mut rig = Rig::new(ios());
-    rig.world.character.profile = link();
+    rig.world.character.enrolls = link();
     rig.script = [status(404)].into();
     rig.order(Order::Enroll);
     assert_eq!(rig.ended, [(Operation::Enroll, Outcome::Failed { blame: Blame::Server, kind: "status_404" })]);

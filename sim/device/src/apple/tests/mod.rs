@@ -14,8 +14,8 @@ mod restarting;
 use super::*;
 use crate::tests_support::{World, ios, mac};
 use crate::{
-    Body, Character, Failure, Identity, KeyIx, Made, Method, Note, Order, Peer, ProfileSource, Reached, Request,
-    Response, Sign, Wake, Why, Work,
+    Body, Character, Enrolls, Failure, Identity, KeyIx, Made, Method, Note, Order, Peer, ProfileSource, Reached,
+    Request, Response, Sign, Wake, Why, Work,
 };
 use bytes::Bytes;
 use droves_facts::{CommandKey, CommandStatus, LaneIx, Limits, Mono, Operation, Outcome, Platform, Wall, What as Fact};
@@ -154,10 +154,10 @@ impl Rig {
     }
 
     fn with(character: Character, profile: &str) -> Self {
-        let profile = ProfileSource::Bytes(profile.as_bytes().into());
+        let enrolls = Enrolls::Profile(ProfileSource::Bytes(profile.as_bytes().into()));
         Rig {
             machine: Apple::default(),
-            world: World::new(Character { profile, allow_http: true, ..character }),
+            world: World::new(Character { enrolls, allow_http: true, ..character }),
             script: VecDeque::new(),
             ca_script: VecDeque::new(),
             capabilities: server::CAPABILITIES,
@@ -310,7 +310,8 @@ impl Rig {
                 self.acme.attested.push(*subject);
                 Made::Attestation(Bytes::from_static(b"attestation"))
             }
-            Work::AcmeRequest { request, key: ix } => Made::AcmeRequest(request.csr(key(ix)).unwrap().into()),
+            Work::AcmeRequest { request, key: ix } => Made::CertificateRequest(request.csr(key(ix)).unwrap().into()),
+            Work::WindowsRequest { .. } => panic!("an Apple device asks as Windows does"),
             Work::AcmeOpen { chain, key: ix } => match acme::issued(&chain, key(ix).spki(), &Limits::default()) {
                 Ok(certificate) => Made::Identity(Identity { key: ix, certificate: certificate.into() }),
                 Err(error) => return self.fail("scep", Reached::Nothing, &error.to_string()),
@@ -379,7 +380,7 @@ impl Rig {
         assert!(keys.is_sorted(), "{keys:?}");
         assert_eq!(request.identity, self.world.identity);
         let signs_time = self.world.character.platform != Platform::Macos;
-        let Some(Sign::Message { time }) = &request.sign else { panic!("{:?}", request.sign) };
+        let Some(Sign::Message { time, .. }) = &request.sign else { panic!("{:?}", request.sign) };
         assert_eq!(time.is_some(), signs_time);
         match request.operation {
             Operation::AppleIdle | Operation::AppleCommand => drop(Received::of(&value).unwrap()),

@@ -12,24 +12,54 @@ impl Character {
     /// Time is cut into intervals of `spell / share`; in each the device is locked for one spell, which lies where the
     /// dice say.
     pub fn locked_until(&self, wall: Wall, dice: impl Fn(u64) -> Philox) -> Option<Wall> {
-        let (share, spell) = self.locked;
-        // A share that is not a number locks nothing.
-        if share.is_nan() || share <= 0.0 || spell == Dur::ZERO {
-            return None;
-        }
-        let interval = spell.scaled(1.0 / share.min(1.0)).0.max(spell.0);
-        let now = u64::try_from(wall.0).unwrap_or(0);
-        let number = now / interval;
-        let begins = (number * interval).saturating_add(dice(number).below(interval - spell.0 + 1));
-        let ends = begins.saturating_add(spell.0);
-        (begins..ends).contains(&now).then(|| Wall(i64::try_from(ends).unwrap_or(i64::MAX)))
+        let interval = self.locked_interval()?;
+        let now = us(wall);
+        let (begins, ends) = self.spell(now / interval, interval, &dice);
+        (begins..ends).contains(&now).then(|| at(ends))
     }
+
+    /// When the next spell ends after `wall`, also if none has begun; `None` if the device is never locked.
+    pub fn unlocked_after(&self, wall: Wall, dice: impl Fn(u64) -> Philox) -> Option<Wall> {
+        let interval = self.locked_interval()?;
+        let now = us(wall);
+        let number = now / interval;
+        let ends = [number, number + 1].map(|number| self.spell(number, interval, &dice).1);
+        ends.into_iter().find(|ends| *ends > now).map(at)
+    }
+
+    /// Of which length the intervals are; `None` if the device is never locked. A share that is not a number locks
+    /// nothing.
+    fn locked_interval(&self) -> Option<u64> {
+        let (share, spell) = self.locked;
+        let locks = !share.is_nan() && share > 0.0 && spell > Dur::ZERO;
+        locks.then(|| spell.scaled(1.0 / share.min(1.0)).0.max(spell.0))
+    }
+
+    /// Begin and end of the spell in the interval of this number.
+    fn spell(&self, number: u64, interval: u64, dice: &impl Fn(u64) -> Philox) -> (u64, u64) {
+        let spell = self.locked.1.0;
+        let begins = number.saturating_mul(interval).saturating_add(dice(number).below(interval - spell + 1));
+        (begins, begins.saturating_add(spell))
+    }
+}
+
+fn us(wall: Wall) -> u64 {
+    u64::try_from(wall.0).unwrap_or(0)
+}
+
+fn at(us: u64) -> Wall {
+    Wall(i64::try_from(us).unwrap_or(i64::MAX))
 }
 
 impl Ctx<'_> {
     /// When the spell ends in which the device is locked now; `None` if it is not.
     pub fn locked_until(&self) -> Option<Wall> {
         self.character.locked_until(self.clocks.wall, |n| self.device_dice(Purpose::Behaviour, n))
+    }
+
+    /// When the next spell ends in which the device is locked; `None` if it never is.
+    pub fn unlocked_after(&self) -> Option<Wall> {
+        self.character.unlocked_after(self.clocks.wall, |n| self.device_dice(Purpose::Behaviour, n))
     }
 
     /// How long after a push or an order the lane wakes: log-normal, drawn anew for each session.
@@ -101,6 +131,13 @@ mod tests {
             let character = Character { locked: (never, Dur::secs(600)), ..ios() };
             assert_eq!(character.locked_until(Wall::VIRTUAL_START, dice), None);
         }
+        let some = Wall::VIRTUAL_START;
+        let end = character.unlocked_after(some, dice);
+        assert!(end.is_some_and(|end| end > some && character.locked_until(Wall(end.0 - 1), dice) == Some(end)));
+        assert!(end.is_some_and(|end| {
+            (some.0..end.0 - 600_000_000).step_by(1 << 20).all(|at| character.locked_until(Wall(at), dice).is_none())
+        }));
+        assert_eq!(Character { locked: (0.0, Dur::secs(600)), ..ios() }.unlocked_after(some, dice), None);
         let always = Character { locked: (1.0, Dur::secs(600)), ..ios() };
         assert!(always.locked_until(Wall(7), dice).is_some_and(|end| end > Wall(7)));
     }

@@ -48,7 +48,8 @@ pub struct Character {
     pub wake: (Dur, f64),
     /// Factor on how long commands take; 1 is the model's own, 0 does them at once.
     pub pace: f64,
-    /// Share of the time, in `0..=1`, in which it is locked and refuses with NotNow; and how long one spell lasts.
+    /// Share of the time, in `0..=1`, in which it is locked and refuses with NotNow; and how long one spell lasts. On a
+    /// PC nobody is logged in then, and the end of a spell is a login.
     pub locked: (f64, Dur),
     /// User channels of a Mac.
     pub users: u8,
@@ -57,7 +58,7 @@ pub struct Character {
 }
 
 /// How a device gets into the hands of its server.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub enum Enrolls {
     /// Apple: by a profile.
     Profile(ProfileSource),
@@ -66,7 +67,7 @@ pub enum Enrolls {
 }
 
 /// Where a Windows device enrolls, and as whom.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Discovery {
     /// URL of the discovery service.
     pub url: Arc<str>,
@@ -76,6 +77,8 @@ pub struct Discovery {
     pub proof: Proof,
     /// Host and port of the push service's channels.
     pub channels: Arc<str>,
+    /// Share of the devices, in `0..=1`, that are clones of one image and have its hardware id (fleetdm/fleet#50612).
+    pub duplicates: f64,
 }
 
 /// How the user of a Windows device proves who that is.

@@ -16,11 +16,16 @@ mod behaviour;
 pub mod contract;
 mod ctx;
 mod device;
+mod kept;
 mod machine;
 mod status;
 pub mod tape;
 #[cfg(test)]
 mod tests_support;
+mod trouble;
+mod uuids;
+mod wanted;
+mod web;
 mod whole;
 
 pub use contract::{

@@ -25,6 +25,14 @@ pub struct Limits {
     /// Commands taken in one session before the device hangs up and says so: a server that hands out the same command
     /// for ever (micromdm#225) would hold the device for ever.
     pub session_commands_max: u32,
+    /// Messages that a Windows device sends in one session before it hangs up and says so. A first sync has 3 to 12.
+    pub session_messages_max: u32,
+    /// Nodes that the server's commands of one such session are about. A hundred profiles of six nodes each are 600.
+    pub session_nodes_max: u32,
+    /// What a Windows device sends in one message to a server that does not say what it takes, in bytes.
+    pub message_bytes_max: usize,
+    /// Tries of a Windows enrollment that the server puts off (a fault that passes) before the user gives up.
+    pub enrollment_tries_max: u8,
     /// Redirects followed for one request, as CFNetwork does.
     pub redirects_max: u8,
     /// Certificates in an answer of a SCEP server.
@@ -70,6 +78,10 @@ impl Default for Limits {
             xml_attributes_max: 32,
             object_bytes_max: 4 << 20,
             session_commands_max: 1_000,
+            session_messages_max: 200,
+            session_nodes_max: 20_000,
+            message_bytes_max: 524_288,
+            enrollment_tries_max: 5,
             redirects_max: 10,
             certificates_max: 16,
             asn1_depth_max: 32,

@@ -5,9 +5,9 @@
 //! index, so that no two devices of a fleet share one.
 
 use crate::Ctx;
-use droves_facts::{Philox, Platform, Purpose};
+use crate::uuids::uuid;
+use droves_facts::{Platform, Purpose};
 use std::fmt::Write;
-use uuid::{Builder, Uuid};
 
 /// The hardware of one device. Texts are made when they are asked for.
 #[derive(Clone, Debug)]
@@ -170,17 +170,6 @@ impl<'a> Hardware<'a> {
         let letter = char::from(b'A' + u8::try_from(minor.min(7)).unwrap_or(0));
         format!("{darwin}{letter}{}", 60 + 7 * patch.min(99))
     }
-}
-
-/// An upper-case UUID of random bytes, version 4 (RFC 9562, 5.4).
-pub(super) fn uuid(bytes: [u8; 16]) -> String {
-    let uuid = Builder::from_random_bytes(bytes).into_uuid();
-    uuid.hyphenated().encode_upper(&mut Uuid::encode_buffer()).to_owned()
-}
-
-/// An upper-case UUID that these dice give.
-pub(super) fn drawn_uuid(dice: &mut Philox) -> String {
-    uuid(dice.bytes())
 }
 
 /// What is known of a product.

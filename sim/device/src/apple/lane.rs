@@ -1,9 +1,10 @@
 //! A lane between its exchanges: what it keeps, how it rests, what it does when it wakes.
 
 use super::own::Own;
-use super::record::{Record, Stage, Wanted};
+use super::record::{Record, Stage};
 use super::shared::{MdmSettings, Shared};
 use super::{Step, enroll, exchange::Trouble, leave, session};
+use crate::wanted::Wanted;
 use crate::{Action, Ctx, Order, Reasons, Wake, What, Why};
 use droves_facts::{Dur, Mono, Operation, Outcome, Purpose, Wall, What as Fact};
 use std::sync::Arc;

@@ -3,9 +3,10 @@
 //! Keys stand in the order of Apple's own writer, which sorts them.
 
 use super::exchange::Headers;
-use super::hardware::{Hardware, drawn_uuid};
+use super::hardware::Hardware;
 use super::shared::{MdmSettings, rights};
 use crate::Ctx;
+use crate::uuids::drawn_uuid;
 use bytes::Bytes;
 use droves_facts::{CommandStatus, Platform, Purpose};
 use droves_wire::apple::acme;

@@ -26,13 +26,14 @@ pub use minted::Minting;
 pub use record::Record;
 pub use shared::Shared;
 
+use crate::kept::{from_bytes, to_bytes};
 use crate::{Action, Ctx, Event, Machine, Reasons, Slept, What};
 use bytes::Bytes;
 use droves_facts::{Blame, DeviceState, Dur, Platform};
 use exchange::Trouble;
 use lane::Lane;
 use own::Own;
-use record::{RECORD_VERSION, SHARED_VERSION, from_bytes, to_bytes};
+use record::{RECORD_VERSION, SHARED_VERSION};
 use std::sync::Arc;
 
 /// One lane of an Apple device while it is awake.

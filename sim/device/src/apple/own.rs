@@ -2,8 +2,9 @@
 //! nothing.
 
 use super::declarative::Declarative;
-use super::record::{OWN_VERSION, from_bytes, to_bytes};
+use super::record::OWN_VERSION;
 use super::shared::{App, MdmSettings, Profile};
+use crate::kept::{from_bytes, to_bytes};
 use crate::{KeyIx, whole};
 use bytes::Bytes;
 use droves_facts::{CommandKey, CommandStatus, Wall};

@@ -4,7 +4,8 @@
 //! needed.
 
 use crate::machine::RECORD_BYTES_MAX;
-use droves_facts::{DeviceState, Operation, Wall};
+use crate::wanted::Wanted;
+use droves_facts::{DeviceState, Wall};
 use serde::{Deserialize, Serialize};
 
 /// The record of an Apple lane.
@@ -82,60 +83,6 @@ impl Stage {
     /// Whether the lane is over in this stage: nothing but an order to enroll is of use to it.
     pub(super) fn is_over(self) -> bool {
         matches!(self, Stage::Unenrolled | Stage::Removed | Stage::Wiped | Stage::Failed)
-    }
-}
-
-/// A set of orders.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub(super) struct Wanted(u8);
-
-impl Wanted {
-    /// The operations that can be ordered, in the order in which they are answered.
-    pub(super) const OPERATIONS: [Operation; 4] =
-        [Operation::Enroll, Operation::Renew, Operation::CheckIn, Operation::Unenroll];
-
-    fn bit(operation: Operation) -> u8 {
-        match operation {
-            Operation::Enroll => 1,
-            Operation::Renew => 2,
-            Operation::CheckIn => 4,
-            Operation::Unenroll => 8,
-            _ => 0,
-        }
-    }
-    pub(super) fn add(&mut self, operation: Operation) {
-        self.0 |= Self::bit(operation);
-    }
-    pub(super) fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-    pub(super) fn has(self, operation: Operation) -> bool {
-        self.0 & Self::bit(operation) != 0
-    }
-    /// Takes an order out of the set; whether it was in it.
-    pub(super) fn take(&mut self, operation: Operation) -> bool {
-        let had = self.has(operation);
-        self.0 &= !Self::bit(operation);
-        had
-    }
-}
-
-/// Bytes for the store: a version, then the value.
-pub(super) fn to_bytes<T: Serialize>(version: u8, value: &T) -> Vec<u8> {
-    // Serialising into a vector fails for no value of ours; an empty one is refused when it is read.
-    postcard::to_extend(value, vec![version]).unwrap_or_default()
-}
-
-/// A value out of the store's bytes, all of which must be used up.
-pub(super) fn from_bytes<'a, T: Deserialize<'a>>(what: &str, version: u8, bytes: &'a [u8]) -> Result<T, String> {
-    let (&first, rest) = bytes.split_first().ok_or_else(|| format!("{what} is empty"))?;
-    if first != version {
-        return Err(format!("{what} has version {first}, this program reads version {version}"));
-    }
-    match postcard::take_from_bytes::<T>(rest) {
-        Ok((value, [])) => Ok(value),
-        Ok((_, rest)) => Err(format!("{what} has {} bytes too many", rest.len())),
-        Err(error) => Err(format!("{what} can't be read: {error}")),
     }
 }
 

@@ -1,7 +1,7 @@
 //! `SecurityInfo` and `Restrictions`.
 
 use super::{Dict, Refusal, Scene, Then, Writer};
-use crate::apple::hardware::drawn_uuid;
+use crate::uuids::drawn_uuid;
 use droves_facts::Purpose;
 
 /// `SecurityInfo`.

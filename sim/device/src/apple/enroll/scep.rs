@@ -3,9 +3,9 @@
 use super::profile::Terms;
 use super::{failed, has, make, unexpected};
 use crate::apple::exchange::{Exchange, Heard, Taken, Trouble};
-use crate::apple::hardware::drawn_uuid;
 use crate::apple::lane::Lane;
 use crate::apple::{State, Step, messages};
+use crate::uuids::drawn_uuid;
 use crate::{Action, Ctx, Event, Identity, KeyIx, Made, Reasons, What, Work};
 use bytes::Bytes;
 use droves_facts::{Blame, Dur, Operation, Purpose, Wall};

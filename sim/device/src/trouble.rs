@@ -1,0 +1,20 @@
+//! A failure in words, as the machines hand it on until somebody states it.
+
+use droves_facts::{Blame, Outcome};
+
+/// A failure in words.
+#[derive(Clone, Debug)]
+pub(crate) struct Trouble {
+    pub(crate) blame: Blame,
+    pub(crate) kind: &'static str,
+    pub(crate) text: String,
+}
+
+impl Trouble {
+    pub(crate) fn new(blame: Blame, kind: &'static str, text: impl Into<String>) -> Self {
+        Trouble { blame, kind, text: text.into() }
+    }
+    pub(crate) fn outcome(&self) -> Outcome {
+        Outcome::Failed { blame: self.blame, kind: self.kind }
+    }
+}

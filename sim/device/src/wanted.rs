@@ -1,0 +1,39 @@
+//! What the plan wants of a lane and has not got yet.
+
+use droves_facts::Operation;
+use serde::{Deserialize, Serialize};
+
+/// A set of orders.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Wanted(u8);
+
+impl Wanted {
+    /// The operations that can be ordered, in the order in which they are answered.
+    pub(crate) const OPERATIONS: [Operation; 4] =
+        [Operation::Enroll, Operation::Renew, Operation::CheckIn, Operation::Unenroll];
+
+    fn bit(operation: Operation) -> u8 {
+        match operation {
+            Operation::Enroll => 1,
+            Operation::Renew => 2,
+            Operation::CheckIn => 4,
+            Operation::Unenroll => 8,
+            _ => 0,
+        }
+    }
+    pub(crate) fn add(&mut self, operation: Operation) {
+        self.0 |= Self::bit(operation);
+    }
+    pub(crate) fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+    pub(crate) fn has(self, operation: Operation) -> bool {
+        self.0 & Self::bit(operation) != 0
+    }
+    /// Takes an order out of the set; whether it was in it.
+    pub(crate) fn take(&mut self, operation: Operation) -> bool {
+        let had = self.has(operation);
+        self.0 &= !Self::bit(operation);
+        had
+    }
+}

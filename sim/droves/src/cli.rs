@@ -113,13 +113,16 @@ pub(crate) struct RunArgs {
     /// [default: $XDG_CACHE_HOME/droves/keys]
     #[arg(long, env = "DROVES_KEYS", value_name = "DIR")]
     pub(crate) keys: Option<PathBuf>,
-    /// Keep the emulated push service's authority here; a server under test must trust `DIR/push-ca.pem`.
+    /// Keep the emulated push services' authority here; a server under test must trust `DIR/push-ca.pem`.
     #[arg(long, env = "DROVES_CERTS", value_name = "DIR", default_value = "certs")]
     pub(crate) certs: PathBuf,
-    /// Port of the emulated push service; 0 picks one.
+    /// Port of the emulated APNs; 0 picks one.
     #[arg(long, env = "DROVES_PUSH_PORT", value_name = "PORT", default_value_t = 0)]
     pub(crate) push_port: u16,
-    /// Port of the proxy that leads to it (`HTTPS_PROXY=http://127.0.0.1:PORT`); 0 picks one.
+    /// Port of the emulated WNS, which runs where there are Windows devices; 0 picks one.
+    #[arg(long, env = "DROVES_WNS_PORT", value_name = "PORT", default_value_t = 0)]
+    pub(crate) wns_port: u16,
+    /// Port of the proxy that leads to both (`HTTPS_PROXY=http://127.0.0.1:PORT`); 0 picks one.
     #[arg(long, env = "DROVES_DOOR_PORT", value_name = "PORT", default_value_t = 0)]
     pub(crate) door_port: u16,
     /// Wait so long for the target to be there.

@@ -56,7 +56,7 @@ pub(crate) fn certs(args: &CertsArgs) -> anyhow::Result<u8> {
         let keys = args.keys.clone().unwrap_or_else(|| droves_engine::default_keys_folder(env));
         droves_engine::attestation_root(&keys)?
     } else {
-        droves_emulators::apns::authority_pem(&args.certs)?
+        droves_emulators::push::authority_pem(&args.certs)?
     };
     writeln!(std::io::stdout().lock(), "{}", path.display())?;
     Ok(0)

@@ -53,6 +53,7 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<u8> {
         shards,
         processes: processes.map(|count| Processes { count, arguments: worker::arguments(&args.scenario) }),
         push_port: args.push_port,
+        wns_port: args.wns_port,
         door_port: args.door_port,
         target_wait: Dur::us(u64::try_from(args.wait.as_micros()).unwrap_or(u64::MAX)),
         thresholds,
@@ -205,6 +206,7 @@ fn leave(
         practice_cpu_s,
         near: place.calibrated.known().map(|calibration| nearness(calibration, &finished, cpu_s)),
         not_calibrated: place.calibrated.why_not().map(str::to_owned),
+        push: finished.push.clone(),
         verdicts,
         verdict: Verdict::default(),
     };
@@ -336,6 +338,7 @@ fn write_ready(path: &Path, ready: &Ready) -> anyhow::Result<()> {
         "pid": std::process::id(),
         "target": ready.url,
         "push": ready.push.to_string(),
+        "wns": ready.wns.map(|wns| wns.to_string()),
         "door": ready.door.map(|door| door.to_string()),
         "push_ca": ready.push_ca,
         "practice": ready.is_practice,

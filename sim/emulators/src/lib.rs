@@ -7,7 +7,9 @@ pub mod apns;
 mod delay;
 pub mod practice;
 mod provider;
+pub mod push;
 pub mod sink;
+pub mod wns;
 
 pub use delay::Delay;
 pub use provider::Provider;

@@ -4,7 +4,7 @@
 use crate::inbox::{PushBox, Shards, ToShard};
 use crate::link::{News, Start, Told, register};
 use crate::run::RunError;
-use droves_emulators::apns::Registry;
+use droves_emulators::push::Registry;
 use droves_facts::Dur;
 use droves_net::clock::{Clock, RunClock};
 use droves_net::pipe::{self, Ends, Process};

@@ -1,7 +1,7 @@
-//! What goes wrong on purpose on the network and at the push service. What the practice server does wrong is its own.
+//! What goes wrong on purpose on the network and at the push services. What the practice server does wrong is its own.
 
+use crate::pushing::{Given, Pushing};
 use crate::run::RunError;
-use droves_emulators::apns::{self, Fault as PushFault, Order, OrderId, Reason};
 use droves_facts::{Dice, Dur, LaneIx, Mono, PhaseIx, Purpose};
 use droves_scenario::plan::{Delay, Fault, FaultKind, Plan, Strikes};
 use std::cell::{Cell, RefCell};
@@ -151,16 +151,16 @@ pub(crate) fn delay_of(delay: Delay, draw: &mut droves_facts::Philox) -> Dur {
     }
 }
 
-/// The faults of the push service: given to it as orders when their time comes.
+/// The faults of the push services: given to them as orders when their time comes.
 #[derive(Debug)]
 pub(crate) struct PushFaults {
     rows: Vec<Row>,
-    given: BTreeMap<PhaseIx, Vec<OrderId>>,
+    given: BTreeMap<PhaseIx, Vec<Given>>,
 }
 
 impl PushFaults {
     /// Gives the orders that hold for the whole run.
-    pub(crate) fn new(plan: &Plan, push: &apns::Handle) -> Self {
+    pub(crate) fn new(plan: &Plan, push: &Pushing) -> Self {
         let is_push = |fault: &&Fault| matches!(fault.what, FaultKind::PushAnswer(_) | FaultKind::PushLost);
         let rows: Vec<Row> = plan.faults.iter().filter(is_push).map(|fault| Row::of(fault, plan)).collect();
         for row in rows.iter().filter(|row| row.during.is_none()) {
@@ -169,31 +169,26 @@ impl PushFaults {
         PushFaults { rows, given: BTreeMap::new() }
     }
 
-    pub(crate) fn phase_begins(&mut self, phase: PhaseIx, now: Mono, push: &apns::Handle) {
+    pub(crate) fn phase_begins(&mut self, phase: PhaseIx, now: Mono, push: &Pushing) {
         let orders = self.rows.iter().filter(|row| row.during == Some(phase)).flat_map(|row| give(row, now, push));
         self.given.insert(phase, orders.collect());
     }
 
-    pub(crate) fn phase_ends(&mut self, phase: PhaseIx, push: &apns::Handle) {
+    pub(crate) fn phase_ends(&mut self, phase: PhaseIx, push: &Pushing) {
         for order in self.given.remove(&phase).unwrap_or_default() {
             push.lift(order);
         }
     }
 }
 
-fn give(row: &Row, start: Mono, push: &apns::Handle) -> Vec<OrderId> {
-    let fault = match row.what {
-        // The first reason of a status is its most common one.
-        FaultKind::PushAnswer(status) => match Reason::ALL.iter().find(|reason| reason.status() == status) {
-            Some(reason) => PushFault::Refuse(*reason),
-            None => return Vec::new(),
-        },
-        _ => PushFault::Lose,
+fn give(row: &Row, start: Mono, push: &Pushing) -> Vec<Given> {
+    let status = match row.what {
+        FaultKind::PushAnswer(status) => Some(status),
+        _ => None,
     };
-    let whose: Vec<Option<Range<u32>>> = match &row.lanes {
-        None => vec![None],
-        Some(lanes) => lanes.iter().cloned().map(Some).collect(),
-    };
-    let order = |lanes| Order { fault, strikes: row.strikes, lanes, window: row.window(start) };
-    whose.into_iter().filter_map(|lanes| push.order(order(lanes))).collect()
+    let window = row.window(start);
+    match &row.lanes {
+        None => push.order(status, row.strikes, None, &window),
+        Some(lanes) => lanes.iter().flat_map(|lanes| push.order(status, row.strikes, Some(lanes), &window)).collect(),
+    }
 }

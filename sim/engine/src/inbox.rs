@@ -2,7 +2,7 @@
 
 use crate::tape::Taped;
 use droves_device::{Failure, Made};
-use droves_emulators::apns::{Push, Sink};
+use droves_emulators::push::{Push, Sink};
 use droves_facts::{CommandKey, DeviceIx, Fact, LaneIx, Mono, PhaseIx, PushFate, What};
 use droves_measure::Folds;
 use droves_shard::{Cells, Ticket};

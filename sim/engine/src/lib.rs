@@ -25,6 +25,7 @@ mod mint;
 mod part;
 mod players;
 mod process;
+mod pushing;
 mod run;
 mod session;
 mod signing;

@@ -2,7 +2,7 @@
 
 use crate::health::Health;
 use crate::inbox::{Report, ToShard};
-use droves_emulators::apns::{Push, Registry};
+use droves_emulators::push::{Push, Registry};
 use droves_facts::{CommandKey, Fact, LaneIx, Mono, PhaseIx, Wall};
 use droves_shard::Ticket;
 use serde::{Deserialize, Serialize};
@@ -27,6 +27,8 @@ pub(crate) struct Start {
     pub(crate) url: String,
     /// The practice server's authority, PEM.
     pub(crate) practice_ca: Option<String>,
+    /// Host and port of WNS's channels.
+    pub(crate) channels: String,
     /// From which the fleet's push tokens come.
     pub(crate) secret: [u8; 32],
     /// Where the fleet is kept.

@@ -7,7 +7,7 @@ use crate::link::Start;
 use crate::run::{RunError, Setup};
 use crate::tape::{Header, Recorder};
 use crate::troupe::{Stuff, Troupe};
-use droves_emulators::apns::Registry;
+use droves_emulators::push::Registry;
 use droves_facts::Dur;
 use droves_fleet::Fleet;
 use droves_net::clock::Clock;
@@ -40,6 +40,8 @@ pub(crate) struct House<'a> {
     pub(crate) url: &'a str,
     /// The practice server's authority, PEM.
     pub(crate) practice_ca: Option<&'a str>,
+    /// Host and port of WNS's channels.
+    pub(crate) channels: String,
     /// From which push tokens come.
     pub(crate) secret: [u8; 32],
     /// Among how many the shards are dealt out.
@@ -76,6 +78,7 @@ impl Players {
             shards: shards.count() / house.processes,
             url: house.url.to_owned(),
             practice_ca: house.practice_ca.map(str::to_owned),
+            channels: house.channels.clone(),
             secret: house.secret,
             fleet: setup.fleet.clone(),
             fleet_stays: setup.fleet_stays,

@@ -9,7 +9,7 @@ use crate::run::RunError;
 use crate::stage;
 use crate::tape::{self, Header, Recorder};
 use crate::troupe::{Stuff, Troupe};
-use droves_emulators::apns::Sink;
+use droves_emulators::push::Sink;
 use droves_facts::{Dur, Limits, Mono};
 use droves_fleet::Fleet;
 use droves_net::clock::{Clock, RunClock};

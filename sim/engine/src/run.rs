@@ -8,11 +8,10 @@ use crate::keys::RingError;
 use crate::stage::Stage;
 use crate::steps::Span;
 use crate::tape::Taped;
-use droves_emulators::apns;
-use droves_emulators::practice;
+use droves_emulators::{apns, practice, wns};
 use droves_facts::{Dur, LaneIx, Limits, Platform};
 use droves_fleet::{FleetError, KeyPoolError};
-use droves_measure::{Calibration, Folds, Progress, Second, Thresholds};
+use droves_measure::{Calibration, Folds, Progress, PushService, Second, Thresholds};
 use droves_net::authorise;
 use droves_net::tls::{TlsError, TrustError};
 use droves_scenario::plan::Plan;
@@ -46,9 +45,11 @@ pub struct Setup {
     pub shards: usize,
     /// Processes that have the shards, in place of this one.
     pub processes: Option<Processes>,
-    /// The push service's port; 0 picks one.
+    /// The port of APNs; 0 picks one.
     pub push_port: u16,
-    /// The port of the door that leads to it; 0 picks one.
+    /// The port of WNS, which runs where there are Windows devices; 0 picks one.
+    pub wns_port: u16,
+    /// The port of the door that leads to both; 0 picks one.
     pub door_port: u16,
     /// How long the target may take to be there.
     pub target_wait: Dur,
@@ -72,9 +73,11 @@ pub struct Processes {
 pub struct Ready {
     /// The target.
     pub url: String,
-    /// The push service.
+    /// APNs.
     pub push: SocketAddr,
-    /// The CONNECT door to it.
+    /// WNS, if there are Windows devices.
+    pub wns: Option<SocketAddr>,
+    /// The CONNECT door to both.
     pub door: Option<SocketAddr>,
     /// The authority that a server must trust for pushes, PEM.
     pub push_ca: PathBuf,
@@ -158,8 +161,8 @@ pub struct Finished {
     pub seconds: Vec<Second>,
     /// What is on the tape.
     pub taped: Taped,
-    /// How the push service saw it.
-    pub push: apns::Tally,
+    /// How each push service saw it.
+    pub push: BTreeMap<&'static str, PushService>,
     /// What the practice server says of the run.
     pub practice_truth: Option<serde_json::Value>,
     /// Whether somebody broke it off.
@@ -213,6 +216,9 @@ pub enum RunError {
     /// The push service.
     #[error(transparent)]
     Push(#[from] apns::StartError),
+    /// WNS.
+    #[error(transparent)]
+    Wns(#[from] wns::StartError),
     /// The practice server.
     #[error(transparent)]
     Practice(#[from] practice::StartError),

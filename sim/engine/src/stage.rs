@@ -11,10 +11,10 @@ use crate::inbox::{Shards, ToShard, queue};
 use crate::link::{Desk, News};
 use crate::part;
 use crate::players::{House, Players};
+use crate::pushing::Pushing;
 use crate::run::{Finished, Look, Ready, RunError, Setup};
 use crate::steps::{Change, Steps};
 use crate::troupe::Stuff;
-use droves_emulators::apns;
 use droves_emulators::practice::{self, Practice};
 use droves_facts::{DeviceIx, Dice, Dur, Fact, LaneIx, Limits, Mono, PhaseIx, What};
 use droves_fleet::{Fleet, Whose};
@@ -56,7 +56,7 @@ pub(crate) struct Stage {
     shards: Shards,
     news: UnboundedReceiver<News>,
     players: Players,
-    push: apns::Handle,
+    push: Pushing,
     push_faults: PushFaults,
     practice: Option<Practice>,
     admin: Option<Rc<Admin>>,
@@ -84,7 +84,7 @@ impl Stage {
         let is_restart = fleet.as_ref().map_or(Ok(0), |fleet| fleet.reader().count())? > 0;
         let tokens = Arc::new(Tokens::new(secret));
         let (shards, inboxes) = Shards::new(cells);
-        let push = push_service(&setup, &roster, &shards, clock, secret)?;
+        let push = Pushing::start(&setup, &roster, &shards, clock, secret)?;
         let practice = match &plan.target.url {
             Some(_) => None,
             None => Some(practice_server(&setup, &push, clock)?),
@@ -109,7 +109,8 @@ impl Stage {
             reporter,
             is_restart,
         };
-        let house = House { setup: &setup, url: &url, practice_ca, secret, processes, shards: &shards };
+        let channels = push.channels();
+        let house = House { setup: &setup, url: &url, practice_ca, channels, secret, processes, shards: &shards };
         let players = Players::start(&house, stuff, push.registry(), fleet, inboxes)?;
         let token = practice.as_ref().map(|practice| practice.token().to_owned());
         let client = ClientTls::new(&roots, ClientTlsSettings::default())?;
@@ -362,7 +363,7 @@ impl Stage {
         let room = part::room(&self.setup.plan, self.shards.count());
         let practice_cpu_s = self.practice.as_ref().map(Practice::cpu_s);
         let practice_truth = self.practice.as_ref().map(Practice::truth);
-        let push = self.push.tally();
+        let push = self.push.tallies();
         if let Some(practice) = self.practice.take() {
             practice.stop();
         }
@@ -414,11 +415,12 @@ impl Stage {
     }
 }
 
-fn told(url: &str, push: &apns::Handle, practice: Option<&Practice>) -> Ready {
+fn told(url: &str, push: &Pushing, practice: Option<&Practice>) -> Ready {
     Ready {
         url: url.to_owned(),
-        push: push.addr(),
-        door: push.door_addr(),
+        push: push.apns(),
+        wns: push.wns(),
+        door: push.door(),
         push_ca: push.ca_pem_path().to_owned(),
         is_practice: practice.is_some(),
         token: practice.map(|practice| practice.token().to_owned()),
@@ -451,35 +453,11 @@ fn secret_of(seed: u64) -> [u8; 32] {
     digest::sha256(&[b"droves push tokens".as_slice(), &seed.to_be_bytes()].concat())
 }
 
-fn push_service(
-    setup: &Setup,
-    roster: &Roster,
-    shards: &Shards,
-    clock: RunClock,
-    secret: [u8; 32],
-) -> Result<apns::Handle, RunError> {
-    let loopback = |port| SocketAddr::from(([127, 0, 0, 1], port));
-    let config = apns::Config {
-        listen: loopback(setup.push_port),
-        door: Some(loopback(setup.door_port)),
-        certificates: setup.certificates.clone(),
-        provider_roots: None,
-        connections_max: 4_096,
-        rules: apns::Rules::default(),
-        connections: apns::ConnectionRules::default(),
-        tokens: Tokens::new(secret),
-        registry: Arc::new(apns::Registry::new(roster.lanes())),
-        dice: setup.plan.dice(),
-        clock,
-    };
-    Ok(apns::Handle::start(config, Arc::new(shards.clone()))?)
-}
-
-fn practice_server(setup: &Setup, push: &apns::Handle, clock: RunClock) -> Result<Practice, RunError> {
+fn practice_server(setup: &Setup, push: &Pushing, clock: RunClock) -> Result<Practice, RunError> {
     let config = practice::Config {
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         url: None,
-        push: Some((push.addr(), push.ca_pem_path().to_owned())),
+        push: Some((push.apns(), push.ca_pem_path().to_owned())),
         faults: practice::Faults::new(&setup.plan.faults, setup.plan.dice()),
         token: None,
         clock,

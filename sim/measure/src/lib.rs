@@ -38,8 +38,8 @@ pub use load::{LOAD_SECONDS_MAX, Load, LoadSecond};
 pub use progress::{ErrorRow, Funnel, OperationRow, Progress, Recent};
 pub use series::{Kind, Own, Series};
 pub use summary::{
-    Devices, Generator, Identity, PhaseSpan, PhaseSummary, SCHEMA_VERSION, Summary, Surroundings, Verdict, exit_code,
-    schema,
+    Devices, Generator, Identity, PhaseSpan, PhaseSummary, PushService, SCHEMA_VERSION, Summary, Surroundings, Verdict,
+    exit_code, schema,
 };
 pub use thresholds::{Judgement, ThresholdError, Thresholds};
 

@@ -59,6 +59,8 @@ pub struct Surroundings {
     pub near: Option<Near>,
     /// Why that is not known.
     pub not_calibrated: Option<String>,
+    /// How each push service saw the pushes, by its name.
+    pub push: BTreeMap<&'static str, PushService>,
     /// What the ledger decided.
     pub verdicts: Verdicts,
     /// How the run ends for whoever called it.
@@ -285,6 +287,27 @@ pub struct PushSummary {
     pub dropped_ours: u64,
     /// Lanes woken.
     pub woken: u64,
+    /// The same as each push service saw it, by its name: `apns`, `wns`.
+    pub services: BTreeMap<String, PushService>,
+}
+
+/// What a push service counted. Accepted = coalesced + expired + lost + woken + what was still under way or stored.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
+pub struct PushService {
+    /// Notifications answered 200.
+    pub accepted: u64,
+    /// Refused, by status.
+    pub refused: BTreeMap<u16, u64>,
+    /// Took the place of an older one, under way or stored.
+    pub coalesced: u64,
+    /// Their time passed before the device was within reach.
+    pub expired: u64,
+    /// Lost on order, or no wake.
+    pub lost: u64,
+    /// Stored because the device was out of reach.
+    pub stored: u64,
+    /// Handed over to lanes.
+    pub woken: u64,
 }
 
 /// The hops of commands: how many came to the end of each, and how long the whole took.
@@ -405,7 +428,7 @@ impl Summary {
             connections: connections(counts),
             operations: operations(folds, None),
             phases: around.phases.iter().map(|span| phase(folds, span)).collect(),
-            push: push(counts),
+            push: push(counts, around),
             fanout: fanout(folds, None),
             ledger: around.verdicts,
             truth: TruthSummary {
@@ -520,7 +543,7 @@ fn phase(folds: &Folds, span: &PhaseSpan) -> PhaseSummary {
     }
 }
 
-fn push(counts: &Counts) -> PushSummary {
+fn push(counts: &Counts, around: &Surroundings) -> PushSummary {
     let fate = |fate| counts.pushes.fate(fate);
     PushSummary {
         asked: counts.pushes.asked,
@@ -531,6 +554,7 @@ fn push(counts: &Counts) -> PushSummary {
         unregistered: fate(PushFate::Unregistered),
         dropped_ours: fate(PushFate::DroppedOurs),
         woken: counts.pushes.woken,
+        services: around.push.iter().map(|(name, service)| ((*name).to_owned(), service.clone())).collect(),
     }
 }
 

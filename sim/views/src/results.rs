@@ -5,7 +5,9 @@ use crate::figures::{count, megabytes, time};
 use crate::{junit, report};
 use droves_engine::Finished;
 use droves_facts::{Dur, PhaseIx};
-use droves_measure::{Anomaly, Calibration, ExportError, Judgement, Summary, latency_log, ledger_lines, series_csv};
+use droves_measure::{
+    Anomaly, Calibration, ExportError, Judgement, PushService, Summary, latency_log, ledger_lines, series_csv,
+};
 use serde::Serialize;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -239,6 +241,11 @@ fn operations(s: &Summary) -> Vec<String> {
     lines
 }
 
+/// How one push service saw it.
+fn service((name, seen): (&String, &PushService)) -> String {
+    format!("; {name} took {} and refused {}", count(seen.accepted), count(seen.refused.values().sum()))
+}
+
 fn commands(s: &Summary) -> [String; 4] {
     let l = &s.ledger;
     [
@@ -253,12 +260,13 @@ fn commands(s: &Summary) -> [String; 4] {
             time(s.fanout.total_us.max),
         ),
         format!(
-            "Pushes: {} asked, {} received, {} coalesced, {} stale, {} unregistered.",
+            "Pushes: {} asked, {} received, {} coalesced, {} stale, {} unregistered{}.",
             count(s.push.asked),
             count(s.push.received),
             count(s.push.coalesced),
             count(s.push.stale),
             count(s.push.unregistered),
+            s.push.services.iter().map(service).collect::<String>(),
         ),
         format!(
             "Ledger{}: {} lost, {} duplicated, {} misdelivered, {} late, {} undecided, {} unknown, {} repeated lawfully.",

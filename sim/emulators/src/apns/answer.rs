@@ -1,6 +1,7 @@
 //! What the push service answers to one notification.
 
 use super::Reason;
+use crate::push::Taken;
 use droves_facts::{Dur, LaneIx, PushFate, Wall};
 
 /// What the service answers.
@@ -14,19 +15,6 @@ pub struct Answer {
     pub lag: Dur,
     /// Whose token it was, where it is anybody's.
     pub lane: Option<LaneIx>,
-}
-
-/// What became of a notification that was answered 200.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Taken {
-    /// It is under way, or stored.
-    Alone,
-    /// It took the place of one that was.
-    Coalesced,
-    /// The device was out of reach, and it was not to be stored.
-    Expired,
-    /// Lost on order, or for nobody.
-    Lost,
 }
 
 /// Why a notification was refused.
@@ -56,15 +44,12 @@ impl Answer {
     }
 
     /// What there is to say about the lane, in order.
-    pub fn fates(&self) -> impl Iterator<Item = PushFate> {
-        let fates = match self.verdict {
-            Ok(Taken::Alone | Taken::Lost) => [Some(PushFate::Received), None],
-            Ok(Taken::Coalesced) => [Some(PushFate::Received), Some(PushFate::Coalesced)],
-            Ok(Taken::Expired) => [Some(PushFate::Received), Some(PushFate::Expired)],
-            Err(Refusal { reason: Reason::Unregistered, .. }) => [Some(PushFate::Unregistered), None],
-            Err(_) => [None, None],
-        };
-        fates.into_iter().flatten()
+    pub fn fates(&self) -> &'static [PushFate] {
+        match self.verdict {
+            Ok(taken) => taken.fates(),
+            Err(Refusal { reason: Reason::Unregistered, .. }) => &[PushFate::Unregistered],
+            Err(_) => &[],
+        }
     }
 }
 

@@ -1,7 +1,8 @@
 //! How the service treats one connection: what it allows at once, and when it says goodbye.
 
 use super::Reason;
-use super::answer::{Refusal, Taken};
+use super::answer::Refusal;
+use crate::push::Taken;
 use droves_facts::Dur;
 
 /// The rules of a connection.

@@ -4,8 +4,8 @@
 use super::conduct::{Conduct, Then};
 use super::frames::{Frames, Steering};
 use super::house::House;
+use super::known::{self, KnownProvider};
 use super::request::{PAYLOAD_BYTES_MAX, PushRequest};
-use super::trust::{self, KnownProvider};
 use super::{Answer, Reason};
 use bytes::Bytes;
 use droves_facts::{Dur, Mono};
@@ -27,17 +27,17 @@ use tokio::time::{sleep, timeout};
 /// Serves a connection until it is over: ended by the provider, by its rules, by idleness, or by the end of the house.
 pub(crate) async fn serve(io: Stream, peer: Arc<Peer>, mut stopping: Stopping, house: Rc<House>) {
     if !peer.http2 {
-        house.counts().not_http2.fetch_add(1, Relaxed);
+        house.counts.not_http2.fetch_add(1, Relaxed);
         return;
     }
     let rules = house.connections;
     let line = Rc::new(Line {
-        provider: trust::provider(&peer.chain),
+        provider: known::provider(&peer.chain),
         steering: Rc::default(),
         conduct: RefCell::new(Conduct::new(rules)),
         goodbye: Notify::new(),
         used: Cell::new(false),
-        heard: Cell::new(house.now()),
+        heard: Cell::new(house.post.now()),
         house: Rc::clone(&house),
     });
     let answering = Rc::clone(&line);
@@ -56,7 +56,7 @@ pub(crate) async fn serve(io: Stream, peer: Arc<Peer>, mut stopping: Stopping, h
         end = line.end(&mut stopping) => end,
     };
     line.steering.farewell(end);
-    house.counts().goaways.fetch_add(1, Relaxed);
+    house.counts.goaways.fetch_add(1, Relaxed);
     connection.as_mut().graceful_shutdown();
     // How it ends does not matter any more; that it ends does.
     if timeout(GOODBYE_MAX.std(), connection).await.is_err() {
@@ -80,7 +80,7 @@ impl Line {
     async fn end(&self, stopping: &mut Stopping) -> Reason {
         let idle = async {
             loop {
-                let idle_since = self.house.now().since(self.heard.get());
+                let idle_since = self.house.post.now().since(self.heard.get());
                 if idle_since >= self.house.connections.idle_max {
                     return;
                 }
@@ -104,20 +104,20 @@ impl Line {
             body: &body,
             provider: self.provider.borrowed(),
         };
-        self.heard.set(self.house.now());
+        self.heard.set(self.house.post.now());
         let answer = self.house.answer(push);
         if answer.lag > Dur::ZERO {
             sleep(answer.lag.std()).await;
         }
         if !self.used.replace(true) {
-            self.house.counts().used.fetch_add(1, Relaxed);
+            self.house.counts.used.fetch_add(1, Relaxed);
         }
         match self.conduct.borrow_mut().after(&answer.verdict) {
             Then::GoOn => {}
             Then::Streams(streams) => self.steering.allow(streams),
             Then::GoAway => self.goodbye.notify_one(),
             Then::Cut => {
-                self.house.counts().cut.fetch_add(1, Relaxed);
+                self.house.counts.cut.fetch_add(1, Relaxed);
                 self.steering.cut(Reason::BadDeviceToken);
             }
         }

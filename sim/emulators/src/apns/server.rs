@@ -1,12 +1,12 @@
 //! The push service with its sockets: a thread and a runtime of its own, a TLS port, and beside it the CONNECT door
 //! through which a server reaches it that can't be told where the push service is.
 
-use super::house::{Connections, House, Shared, Sink};
-use super::trust::{self, Shown, TrustError};
-use super::{ConnectionRules, Order, OrderId, Registry, Rules, Service, Tally, connection};
+use super::house::{Connections, House, OurCounters};
+use super::{ConnectionRules, Reason, Rules, Service, connection};
+use crate::push::{self, Order, OrderId, Post, Registry, Shown, Sink, Tally, TrustError};
 use droves_facts::{Dice, Dur};
 use droves_net::clock::RunClock;
-use droves_net::listen::{BindError, Listener, Settings};
+use droves_net::listen::{BindError, Counters, Listener, Settings};
 use droves_net::proxy::Door;
 use droves_net::tls::{Alpn, AskClient, Roots, ServerTls, ServerTlsSettings, TlsError};
 use droves_wire::apple::push::Tokens;
@@ -24,6 +24,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where the CONNECT door is, if there is one.
     pub door: Option<SocketAddr>,
+    /// Whom else the door leads to: hosts and ports, each with its real address.
+    pub beyond: Vec<((&'static str, u16), SocketAddr)>,
     /// Where the authority's files lie, or are made.
     pub certificates: PathBuf,
     /// Authorities whose certificates providers must show; without any, every certificate will do.
@@ -68,35 +70,37 @@ pub struct Handle {
     addr: SocketAddr,
     door: Option<SocketAddr>,
     ca_pem: PathBuf,
-    registry: Arc<Registry>,
-    shared: Arc<Shared>,
+    post: Arc<Post<Service>>,
+    counts: Arc<OurCounters>,
+    listener: Arc<Counters>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Handle {
     /// Takes the addresses and begins; when this returns, providers can connect. Wakes go to `sink`.
     pub fn start(config: Config, sink: Arc<dyn Sink>) -> Result<Self, StartError> {
-        let shown = trust::shown(&config.certificates)?;
+        let shown = push::shown(&config.certificates, &HOSTS)?;
         let tls = tls(&shown, config.provider_roots)?;
         let settings =
             Settings { connections_max: config.connections_max, drain_wait_max: GOODBYE_MAX, ..Settings::default() };
         let port = Listener::bind(config.listen, Some(tls), settings.clone())?;
         let door = config.door.map(|at| Listener::bind(at, None, settings)).transpose()?;
         let service = Service::new(config.rules, config.tokens, Arc::clone(&config.registry), config.dice);
-        let shared = Arc::new(Shared::new(service, port.counters()));
+        let post = Arc::new(Post::new(service, config.registry, config.clock, sink));
         let mut handle = Handle {
             addr: port.address(),
             door: door.as_ref().map(Listener::address),
             ca_pem: shown.ca_pem,
-            registry: Arc::clone(&config.registry),
-            shared: Arc::clone(&shared),
+            post: Arc::clone(&post),
+            counts: Arc::default(),
+            listener: port.counters(),
             thread: None,
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;
+        let counts = Arc::clone(&handle.counts);
         let body = move || {
-            let house =
-                House { shared, connections: config.connections, registry: config.registry, clock: config.clock, sink };
-            runtime.block_on(run(Rc::new(house), port, door));
+            let house = House { post, counts, connections: config.connections };
+            runtime.block_on(run(Rc::new(house), port, door, config.beyond));
         };
         handle.thread = Some(thread::Builder::new().name("apns".to_owned()).spawn(body).map_err(StartError::Thread)?);
         Ok(handle)
@@ -119,32 +123,32 @@ impl Handle {
 
     /// Where lanes register, without a network.
     pub fn registry(&self) -> &Arc<Registry> {
-        &self.registry
+        self.post.registry()
     }
 
     /// What happened to notifications so far.
-    pub fn tally(&self) -> Tally {
-        self.shared.tally()
+    pub fn tally(&self) -> Tally<Reason> {
+        self.post.brain().tally()
     }
 
     /// What happened to connections so far.
     pub fn connections(&self) -> Connections {
-        self.shared.connections()
+        self.counts.connections(&self.listener)
     }
 
     /// Wakes that the sink could not pass on: ours, never the server's.
     pub fn wakes_dropped(&self) -> u64 {
-        self.shared.wakes_dropped()
+        self.post.wakes_dropped()
     }
 
-    /// Takes a fault on order; `None` when there are [`super::ORDERS_MAX`] already.
-    pub fn order(&self, order: Order) -> Option<OrderId> {
-        self.shared.give(order)
+    /// Takes a fault on order; `None` when there are [`push::ORDERS_MAX`] already.
+    pub fn order(&self, order: Order<Reason>) -> Option<OrderId> {
+        self.post.brain().give(order)
     }
 
     /// Takes an order back.
     pub fn lift(&self, id: OrderId) {
-        self.shared.lift(id);
+        self.post.brain().lift(id);
     }
 
     /// Ends it: no new connections, GOAWAY to those that stand, a few seconds for what is under way.
@@ -153,7 +157,7 @@ impl Handle {
     }
 
     fn end(&mut self) {
-        self.shared.close();
+        self.post.close();
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
@@ -169,7 +173,7 @@ impl Drop for Handle {
 }
 
 /// The thread's work.
-async fn run(house: Rc<House>, port: Listener, door: Option<Listener>) {
+async fn run(house: Rc<House>, port: Listener, door: Option<Listener>, beyond: Vec<((&'static str, u16), SocketAddr)>) {
     let to = port.address();
     let welcome = {
         let house = Rc::clone(&house);
@@ -177,12 +181,13 @@ async fn run(house: Rc<House>, port: Listener, door: Option<Listener>) {
     };
     let door = async {
         if let Some(listener) = door {
-            let all = HOSTS.iter().flat_map(|host| PORTS.map(|port| (host, port)));
-            let door = all.fold(Door::default(), |door, (host, port)| door.leading(host, port, to));
-            door.serve(listener, house.closed()).await;
+            let ours = HOSTS.iter().flat_map(|host| PORTS.map(|port| ((*host, port), to)));
+            let all = ours.chain(beyond);
+            let door = all.fold(Door::default(), |door, ((host, port), to)| door.leading(host, port, to));
+            door.serve(listener, house.post.closed()).await;
         }
     };
-    tokio::join!(port.each(house.closed(), welcome), house.deliver(), door);
+    tokio::join!(port.each(house.post.closed(), welcome), house.post.deliver(), door);
 }
 
 /// Client certificates are asked for, HTTP/2 is all that is offered.

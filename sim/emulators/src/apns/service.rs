@@ -1,15 +1,15 @@
 //! The push service without its sockets: `answer` takes a request and a time, `due` gives what reaches the devices.
 //! Two services with the same seed and the same requests answer the same to the byte.
 
-use super::answer::{Answer, Refusal, Taken};
-use super::delivery::{Deliveries, Due, Placed, Push};
-use super::order::{Fault, Order, OrderId, Orders};
-use super::registry::{Registry, Standing};
+use super::Reason;
+use super::answer::{Answer, Refusal};
 use super::request::{self, Asked, Expiration, PushRequest};
-use super::{Reason, Tally};
 use crate::delay::Delay;
+use crate::push::{
+    Allowance, Brain, Due, Fault, Moment, Order, OrderId, Push, Rate, Registry, Standing, Taken, Tally, Traffic, Travel,
+};
 use droves_facts::{Dice, Dur, LaneIx, Mono, Philox, Purpose, Wall};
-use droves_wire::apple::push::{self, Tokens};
+use droves_wire::apple::push::{Tokens, magic};
 use std::sync::Arc;
 
 /// How the service behaves towards everybody.
@@ -22,7 +22,7 @@ pub struct Rules {
     /// How long a notification without an expiration is kept for a device out of reach: Apple says 30 days.
     pub kept_max: Dur,
     /// More than this to one token is answered 429; `None` is no limit.
-    pub token_rate: Option<TokenRate>,
+    pub token_rate: Option<Rate>,
     /// What becomes of tokens that nobody here was given.
     pub strangers: Strangers,
 }
@@ -39,15 +39,6 @@ impl Default for Rules {
     }
 }
 
-/// So many notifications in a row to one token, refilled evenly over a time.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct TokenRate {
-    /// Notifications in a row.
-    pub pushes: u32,
-    /// The time that refills them all.
-    pub per: Dur,
-}
-
 /// What becomes of a token that nobody here was given.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Strangers {
@@ -62,94 +53,55 @@ pub enum Strangers {
 pub struct Service {
     rules: Rules,
     tokens: Tokens,
-    registry: Arc<Registry>,
-    dice: Dice,
-    orders: Orders,
-    deliveries: Deliveries,
-    /// For each lane when its allowance is full again; empty without a rate.
-    allowance: Vec<Mono>,
-    number: u64,
-    tally: Tally,
+    allowance: Allowance,
+    traffic: Traffic<Reason>,
 }
 
 impl Service {
     /// A service that has taken nothing yet.
     pub fn new(rules: Rules, tokens: Tokens, registry: Arc<Registry>, dice: Dice) -> Self {
-        let limited = if rules.token_rate.is_some() { registry.lanes() as usize } else { 0 };
         Service {
+            allowance: Allowance::new(rules.token_rate, registry.lanes() as usize),
+            traffic: Traffic::new(Travel::of(rules.delivery_delay), registry, dice),
             rules,
             tokens,
-            registry,
-            dice,
-            orders: Orders::default(),
-            deliveries: Deliveries::default(),
-            allowance: vec![Mono::ZERO; limited],
-            number: 0,
-            tally: Tally::default(),
         }
     }
 
     /// Takes a fault on order; `None` when there are too many.
-    pub fn give(&mut self, order: Order) -> Option<OrderId> {
-        self.orders.give(order)
+    pub fn give(&mut self, order: Order<Reason>) -> Option<OrderId> {
+        self.traffic.give(order)
     }
 
     /// Takes an order back; the counts of the others go on.
     pub fn lift(&mut self, id: OrderId) {
-        self.orders.lift(id);
+        self.traffic.lift(id);
     }
 
     /// Judges a request, and starts what it asks for on its way.
     pub fn answer(&mut self, now: Mono, wall: Wall, request: PushRequest<'_>) -> Answer {
-        self.number += 1;
-        let number = self.number;
-        let mut nonce = self.dice.draw(LaneIx::NOBODY.0, Purpose::Nonce, number);
+        let number = self.traffic.count();
+        let mut nonce = self.traffic.dice.draw(LaneIx::NOBODY.0, Purpose::Nonce, number);
         let apns_id = request::id(&request).map_or_else(|| new_id(&mut nonce), Into::into);
         let asked = request::read(&request, wall);
         let owner = asked.ok().and_then(|asked| self.owner(asked.token));
         let lane = owner.map(|(lane, _)| lane);
-        let mut rng = self.dice.draw(lane.unwrap_or(LaneIx::NOBODY).0, Purpose::PushDelay, number);
-        let delay = self.rules.delivery_delay.draw(&mut rng);
+        let (at, mut rng) = self.traffic.moment(now, wall, lane, number);
         let lag = self.rules.answer_delay.draw(&mut rng);
-        let verdict = asked.map_err(Refusal::plain).and_then(|asked| {
-            let at = Moment { now, wall, delay, number };
-            self.judge(at, &asked, owner, request.body)
-        });
-        self.tally.count(&verdict);
+        let verdict = asked.map_err(Refusal::plain).and_then(|asked| self.judge(at, &asked, owner, request.body));
+        self.traffic.tally.count(verdict.map_err(|refusal| refusal.reason));
         Answer { apns_id, verdict, lag, lane }
     }
 
-    /// What reaches the devices, or expires, up to `now`; to be called again at [`Service::next`], and when the
-    /// registry rings.
-    pub fn due(&mut self, now: Mono) -> impl Iterator<Item = Due> {
-        for lane in self.registry.returned() {
-            let delay = self.rules.delivery_delay.draw(&mut self.dice.draw(lane.0, Purpose::PushDelay, self.number));
-            self.deliveries.release(lane, now, delay);
-        }
-        std::iter::from_fn(move || {
-            let due = self.deliveries.due(now, &self.registry)?;
-            match due {
-                Due::Wake(_) => self.tally.woken += 1,
-                Due::Expired(_) => self.tally.expired += 1,
-            }
-            Some(due)
-        })
-    }
-
-    /// When something is due.
-    pub fn next(&self) -> Option<Mono> {
-        self.deliveries.next()
-    }
-
     /// What was counted so far.
-    pub fn tally(&self) -> Tally {
-        self.tally
+    pub fn tally(&self) -> Tally<Reason> {
+        self.traffic.tally.clone()
     }
 
     fn owner(&self, token: &str) -> Option<(LaneIx, u32)> {
         let bytes: [u8; 32] = hex::decode(token).ok()?.try_into().ok()?;
         let (lane, generation) = self.tokens.find(&bytes)?;
-        (lane.0 < self.registry.lanes()).then_some((lane, generation))
+        (lane.0 < self.traffic.registry.lanes()).then_some((lane, generation))
     }
 
     fn judge(
@@ -159,7 +111,7 @@ impl Service {
         owner: Option<(LaneIx, u32)>,
         body: &[u8],
     ) -> Result<Taken, Refusal> {
-        match self.orders.strike(self.dice, at.now, owner.map(|(lane, _)| lane), at.number) {
+        match self.traffic.strike(at, owner.map(|(lane, _)| lane)) {
             Some(Fault::Lose) => return Ok(Taken::Lost),
             Some(Fault::Refuse(reason)) => {
                 return Err(Refusal { reason, since: reason.has_timestamp().then_some(at.wall) });
@@ -171,33 +123,25 @@ impl Service {
             Strangers::Welcome => Ok(Taken::Lost),
         };
         let Some((lane, generation)) = owner else { return stranger };
-        match self.registry.standing(lane, generation, asked.topic) {
-            Standing::Current => {}
+        match self.traffic.registry.standing(lane, generation, Some(asked.topic)) {
+            Standing::Current(_) => {}
             Standing::Unknown => return stranger,
             Standing::OtherTopic => return Err(Refusal::plain(Reason::DeviceTokenNotForTopic)),
             Standing::Replaced(since) => {
                 return Err(Refusal { reason: Reason::Unregistered, since: Some(since) });
             }
         }
-        if !self.within_rate(lane, at.now) {
+        if self.allowance.take(lane.ix(), at.now).is_err() {
             return Err(Refusal::plain(Reason::TooManyRequests));
         }
         // A body that is no wake is taken all the same: it is the device that would not understand it.
-        let Ok(magic) = push::magic(body) else {
-            self.tally.unreadable += 1;
+        let Ok(magic) = magic(body) else {
+            self.traffic.tally.unreadable += 1;
             return Ok(Taken::Lost);
         };
         let (expires, keep_until) = self.keep(at, asked.expiration);
         let push = Push { lane, generation, magic: magic.into(), keep_until, received: at.now };
-        Ok(match self.deliveries.place(push, at.now, at.delay, expires, &self.registry) {
-            Placed::Travelling => Taken::Alone,
-            Placed::Stored => {
-                self.tally.stored += 1;
-                Taken::Alone
-            }
-            Placed::Coalesced => Taken::Coalesced,
-            Placed::Expired => Taken::Expired,
-        })
+        Ok(self.traffic.send(push, at, expires))
     }
 
     /// Until when a notification may be stored, and until when its wake is worth something. A date of the past is one
@@ -212,26 +156,16 @@ impl Service {
             Expiration::Once | Expiration::At(_) => (None, Some(at.wall + at.delay + TRY)),
         }
     }
-
-    /// The generic cell rate algorithm: each notification moves the time at which the allowance is full again.
-    fn within_rate(&mut self, lane: LaneIx, now: Mono) -> bool {
-        let (Some(rate), Some(full)) = (self.rules.token_rate, self.allowance.get_mut(lane.ix())) else { return true };
-        let after = (*full).max(now) + Dur(rate.per.0 / u64::from(rate.pushes.max(1)));
-        let within = after.since(now) <= rate.per;
-        if within {
-            *full = after;
-        }
-        within
-    }
 }
 
-/// When and as which number a notification came, and what was drawn for it.
-#[derive(Clone, Copy)]
-struct Moment {
-    now: Mono,
-    wall: Wall,
-    delay: Dur,
-    number: u64,
+impl Brain for Service {
+    fn due(&mut self, now: Mono) -> Option<Due> {
+        self.traffic.due(now)
+    }
+
+    fn next(&self) -> Option<Mono> {
+        self.traffic.next()
+    }
 }
 
 /// A UUID of version 4 in upper case, as APNs writes them.
@@ -294,7 +228,7 @@ mod tests {
             Due::Wake(push) => Some(push.lane.0),
             Due::Expired(_) => None,
         };
-        service.due(Mono(now)).filter_map(wake).collect()
+        std::iter::from_fn(|| service.due(Mono(now))).filter_map(wake).collect()
     }
 
     /// Status and body of the answer to a push.
@@ -313,7 +247,7 @@ mod tests {
         for stranger in [token(0, 2), token(5, 1), token(LANES, 1), "ab".repeat(32), "xy".repeat(32), "abcd".into()] {
             check(&mut service, &stranger, &[], bad);
         }
-        let registry = Arc::clone(&service.registry);
+        let registry = Arc::clone(&service.traffic.registry);
         let topic = registry.topic(TOPIC).unwrap();
         assert!(registry.register(LaneIx(0), 2, topic, WALL + Dur::ms(5)));
         check(&mut service, &token(0, 1), &[], (410, r#"{"reason":"Unregistered","timestamp":1732500000005}"#));
@@ -348,7 +282,7 @@ mod tests {
         let mut service = service(Rules { delivery_delay: Delay::Fixed(Dur(10)), ..Rules::default() });
         ask(&mut service, 5, &token(2, 1), &[("apns-expiration", "1732500001")]);
         assert_eq!(service.next(), Some(Mono(15)));
-        assert_eq!(service.due(Mono(14)).next(), None);
+        assert_eq!(service.due(Mono(14)), None);
         let push = Push {
             lane: LaneIx(2),
             generation: 1,
@@ -356,14 +290,15 @@ mod tests {
             keep_until: Some(WALL + Dur::secs(1)),
             received: Mono(5),
         };
-        assert_eq!(service.due(Mono(15)).collect::<Vec<_>>(), [Due::Wake(push)]);
+        assert_eq!(service.due(Mono(15)), Some(Due::Wake(push)));
+        assert_eq!(service.due(Mono(15)), None);
         assert_eq!(service.next(), None);
     }
 
     #[test]
     fn a_device_out_of_reach_finds_the_newest_when_it_is_back() {
         let mut service = service(Rules::default());
-        let registry = Arc::clone(&service.registry);
+        let registry = Arc::clone(&service.traffic.registry);
         registry.set_reachable(LaneIx(3), false);
         ask(&mut service, 0, &token(3, 1), &[]);
         assert_eq!(ask(&mut service, 1, &token(3, 1), &[]).verdict, Ok(Taken::Coalesced));
@@ -377,7 +312,7 @@ mod tests {
 
     #[test]
     fn too_many_to_one_token_are_too_many() {
-        let rate = TokenRate { pushes: 2, per: Dur(100) };
+        let rate = Rate { pushes: 2, per: Dur(100) };
         let mut service = service(Rules { token_rate: Some(rate), ..Rules::default() });
         let mut status = |now, lane| ask(&mut service, now, &token(lane, 1), &[]).status();
         assert_eq!([status(0, 0), status(0, 0), status(0, 0), status(0, 1)], [200, 200, 429, 200]);
@@ -425,7 +360,7 @@ mod tests {
             let run = || {
                 let delay = Delay::Uniform { from: Dur(0), to: Dur(40) };
                 let mut service = service(Rules { delivery_delay: delay, ..Rules::default() });
-                let registry = Arc::clone(&service.registry);
+                let registry = Arc::clone(&service.traffic.registry);
                 let (mut now, mut seen) = (0, Vec::new());
                 for &(lane, what, pause) in &steps {
                     now += pause;
@@ -439,7 +374,7 @@ mod tests {
                         woken(&mut service, now);
                     }
                 }
-                let waiting = service.deliveries.len() as u64;
+                let waiting = service.traffic.waiting() as u64;
                 (seen, service.tally(), waiting)
             };
             let (seen, tally, waiting) = run();

@@ -1,6 +1,7 @@
 //! Pushes by a provider, taken by the emulated push service and handed over to whoever is woken.
 
 use super::{CalibrateError, failed};
+use droves_emulators::push::{Push, Registry, Sink};
 use droves_emulators::{Provider, apns};
 use droves_facts::{Dice, LaneIx, Limits, PushFate, Wall};
 use droves_measure::Offer;
@@ -39,8 +40,8 @@ pub(super) struct Pushes {
 #[derive(Default)]
 struct Woken(AtomicU64);
 
-impl apns::Sink for Woken {
-    fn wake(&self, _push: apns::Push) -> PushFate {
+impl Sink for Woken {
+    fn wake(&self, _push: Push) -> PushFate {
         self.0.fetch_add(1, Relaxed);
         PushFate::Received
     }
@@ -49,12 +50,13 @@ impl apns::Sink for Woken {
 impl Pushes {
     pub(super) fn start(folder: &Path, authority: &Authority, now: Wall) -> Result<Self, CalibrateError> {
         let tokens = Tokens::new([7; 32]);
-        let registry = Arc::new(apns::Registry::new(LANES));
+        let registry = Arc::new(Registry::new(LANES));
         let woken = Arc::new(Woken::default());
         let clock = RunClock::start();
         let config = apns::Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             door: None,
+            beyond: Vec::new(),
             certificates: folder.join("push"),
             provider_roots: None,
             connections_max: 2 * LINES,
@@ -65,7 +67,7 @@ impl Pushes {
             dice: Dice::new(0),
             clock,
         };
-        let service = apns::Handle::start(config, Arc::clone(&woken) as Arc<dyn apns::Sink>)?;
+        let service = apns::Handle::start(config, Arc::clone(&woken) as Arc<dyn Sink>)?;
         let topic = registry.topic(TOPIC).ok_or_else(|| failed(Offer::Push, "no room for a topic"))?;
         if !(0..LANES).all(|lane| registry.register(LaneIx(lane), 1, topic, now)) {
             return Err(failed(Offer::Push, "a lane can't be registered"));

@@ -9,8 +9,9 @@ use crate::problem::{Problem, nearest};
 use crate::yaml::{At, Named, TextOr};
 use droves_facts::{Dur, PhaseIx, PopulationIx};
 
-/// What APNs can answer (developer.apple.com, "Handling notification responses from APNs").
-const PUSH_ANSWERS: [u16; 9] = [400, 403, 404, 405, 410, 413, 429, 500, 503];
+/// What push services can answer: APNs (developer.apple.com, "Handling notification responses from APNs") and WNS
+/// (learn.microsoft.com, "Push notification service request and response headers"). Each leaves out what it never answers.
+const PUSH_ANSWERS: [u16; 11] = [400, 401, 403, 404, 405, 406, 410, 413, 429, 500, 503];
 
 /// What faults are checked against.
 pub(super) struct Stage<'a> {
@@ -61,9 +62,9 @@ fn kind(fault: &At<language::Fault>, embedded: bool, checks: &mut Checks<'_>) ->
             PushFault::Lost => Some(FaultKind::PushLost),
             PushFault::Answer(status) if PUSH_ANSWERS.contains(status) => Some(FaultKind::PushAnswer(status.value)),
             PushFault::Answer(status) => {
-                let title = format!("APNs never answers {}", status.value);
+                let title = format!("no push service answers {}", status.value);
                 let all = PUSH_ANSWERS.map(|s| s.to_string()).join(", ");
-                checks.push(Problem::new(title, status.place).labelled(format!("it answers {all}")));
+                checks.push(Problem::new(title, status.place).labelled(format!("they answer {all}")));
                 None
             }
         },

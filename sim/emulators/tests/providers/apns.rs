@@ -1,13 +1,12 @@
-//! The emulated push service, driven by clients of APNs that are not ours: github.com/sideshow/apns2, and nanopush, the
+//! The emulated APNs, driven by clients of APNs that are not ours: github.com/sideshow/apns2, and nanopush, the
 //! one inside nanomdm (`tests/peers/apns-provider`). What they understood is held against what was meant.
-#![expect(clippy::unwrap_used, reason = "tests")]
 
-mod provider;
-
+use crate::apns_client::{Outcome, TOPIC, job, tokens};
+use crate::stage::case;
 use droves_emulators::Delay;
-use droves_emulators::apns::{ConnectionRules, Fault, Order, Reason, Rules, Strikes};
+use droves_emulators::apns::{ConnectionRules, Reason, Rules};
+use droves_emulators::push::{Fault, Order, Strikes};
 use droves_facts::{Dur, LaneIx, Mono, PushFate, Wall};
-use provider::{Outcome, TOPIC, case, job, tokens};
 use serde_json::json;
 
 #[test]

@@ -4,7 +4,7 @@
 use droves_facts::{LaneIx, Wall};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::SeqCst};
 use std::sync::{Mutex, PoisonError};
-use tokio::sync::Notify;
+use tokio::sync::watch;
 
 /// The table. Its size is the number of lanes, fixed when it is made: 16 bytes a lane.
 #[derive(Debug)]
@@ -12,15 +12,15 @@ pub struct Registry {
     lanes: Box<[Entry]>,
     topics: Mutex<Vec<Box<str>>>,
     returned: Mutex<Vec<LaneIx>>,
-    /// Rung when a lane with a stored notification is within reach again.
-    pub(crate) bell: Notify,
+    /// Rung when a lane with a stored notification is within reach again: each of the services may be whose it is.
+    bell: watch::Sender<()>,
 }
 
 /// What the registry says of one token.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Standing {
-    /// Good.
-    Current,
+    /// Good, since then.
+    Current(Wall),
     /// It was good until then.
     Replaced(Wall),
     /// Never given out.
@@ -40,7 +40,7 @@ impl Registry {
             lanes: (0..lanes).map(|_| Entry::default()).collect(),
             topics: Mutex::default(),
             returned: Mutex::default(),
-            bell: Notify::new(),
+            bell: watch::channel(()).0,
         }
     }
 
@@ -100,7 +100,7 @@ impl Registry {
         let before = entry.word.fetch_and(!(OUT_OF_REACH | HOLDING), SeqCst);
         if before & HOLDING != 0 {
             self.returned.lock().unwrap_or_else(PoisonError::into_inner).push(lane);
-            self.bell.notify_one();
+            self.bell.send_replace(());
         }
     }
 
@@ -117,26 +117,34 @@ impl Registry {
         change.is_ok()
     }
 
-    /// Lanes that came back since the last call and may have something stored.
-    pub(crate) fn returned(&self) -> Vec<LaneIx> {
-        std::mem::take(&mut *self.returned.lock().unwrap_or_else(PoisonError::into_inner))
+    /// Changes when a lane with a stored notification is within reach again.
+    pub(crate) fn bell(&self) -> watch::Receiver<()> {
+        self.bell.subscribe()
     }
 
-    /// What a token of this lane and generation, presented for this topic, is worth.
-    pub(crate) fn standing(&self, lane: LaneIx, generation: u32, topic: &str) -> Standing {
+    /// Lanes that came back since the last call, of those for which the caller has something stored.
+    pub(crate) fn returned(&self, is_wanted: impl Fn(LaneIx) -> bool) -> Vec<LaneIx> {
+        let mut returned = self.returned.lock().unwrap_or_else(PoisonError::into_inner);
+        if returned.is_empty() { Vec::new() } else { returned.extract_if(.., |lane| is_wanted(*lane)).collect() }
+    }
+
+    /// What a token of this lane and generation is worth, presented for this topic, or for whichever it was registered.
+    pub(crate) fn standing(&self, lane: LaneIx, generation: u32, topic: Option<&str>) -> Standing {
         let Some(entry) = self.lanes.get(lane.ix()) else { return Standing::Unknown };
         let word = entry.word.load(SeqCst);
         if word & REGISTERED == 0 || generation > generation_of(word) {
             return Standing::Unknown;
         }
-        let topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
-        if topics.get(topic_of(word)).is_none_or(|registered| **registered != *topic) {
-            return Standing::OtherTopic;
+        if let Some(topic) = topic {
+            let topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
+            if topics.get(topic_of(word)).is_none_or(|registered| **registered != *topic) {
+                return Standing::OtherTopic;
+            }
         }
         if word & WITHDRAWN != 0 || generation < generation_of(word) {
             return Standing::Replaced(Wall(entry.since.load(SeqCst)));
         }
-        Standing::Current
+        Standing::Current(Wall(entry.since.load(SeqCst)))
     }
 }
 
@@ -175,20 +183,21 @@ mod tests {
         let (mdm, other) = (registry.topic("mdm").unwrap(), registry.topic("other").unwrap());
         assert_eq!(registry.topic("mdm"), Some(mdm));
         let lane = LaneIx(1);
-        assert_eq!(registry.standing(lane, 1, "mdm"), Standing::Unknown);
+        assert_eq!(registry.standing(lane, 1, Some("mdm")), Standing::Unknown);
         assert!(registry.register(lane, 1, mdm, Wall(10)));
-        assert_eq!(registry.standing(lane, 1, "mdm"), Standing::Current);
-        assert_eq!(registry.standing(lane, 2, "mdm"), Standing::Unknown);
-        assert_eq!(registry.standing(lane, 1, "other"), Standing::OtherTopic);
+        assert_eq!(registry.standing(lane, 1, Some("mdm")), Standing::Current(Wall(10)));
+        assert_eq!(registry.standing(lane, 2, Some("mdm")), Standing::Unknown);
+        assert_eq!(registry.standing(lane, 1, None), Standing::Current(Wall(10)));
+        assert_eq!(registry.standing(lane, 1, Some("other")), Standing::OtherTopic);
         assert!(registry.register(lane, 2, mdm, Wall(20)));
         assert!(registry.register(lane, 2, mdm, Wall(30)), "to register again is no change");
-        assert_eq!(registry.standing(lane, 1, "mdm"), Standing::Replaced(Wall(20)));
+        assert_eq!(registry.standing(lane, 1, Some("mdm")), Standing::Replaced(Wall(20)));
         assert!(!registry.register(lane, 1, other, Wall(40)), "a late registration of the past");
         registry.withdraw(lane, Wall(50));
         registry.withdraw(lane, Wall(60));
-        assert_eq!(registry.standing(lane, 2, "mdm"), Standing::Replaced(Wall(50)));
+        assert_eq!(registry.standing(lane, 2, Some("mdm")), Standing::Replaced(Wall(50)));
         assert!(registry.register(lane, 3, mdm, Wall(70)));
-        assert_eq!(registry.standing(lane, 3, "mdm"), Standing::Current);
+        assert_eq!(registry.standing(lane, 3, Some("mdm")), Standing::Current(Wall(70)));
         assert!(!registry.register(LaneIx(2), 1, mdm, Wall(0)), "beyond the table");
     }
 
@@ -199,12 +208,13 @@ mod tests {
         assert!(!registry.hold(lane), "within reach: deliver it now");
         registry.set_reachable(lane, false);
         registry.set_reachable(lane, true);
-        assert_eq!(registry.returned(), []);
+        assert_eq!(registry.returned(|_| true), []);
         registry.set_reachable(lane, false);
         assert!(registry.hold(lane) && registry.hold(lane));
         registry.set_reachable(lane, true);
         registry.set_reachable(lane, true);
-        assert_eq!(registry.returned(), [lane]);
-        assert_eq!(registry.returned(), []);
+        assert_eq!(registry.returned(|_| false), [], "another service's");
+        assert_eq!(registry.returned(|_| true), [lane]);
+        assert_eq!(registry.returned(|_| true), []);
     }
 }

@@ -1,15 +1,14 @@
-//! Faults on order: what a scenario wants the push service to do wrong, to whom, how often and when.
+//! Faults on order: what a scenario wants a push service to do wrong, to whom, how often and when.
 
-use super::Reason;
 use droves_facts::{Dice, LaneIx, Mono, Purpose};
 use droves_scenario::plan::Strikes;
 use std::ops::Range;
 
-/// One fault.
+/// One fault of a service that refuses for reasons `R`.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Order {
+pub struct Order<R> {
     /// What is done instead of what is right.
-    pub fault: Fault,
+    pub fault: Fault<R>,
     /// To which of the notifications that match.
     pub strikes: Strikes,
     /// Whose notifications; `None` is everybody's, also those whose token is nobody's.
@@ -20,9 +19,9 @@ pub struct Order {
 
 /// What is done wrong.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Fault {
+pub enum Fault<R> {
     /// Refused with this reason, though nothing is wrong with it.
-    Refuse(Reason),
+    Refuse(R),
     /// Accepted with 200, and lost: push is best effort.
     Lose,
 }
@@ -32,22 +31,28 @@ pub enum Fault {
 pub struct OrderId(u64);
 
 /// The orders in force. There are at most [`ORDERS_MAX`].
-#[derive(Debug, Default)]
-pub(crate) struct Orders {
-    given: Vec<Given>,
+#[derive(Debug)]
+pub(crate) struct Orders<R> {
+    given: Vec<Given<R>>,
     next: u64,
 }
 
 #[derive(Debug)]
-struct Given {
+struct Given<R> {
     id: u64,
-    order: Order,
+    order: Order<R>,
     matched: u64,
 }
 
-impl Orders {
+impl<R> Default for Orders<R> {
+    fn default() -> Self {
+        Orders { given: Vec::new(), next: 0 }
+    }
+}
+
+impl<R: Copy> Orders<R> {
     /// Takes an order; `None` when there are too many.
-    pub(crate) fn give(&mut self, order: Order) -> Option<OrderId> {
+    pub(crate) fn give(&mut self, order: Order<R>) -> Option<OrderId> {
         if self.given.len() == ORDERS_MAX {
             return None;
         }
@@ -63,7 +68,7 @@ impl Orders {
 
     /// The fault that strikes notification `number`, if one does: of several the one that was ordered first. Each
     /// order counts what matches it, struck by another or not, so that orders do not move each other's draws.
-    pub(crate) fn strike(&mut self, dice: Dice, now: Mono, lane: Option<LaneIx>, number: u64) -> Option<Fault> {
+    pub(crate) fn strike(&mut self, dice: Dice, now: Mono, lane: Option<LaneIx>, number: u64) -> Option<Fault<R>> {
         let mut struck = None;
         for given in self.given.iter_mut().filter(|given| given.order.matches(now, lane)) {
             given.matched += 1;
@@ -80,7 +85,7 @@ impl Orders {
     }
 }
 
-impl Order {
+impl<R> Order<R> {
     fn matches(&self, now: Mono, lane: Option<LaneIx>) -> bool {
         let whose = match &self.lanes {
             None => true,
@@ -97,8 +102,9 @@ pub const ORDERS_MAX: usize = 64;
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
+    use crate::apns::Reason;
 
-    fn order(fault: Fault, strikes: Strikes) -> Order {
+    fn order(fault: Fault<Reason>, strikes: Strikes) -> Order<Reason> {
         Order { fault, strikes, lanes: None, window: Mono::ZERO..Mono::NEVER }
     }
 

@@ -130,6 +130,11 @@ impl Deliveries {
         }
     }
 
+    /// Whether something is under way or stored for the lane.
+    pub(crate) fn has(&self, lane: LaneIx) -> bool {
+        self.slots.contains_key(&lane)
+    }
+
     pub(crate) fn next(&self) -> Option<Mono> {
         self.agenda.first().map(|(at, _)| *at)
     }
@@ -219,7 +224,7 @@ mod tests {
         world.check(10, &[]);
         assert_eq!(world.deliveries.next(), Some(Mono(100)));
         world.registry.set_reachable(LANE, true);
-        assert_eq!(world.registry.returned(), [LANE]);
+        assert_eq!(world.registry.returned(|lane| world.deliveries.has(lane)), [LANE]);
         world.deliveries.release(LANE, Mono(50), Dur::ZERO);
         world.check(50, &["a"]);
         world.place("once", 60, None);

@@ -1,94 +1,29 @@
-//! The stage: a push service, a sink that keeps what it hears, and the program that plays the provider.
+//! APNs on the stage, and the program that plays the provider.
 
-use droves_emulators::apns::{Config, ConnectionRules, Handle, Push, Registry, Rules, Sink};
-use droves_facts::{Dice, LaneIx, Mono, PushFate, Wall};
+use crate::stage::{Stage, Stop, token_book};
+use droves_emulators::apns::{Config, ConnectionRules, Handle, Rules};
+use droves_emulators::push::Registry;
+use droves_facts::{Dice, LaneIx, Wall};
 use droves_net::clock::RunClock;
-use droves_wire::apple::push::Tokens;
 use rcgen::{CertificateParams, DnType, KeyPair};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::sync::{Arc, Condvar, Mutex, OnceLock};
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
 
 pub(crate) const TOPIC: &str = "com.apple.mgmt.External.1f4f7e8a-1d3b-4a53-9d0b-2f8f8f1a6a10";
 const LANES: u32 = 4_000;
 
-/// Why a case stops: left out, or failed.
-#[derive(Debug)]
-pub(crate) enum Stop {
-    LeftOut(String),
-    Failed(&'static str),
-}
-
-impl From<&'static str> for Stop {
-    fn from(why: &'static str) -> Self {
-        Stop::Failed(why)
-    }
-}
-
-/// Runs a case. One that can't run here is named, and noted for `cargo xtask test`; under `CI` it is a failure.
-#[expect(clippy::print_stderr, reason = "a case that did not run must not look as if it had")]
-pub(crate) fn case(name: &str, run: impl FnOnce(Stage) -> Result<(), Stop>) {
-    match run(Stage::new()) {
-        Ok(()) => {}
-        Err(Stop::LeftOut(why)) if std::env::var_os("CI").is_none_or(|value| value.is_empty()) => {
-            eprintln!("{name}: left out, {why}");
-            if let Some(path) = std::env::var_os("DROVES_LEFT_OUT") {
-                let mut file = std::fs::OpenOptions::new().append(true).open(path).unwrap();
-                file.write_all(format!("{name}\t{why}\n").as_bytes()).unwrap();
-            }
-        }
-        Err(Stop::LeftOut(why)) => panic!("{name}: {why}"),
-        Err(Stop::Failed(why)) => panic!("{name}: {why}"),
-    }
-}
-
-/// What the sink heard.
-#[derive(Clone, Default)]
-pub(crate) struct Heard {
-    pub(crate) woken: Vec<Push>,
-    pub(crate) fates: Vec<(u32, PushFate)>,
-}
-
-#[derive(Default)]
-struct Ear {
-    heard: Mutex<Heard>,
-    more: Condvar,
-}
-
-impl Sink for Ear {
-    fn wake(&self, push: Push) -> PushFate {
-        self.heard.lock().unwrap().woken.push(push);
-        self.more.notify_all();
-        PushFate::Received
-    }
-
-    fn fate(&self, lane: LaneIx, _at: Mono, fate: PushFate) {
-        self.heard.lock().unwrap().fates.push((lane.0, fate));
-        self.more.notify_all();
-    }
-}
-
-pub(crate) struct Stage {
-    folder: tempfile::TempDir,
-    ear: Arc<Ear>,
-}
-
 impl Stage {
-    fn new() -> Self {
-        let stage = Stage { folder: tempfile::tempdir().unwrap(), ear: Arc::default() };
-        stage.certify(None);
-        stage
-    }
-
     pub(crate) fn start(&self, rules: Rules, connections: ConnectionRules) -> Handle {
+        self.certify(None);
         let config = Config {
             listen: ([127, 0, 0, 1], 0).into(),
             door: Some(([127, 0, 0, 1], 0).into()),
-            certificates: self.folder.path().join("certs"),
+            beyond: Vec::new(),
+            certificates: self.folder().join("certs"),
             provider_roots: None,
             connections_max: 1_000,
             rules,
@@ -98,7 +33,7 @@ impl Stage {
             dice: Dice::new(1),
             clock: RunClock::start(),
         };
-        Handle::start(config, Arc::clone(&self.ear) as Arc<dyn Sink>).unwrap()
+        Handle::start(config, self.sink()).unwrap()
     }
 
     pub(crate) fn register(&self, apns: &Handle, lanes: Range<u32>, generation: u32) {
@@ -128,7 +63,7 @@ impl Stage {
     pub(crate) fn client(&self, apns: &Handle, environment: &[(&str, &str)]) -> Result<Client, Stop> {
         let proxied = environment.iter().any(|(name, _)| *name == "HTTPS_PROXY");
         let host = if proxied { "https://api.push.apple.com".to_owned() } else { format!("https://{}", apns.addr()) };
-        let log = self.folder.path().join("client.log");
+        let log = self.folder().join("client.log");
         let mut command = Command::new(program()?);
         command.arg(host).arg(self.certificate()).arg(self.key());
         command.env("SSL_CERT_FILE", apns.ca_pem_path()).env_remove("HTTPS_PROXY").env_remove("NO_PROXY");
@@ -139,21 +74,12 @@ impl Stage {
         Ok(Client { child, input: Some(input), output, log })
     }
 
-    /// Waits until the sink has heard so much, and takes what it heard.
-    pub(crate) fn heard(&self, much: usize, count: impl Fn(&Heard) -> usize) -> Heard {
-        let heard = self.ear.heard.lock().unwrap();
-        let few = |heard: &mut Heard| count(heard) < much;
-        let (heard, wait) = self.ear.more.wait_timeout_while(heard, Duration::from_secs(30), few).unwrap();
-        assert!(!wait.timed_out(), "heard {} of {much}", count(&heard));
-        heard.clone()
-    }
-
     fn certificate(&self) -> PathBuf {
-        self.folder.path().join("push.pem")
+        self.folder().join("push.pem")
     }
 
     fn key(&self) -> PathBuf {
-        self.folder.path().join("push.key")
+        self.folder().join("push.key")
     }
 }
 
@@ -250,7 +176,3 @@ fn build() -> Result<PathBuf, String> {
 }
 
 const NAME: &str = "apns-provider";
-
-fn token_book() -> Tokens {
-    Tokens::new([7; 32])
-}

@@ -1,0 +1,29 @@
+//! What all push services have in common, whoever's they are: whose token it is, when a wake reaches its device, what is
+//! kept for one that is out of reach, what goes wrong on order, and what is counted.
+//!
+//! [`Registry`] is what shard threads and the services share: which lane holds which token. [`Sink`] is where wakes go.
+
+mod delivery;
+mod order;
+mod post;
+mod rate;
+mod registry;
+mod tally;
+mod traffic;
+mod travel;
+mod trust;
+
+pub use delivery::{Due, Push};
+pub use droves_scenario::plan::Strikes;
+pub use order::{Fault, ORDERS_MAX, Order, OrderId};
+pub use post::Sink;
+pub(crate) use post::{Brain, Post};
+pub(crate) use rate::Allowance;
+pub use rate::Rate;
+pub(crate) use registry::Standing;
+pub use registry::{Registry, TOPICS_MAX, TopicIx};
+pub use tally::{Taken, Tally};
+pub(crate) use traffic::{Moment, Traffic};
+pub use travel::Travel;
+pub(crate) use trust::{Shown, shown};
+pub use trust::{TrustError, authority_pem};

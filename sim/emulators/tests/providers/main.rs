@@ -1,0 +1,8 @@
+//! The emulated push services, driven by clients that are not ours. What those understood is held against what was meant.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod apns;
+mod apns_client;
+mod stage;
+mod wns;
+mod wns_client;

@@ -1,7 +1,8 @@
 //! The fleet as the plan casts it: what kinds of devices there are, and which device is of which kind.
 
-use droves_device::{Character, Enrolls, ProfileSource, Retry};
-use droves_facts::{DeviceIx, Dur};
+use crate::enrollment::Ways;
+use droves_device::{Character, Enrolls, Retry};
+use droves_facts::{DeviceIx, Dur, Family};
 use droves_scenario::plan::{self, Behaviour, Plan, Population, Roster};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,8 +16,8 @@ pub(crate) struct Cast {
 }
 
 impl Cast {
-    /// Casts the plan's fleet. Every device gets its enrollment profile from the same source.
-    pub(crate) fn of(plan: &Plan, roster: &Roster, profile: &ProfileSource) -> Self {
+    /// Casts the plan's fleet. All devices of a family enroll the same way.
+    pub(crate) fn of(plan: &Plan, roster: &Roster, ways: &Ways) -> Self {
         let dice = plan.dice();
         let mut characters = Vec::new();
         let mut kinds = BTreeMap::new();
@@ -25,7 +26,7 @@ impl Cast {
             for device in population.devices.clone() {
                 let (model, os_version) = (population.model(dice, device), population.os_version(dice, device));
                 let kind = *kinds.entry((population.ix, model, os_version)).or_insert_with(|| {
-                    characters.push(character(plan, population, model, os_version, profile));
+                    characters.push(character(plan, population, model, os_version, ways));
                     u16::try_from(characters.len() - 1).unwrap_or(u16::MAX)
                 });
                 of_device.push(kind);
@@ -40,13 +41,17 @@ impl Cast {
     }
 }
 
-fn character(
-    plan: &Plan,
-    population: &Population,
-    model: &str,
-    os_version: &str,
-    profile: &ProfileSource,
-) -> Character {
+fn character(plan: &Plan, population: &Population, model: &str, os_version: &str, ways: &Ways) -> Character {
+    let server = &plan.target.profile;
+    let (enrolls, allow_http) = match population.platform.family() {
+        Family::Apple => {
+            (Enrolls::Profile(ways.apple.clone()), server.enroll_apple.as_ref().is_some_and(|apple| apple.allow_http))
+        }
+        Family::Windows => (
+            Enrolls::Discovery(Arc::clone(&ways.windows)),
+            server.enroll_windows.as_ref().is_some_and(|windows| windows.allow_http),
+        ),
+    };
     let mut pace = 1.0;
     let mut locked = (0.0, Dur::secs(1));
     for behaviour in &population.behaviours {
@@ -59,8 +64,8 @@ fn character(
         platform: population.platform,
         model: model.into(),
         os_version: os_version.into(),
-        enrolls: Enrolls::Profile(profile.clone()),
-        allow_http: plan.target.profile.enroll_apple.allow_http,
+        enrolls,
+        allow_http,
         retry: match population.retry {
             plan::Retry::AsPlatform => Retry::AsPlatform,
             plan::Retry::Flat => Retry::Flat,

@@ -1,19 +1,20 @@
-//! Where the fleet's enrollment profiles come from: what the server profile says, with its templates filled in.
+//! How the fleet gets into the hands of its server: what the server profile says, with its templates filled in.
 
-use droves_device::ProfileSource;
+use droves_device::{Discovery, ProfileSource, Proof};
 use droves_scenario::plan::Target;
-use droves_scenario::server;
+use droves_scenario::server::{self, Secret, WindowsEnroll};
 use minijinja::{Environment, UndefinedBehavior};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Steps that a template may take: a profile has a few dozen values.
 const FUEL: u64 = 200_000;
 
-/// Why there is no enrollment profile.
+/// Why a fleet can't enroll.
 #[derive(Debug, thiserror::Error)]
 pub enum EnrollmentError {
     /// A template can't be filled in.
-    #[error("enrollment profile of server profile `{server}`: {why}")]
+    #[error("enrollment by server profile `{server}`: {why}")]
     Template {
         /// Which server profile.
         server: String,
@@ -28,21 +29,80 @@ pub enum EnrollmentError {
     },
 }
 
-/// The source of every device's enrollment profile, given where the target is.
-pub(crate) fn source(target: &Target, url: &str) -> Result<ProfileSource, EnrollmentError> {
-    match &target.profile.enroll_apple.profile {
+/// How devices enroll, by family.
+#[derive(Clone, Debug)]
+pub(crate) struct Ways {
+    /// Where Apple devices get their enrollment profiles.
+    pub(crate) apple: ProfileSource,
+    /// Where Windows devices enroll, and as whom.
+    pub(crate) windows: Arc<Discovery>,
+}
+
+impl Ways {
+    /// Ways of devices that enroll nowhere: those of a server that does not enroll them, and of a fleet of which only is
+    /// asked who it is.
+    pub(crate) fn nowhere() -> Self {
+        let nothing: Arc<str> = "".into();
+        Ways {
+            apple: ProfileSource::Url(Arc::clone(&nothing)),
+            windows: Arc::new(Discovery {
+                url: Arc::clone(&nothing),
+                user: Arc::clone(&nothing),
+                proof: Proof::Login,
+                channels: nothing,
+            }),
+        }
+    }
+
+    /// The ways that the target's profile says, given where the target is, and host and port of the push service's
+    /// channels for Windows.
+    pub(crate) fn of(target: &Target, url: &str, channels: &str) -> Result<Self, EnrollmentError> {
+        let mut ways = Ways::nowhere();
+        if let Some(apple) = &target.profile.enroll_apple {
+            ways.apple = source(target, url, &apple.profile)?;
+        }
+        if let Some(windows) = &target.profile.enroll_windows {
+            ways.windows = Arc::new(discovery(target, url, windows, channels)?);
+        }
+        Ok(ways)
+    }
+}
+
+fn source(target: &Target, url: &str, from: &server::ProfileSource) -> Result<ProfileSource, EnrollmentError> {
+    match from {
         server::ProfileSource::File(payload) => Ok(ProfileSource::Bytes(payload.bytes.clone())),
         server::ProfileSource::Template(payload) => {
             let text = std::str::from_utf8(&payload.bytes)
                 .map_err(|_| EnrollmentError::NotText { path: payload.path.display().to_string() })?;
             Ok(ProfileSource::Bytes(render(target, url, text)?.into_bytes().into()))
         }
-        server::ProfileSource::Url(template) => {
-            let there = render(target, url, template)?;
-            let absolute = if there.starts_with('/') { format!("{}{there}", url.trim_end_matches('/')) } else { there };
-            Ok(ProfileSource::Url(absolute.into()))
-        }
+        server::ProfileSource::Url(template) => Ok(ProfileSource::Url(absolute(target, url, template)?.into())),
     }
+}
+
+fn discovery(
+    target: &Target,
+    url: &str,
+    windows: &WindowsEnroll,
+    channels: &str,
+) -> Result<Discovery, EnrollmentError> {
+    let secret = |Secret(text): &Secret| render(target, url, text).map(Into::into);
+    Ok(Discovery {
+        url: absolute(target, url, &windows.discovery)?.into(),
+        user: render(target, url, &windows.user)?.into(),
+        proof: match &windows.proof {
+            server::Proof::Password(password) => Proof::Password(secret(password)?),
+            server::Proof::Token(token) => Proof::Token(secret(token)?),
+            server::Proof::Login => Proof::Login,
+        },
+        channels: channels.into(),
+    })
+}
+
+/// A URL, or a path on the target.
+fn absolute(target: &Target, url: &str, template: &str) -> Result<String, EnrollmentError> {
+    let there = render(target, url, template)?;
+    Ok(if there.starts_with('/') { format!("{}{there}", url.trim_end_matches('/')) } else { there })
 }
 
 fn render(target: &Target, url: &str, template: &str) -> Result<String, EnrollmentError> {

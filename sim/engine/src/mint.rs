@@ -5,14 +5,14 @@
 
 use crate::cast::Cast;
 use crate::directory::Directory;
-use crate::enrollment::{self, EnrollmentError};
+use crate::enrollment::{EnrollmentError, Ways};
 use crate::health;
 use crate::keys::{KeyRing, RingError};
 use crate::stage;
 use droves_device::Device;
 use droves_device::apple::Minting;
 use droves_device::{Identity, Machine, ProfileSource, Slept};
-use droves_facts::{DeviceIx, LaneIx, Limits};
+use droves_facts::{DeviceIx, Family, LaneIx, Limits, Platform};
 use droves_fleet::{Fleet, FleetError, KeyPool, KeyPoolError, Landing, Saver, Stored, StoredIdentity, Writer};
 use droves_scenario::plan::{Plan, Roster};
 use droves_wire::apple::push::Tokens;
@@ -84,6 +84,14 @@ pub enum MintError {
     /// The profile does not read.
     #[error("{0}")]
     Profile(String),
+    /// Somebody who can't be minted.
+    #[error("`{population}` are `{platform}` devices, which can't be minted: their server has to enroll them")]
+    Platform {
+        /// Which population.
+        population: String,
+        /// Its platform.
+        platform: Platform,
+    },
     /// A lane is not on the disk.
     #[error("{0}")]
     NotSaved(String),
@@ -97,8 +105,11 @@ pub enum MintError {
 pub fn mint(mint: Mint, stop: &watch::Receiver<bool>, mut progress: impl FnMut(&Minted)) -> Result<Minted, MintError> {
     let plan = Arc::clone(&mint.plan);
     let roster = Arc::new(plan.roster());
-    let minting = Minting::under(&profile(&mint)?, plan.target.profile.enroll_apple.allow_http, &mint.limits)
-        .map_err(MintError::Profile)?;
+    if let Some(other) = plan.populations.iter().find(|population| population.platform.family() != Family::Apple) {
+        return Err(MintError::Platform { population: other.name.clone(), platform: other.platform });
+    }
+    let allow_http = plan.target.profile.enroll_apple.as_ref().is_some_and(|apple| apple.allow_http);
+    let minting = Minting::under(&profile(&mint)?, allow_http, &mint.limits).map_err(MintError::Profile)?;
     let fleet = Fleet::open(&mint.fleet, stage::whose(&plan, &roster))?;
     let (reader, mut there, mut dropped) = (fleet.reader(), HashSet::new(), fleet.dropped().to_vec());
     for cell in 0..reader.cells() {
@@ -108,7 +119,7 @@ pub fn mint(mint: Mint, stop: &watch::Receiver<bool>, mut progress: impl FnMut(&
     }
     drop(reader);
     let keys = KeyRing::open(plan.keys, KeyPool::open(&mint.keys)?)?;
-    let cast = Cast::of(&plan, &roster, &ProfileSource::Url("".into()));
+    let cast = Cast::of(&plan, &roster, &Ways::nowhere());
     let tokens = Arc::new(Tokens::new(fleet.secret()));
     let mut minted = Minted { devices: roster.devices(), dropped, ..Minted::default() };
     let is_there = |device| roster.lane(DeviceIx(device), 0).is_some_and(|lane| there.contains(&lane));
@@ -159,7 +170,7 @@ fn profile(mint: &Mint) -> Result<Vec<u8>, MintError> {
         return Ok(profile.clone());
     }
     let target = &mint.plan.target;
-    match enrollment::source(target, target.url.as_deref().unwrap_or_default())? {
+    match Ways::of(target, target.url.as_deref().unwrap_or_default(), "")?.apple {
         ProfileSource::Bytes(bytes) => Ok(bytes.to_vec()),
         ProfileSource::Url(url) => Err(MintError::ProfileElsewhere(url.to_string())),
     }

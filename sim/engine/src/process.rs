@@ -1,7 +1,7 @@
 //! A worker process from the inside: shards as in any run, but for who leads them.
 
 use crate::cast::Cast;
-use crate::enrollment;
+use crate::enrollment::Ways;
 use crate::health::{self, Health};
 use crate::inbox::{Shards, ToShard, queue};
 use crate::link::{Desk, News, Start, Told};
@@ -109,9 +109,9 @@ fn begin(
     let owns = |cell: usize| mine.clone().any(|shard| cells.of_shard(shard).any(|(of, _, _)| of == cell));
     let fleet = start.fleet.as_deref();
     let fleet = fleet.map(|folder| Fleet::open_cells(folder, stage::whose(plan, &roster), owns)).transpose()?;
-    let profile = enrollment::source(&plan.target, &start.url)?;
+    let ways = Ways::of(&plan.target, &start.url, "")?;
     let stuff = Stuff {
-        cast: Cast::of(plan, &roster, &profile),
+        cast: Cast::of(plan, &roster, &ways),
         plan: Arc::clone(plan),
         roster,
         limits: Arc::new(limits),

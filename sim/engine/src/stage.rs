@@ -4,7 +4,7 @@ use crate::admin::{Admin, AdminError, Naming, begun};
 use crate::board::Board;
 use crate::cast::Cast;
 use crate::directory::Directory;
-use crate::enrollment;
+use crate::enrollment::Ways;
 use crate::faults::{self, PushFaults};
 use crate::health::{self, Health};
 use crate::inbox::{Shards, ToShard, queue};
@@ -94,8 +94,8 @@ impl Stage {
         reach(&url, &plan.target.authorised, &limits, setup.target_wait, clock).await?;
         let practice_ca = practice.as_ref().map(Practice::ca_pem);
         let roots = roots(&plan, practice_ca)?;
-        let profile = enrollment::source(&plan.target, &url)?;
-        let cast = Cast::of(&plan, &roster, &profile);
+        let ways = Ways::of(&plan.target, &url, "")?;
+        let cast = Cast::of(&plan, &roster, &ways);
         let (reporter, news) = queue();
         let stuff = Stuff {
             plan: Arc::clone(&plan),
@@ -265,10 +265,10 @@ impl Stage {
         let lanes: Vec<_> = due.iter().map(|&(_, lane)| (lane, self.directory.enrollment(lane))).collect();
         match &planned.action {
             Action::Command { command, push, .. } => {
-                let ready = naming.calls(command, phase, &lanes, admin.queue_batch_max());
-                for (named, _) in &ready {
-                    self.directory.queued(&named.uuid);
-                    self.shards.all(|| ToShard::Command(phase, named.key));
+                let ready = naming.calls(command, phase, &lanes, admin.queue_batch_max(command.family()));
+                for name in ready.iter().flat_map(|(command, _)| &command.names) {
+                    self.directory.queued(&name.text);
+                    self.shards.all(|| ToShard::Command(phase, name.key));
                 }
                 let (deadline, push) = (command.deadline, *push);
                 tokio::task::spawn_local(async move {

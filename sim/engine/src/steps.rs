@@ -159,10 +159,10 @@ impl Steps {
         let due: Vec<_> = self.waiting.extract_if(.., |&mut (at, _)| at <= now).collect();
         for (_, ix) in due {
             let Some(phase) = self.phase(ix) else { continue };
-            let (planned, devices) = phase.schedule().map_or((0, 0), |s| (s.planned(), u64::from(s.who.devices())));
+            let devices = phase.schedule().map_or(0, |schedule| u64::from(schedule.who.devices()));
             let needed = match phase.until.condition {
                 Some(condition @ Condition::Enrolled(_)) => condition.needed(devices),
-                Some(condition) => condition.needed(planned),
+                Some(condition) => condition.needed(phase.planned()),
                 None => u64::MAX,
             };
             let admin = match &phase.action {

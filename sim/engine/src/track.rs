@@ -2,7 +2,7 @@
 
 use crate::inbox::Reached;
 use droves_facts::{ArrivalFate, CommandKey, CommandStatus, DeviceIx, DeviceState, Fact, LaneIx, PhaseIx, What};
-use droves_scenario::plan::{Plan, Roster, Selection};
+use droves_scenario::plan::{Action, Plan, Roster, Selection};
 use droves_shard::Cells;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -22,10 +22,31 @@ pub(crate) struct Tracks {
 struct Track {
     who: Option<Selection>,
     reached: Reached,
-    /// Lanes whose command has been answered for good, refused, or can't be.
-    settled: HashSet<LaneIx>,
-    accepted: HashSet<LaneIx>,
-    commands: bool,
+    /// Commands that each lane gets in it; 0 where it queues none.
+    of_each: u32,
+    /// Commands of lanes that have been answered for good, refused, or can't be.
+    settled: HashSet<(LaneIx, CommandKey)>,
+    /// How many of each lane's are settled.
+    settled_of: HashMap<LaneIx, u32>,
+    accepted: HashSet<(LaneIx, CommandKey)>,
+}
+
+impl Track {
+    /// A command of a lane is answered for good, or refused.
+    fn settle(&mut self, lane: LaneIx, command: CommandKey) {
+        let settled = self.settled_of.entry(lane).or_default();
+        if *settled < self.of_each && self.settled.insert((lane, command)) {
+            *settled += 1;
+            self.reached.done += 1;
+        }
+    }
+
+    /// None of a lane's commands can be answered any more.
+    fn settle_all(&mut self, lane: LaneIx) {
+        let settled = self.settled_of.entry(lane).or_default();
+        self.reached.done += u64::from(self.of_each - *settled);
+        *settled = self.of_each;
+    }
 }
 
 impl Tracks {
@@ -52,9 +73,19 @@ impl Tracks {
             let chosen = |(device, _): (usize, &DeviceState)| who.contains_device(DeviceIx(device as u32));
             self.states.iter().enumerate().filter(is_enrolled).filter(|&d| chosen(d)).count() as u64
         });
-        let commands = matches!(planned.action, droves_scenario::plan::Action::Command { .. });
+        let of_each = match &planned.action {
+            Action::Command { schedule, command, .. } => schedule.times.unwrap_or(1) * command.parts(),
+            _ => 0,
+        };
         let reached = Reached { enrolled, ..Reached::default() };
-        let track = Track { who, reached, settled: HashSet::new(), accepted: HashSet::new(), commands };
+        let track = Track {
+            who,
+            reached,
+            of_each,
+            settled: HashSet::new(),
+            settled_of: HashMap::new(),
+            accepted: HashSet::new(),
+        };
         self.running.insert(phase, track);
     }
 
@@ -74,19 +105,19 @@ impl Tracks {
             }
             What::Accepted { command, status } if *status != CommandStatus::NotNow => {
                 if let Some(track) = self.commands.get(command).and_then(|phase| self.running.get_mut(phase)) {
-                    track.reached.accepted += u64::from(track.accepted.insert(fact.lane));
-                    track.reached.done += u64::from(track.settled.insert(fact.lane));
+                    track.reached.accepted += u64::from(track.accepted.insert((fact.lane, *command)));
+                    track.settle(fact.lane, *command);
                 }
             }
             What::CommandRefused { command } => {
                 if let Some(track) = self.commands.get(command).and_then(|phase| self.running.get_mut(phase)) {
-                    track.reached.done += u64::from(track.settled.insert(fact.lane));
+                    track.settle(fact.lane, *command);
                 }
             }
             What::Unreachable => {
-                for track in self.running.values_mut().filter(|track| track.commands) {
+                for track in self.running.values_mut().filter(|track| track.of_each > 0) {
                     if track.who.as_ref().is_some_and(|who| who.contains(fact.lane)) {
-                        track.reached.done += u64::from(track.settled.insert(fact.lane));
+                        track.settle_all(fact.lane);
                     }
                 }
             }
@@ -119,5 +150,47 @@ impl Tracks {
     /// How far each running phase has come.
     pub(crate) fn reached(&self) -> BTreeMap<PhaseIx, Reached> {
         self.running.iter().map(|(&phase, track)| (phase, track.reached)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use droves_facts::Mono;
+    use droves_scenario::{Given, load};
+
+    const SCENARIO: &str = "droves: 1
+target: { server: practice }
+fleet: { populations: { pcs: { platform: windows, count: 2 } } }
+phases:
+  - command: { who: pcs, nodes: [ { get: ./A }, { get: ./B }, { get: ./C } ] }
+";
+
+    /// A device that leaves settles what is left of its commands, and no more.
+    #[test]
+    fn every_command_of_a_device_counts_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s.yaml");
+        std::fs::write(&path, SCENARIO).unwrap();
+        let plan = Arc::new(load(&path, &Given::default(), |_| None).unwrap().plan);
+        assert_eq!(plan.phases[0].planned(), 6);
+        let mut tracks = Tracks::new(Arc::clone(&plan), Arc::new(plan.roster()));
+        tracks.begin(PhaseIx(0));
+        let keys = [1, 2, 3].map(CommandKey);
+        keys.iter().for_each(|&key| tracks.command(PhaseIx(0), key));
+        let mut take = |lane: u32, what: What| {
+            tracks.take(&Fact { at: Mono::ZERO, phase: PhaseIx(0), lane: LaneIx(lane), what });
+            let reached = tracks.reached()[&PhaseIx(0)];
+            (reached.accepted, reached.done)
+        };
+        let accepted = |key| What::Accepted { command: key, status: CommandStatus::Acknowledged };
+        assert_eq!(take(0, accepted(keys[0])), (1, 1));
+        assert_eq!(take(0, accepted(keys[0])), (1, 1));
+        assert_eq!(take(0, accepted(keys[1])), (2, 2));
+        assert_eq!(take(1, What::CommandRefused { command: keys[0] }), (2, 3));
+        assert_eq!(take(1, What::Unreachable), (2, 5));
+        assert_eq!(take(1, What::Unreachable), (2, 5));
+        assert_eq!(take(0, accepted(keys[2])), (3, 6));
     }
 }

@@ -39,6 +39,8 @@ pub enum Purpose {
     PushDelay = 15,
     /// What a model of a server or of a network does in virtual time; ordinal = number of the request, or connect.
     Model = 16,
+    /// How many nodes a numbered profile of Windows policies has; ordinal = its number.
+    Profile = 17,
 }
 
 /// The run's seed, from which every draw of it comes.

@@ -79,6 +79,11 @@ pub enum Family {
     Windows,
 }
 
+impl Family {
+    /// Every family; one stands at its own place.
+    pub const ALL: [Family; 2] = [Family::Apple, Family::Windows];
+}
+
 impl Platform {
     /// Every platform, in the order in which tables show them.
     pub const ALL: [Platform; 4] = [Platform::Ios, Platform::Ipados, Platform::Macos, Platform::Windows];

@@ -15,6 +15,7 @@ pub(crate) const SHIPPED: &[(&str, &str)] = &[
     ("nanomdm.yaml", include_str!("../../../scenarios/servers/nanomdm.yaml")),
     ("practice.yaml", include_str!("../../../scenarios/servers/practice.yaml")),
     ("sink.yaml", include_str!("../../../scenarios/servers/sink.yaml")),
+    ("windows-peer.yaml", include_str!("../../../scenarios/servers/windows-peer.yaml")),
     ("apple.mobileconfig", include_str!("../../../scenarios/servers/apple.mobileconfig")),
 ];
 

@@ -3,6 +3,10 @@
 //!
 //! Variants are tagged from outside only (`arrivals: { ramp: .. }`), so that every error has its exact place.
 
+mod command;
+
+pub(crate) use command::{Command, Node, Numbers, Profiles};
+
 use crate::units::{Amount, Bandwidth, Length, Rate, Share};
 use crate::yaml::{At, Named, TextOr};
 use droves_facts::Platform;
@@ -171,6 +175,8 @@ enum PlatformWord {
     Ipados,
     /// Mac.
     Macos,
+    /// PC.
+    Windows,
 }
 
 /// What a device does beside obeying.
@@ -289,32 +295,6 @@ pub(crate) struct Drive {
     pub(crate) arrivals: Option<At<Arrivals>>,
     /// Which channels of a Mac, for `check_in` and `push`. Default: device.
     pub(crate) channel: Option<At<Channel>>,
-}
-
-/// A command, for whom, and when.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Command {
-    /// Which devices.
-    pub(crate) who: At<Who>,
-    /// When. Default: at_once.
-    pub(crate) arrivals: Option<At<Arrivals>>,
-    /// Which channels of a Mac. Default: device.
-    pub(crate) channel: Option<At<Channel>>,
-    /// Apple's RequestType, such as `InstallProfile` or `EraseDevice`.
-    pub(crate) request: At<String>,
-    /// The file that `InstallProfile` installs, relative to the scenario.
-    pub(crate) payload: Option<At<String>>,
-    /// Further keys of the command, such as `{ Queries: [ OSVersion ] }`.
-    #[serde(default)]
-    #[schemars(with = "BTreeMap<String, serde_json::Value>")]
-    pub(crate) with: BTreeMap<String, Plain>,
-    /// Whether the server is then asked, through its own API, to push. Default: false.
-    pub(crate) push: Option<At<bool>>,
-    /// How many such commands each device gets. Default: 1.
-    pub(crate) repeat: Option<At<u32>>,
-    /// By when, from its queueing, it must have been delivered while the device can hear; for the ledger.
-    pub(crate) deadline: Option<At<Length>>,
 }
 
 /// Which channels of a Mac.

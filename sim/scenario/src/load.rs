@@ -228,10 +228,11 @@ fn hash(plan: &Plan, scenario: &str, profile: &str) -> String {
     add(profile.as_bytes());
     for phase in &plan.phases {
         if let crate::plan::Action::Command { command, .. } = &phase.action {
-            add(command.payload.as_ref().map_or(&[], |payload| &payload.bytes));
+            add(command.payload().map_or(&[], |payload| &payload.bytes));
         }
     }
-    if let ProfileSource::File(file) | ProfileSource::Template(file) = &plan.target.profile.enroll_apple.profile {
+    let apple = plan.target.profile.enroll_apple.as_ref().map(|apple| &apple.profile);
+    if let Some(ProfileSource::File(file) | ProfileSource::Template(file)) = apple {
         add(&file.bytes);
     }
     if let Some(ca) = &plan.tls.ca {

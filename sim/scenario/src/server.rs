@@ -2,10 +2,12 @@
 //!
 //! No server's name stands in Rust. Strings that say so are minijinja templates; their syntax and the names that they
 //! use are checked when the profile is read, and the engine renders them. What they know: `vars` (text by name),
-//! `target.url`, and in a call `ids` (enrollment ids), `id` (the first of them), `command.plist`, `command.uuid`,
-//! `command.request`, and in an import `id` and `message`.
+//! `target.url`, and in a call `ids` (enrollment ids), `id` (the first of them) and `command`, of which Apple's call knows
+//! `plist`, `uuid` and `request`, and Windows' `syncml` (the commands as they stand in a message), `list` (the same as
+//! data, for APIs that speak JSON) and `name`; in an import `id` and `message`.
 
 use crate::plan::Payload;
+use droves_facts::Family;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -22,12 +24,22 @@ pub struct ServerProfile {
     pub needs: BTreeMap<String, String>,
     /// What its templates want of the scenario's `target.vars`.
     pub vars: BTreeMap<String, Var>,
-    /// How Apple devices get their enrollment profile.
-    pub enroll_apple: AppleEnroll,
+    /// How Apple devices get their enrollment profile; none: it enrolls none.
+    pub enroll_apple: Option<AppleEnroll>,
+    /// Where Windows devices enroll, and as whom; none: it enrolls none.
+    pub enroll_windows: Option<WindowsEnroll>,
     /// The administrator's API; none: only what devices do by themselves can be tested.
     pub admin: Option<Admin>,
     /// What the server reports by webhook.
     pub webhook: Option<Webhook>,
+}
+
+impl ServerProfile {
+    /// Whether the names of commands for devices of this family are known, so that what becomes of them is too.
+    pub fn names_commands(&self, family: Family) -> bool {
+        let call = self.admin.as_ref().and_then(|admin| admin.queueing(family));
+        call.is_some_and(|call| call.command_name != CommandName::Unknown)
+    }
 }
 
 /// A value that templates want.
@@ -48,6 +60,30 @@ pub struct AppleEnroll {
     pub allow_http: bool,
 }
 
+/// Where Windows devices enroll, and as whom.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WindowsEnroll {
+    /// URL of the discovery service, or a path on the target. A template.
+    pub discovery: String,
+    /// Name of the user (UPN); `*` in it stands for the number of the device. A template.
+    pub user: String,
+    /// How the user proves who that is.
+    pub proof: Proof,
+    /// Whether `http:` URLs are followed, which real devices refuse.
+    pub allow_http: bool,
+}
+
+/// How the user of a Windows device proves who that is. The texts are templates; `*` is as in the name.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Proof {
+    /// On-premise: a password.
+    Password(Secret),
+    /// On-premise or federated: a token.
+    Token(Secret),
+    /// Federated: what the server's login page grants.
+    Login,
+}
+
 /// From where an enrollment profile comes.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ProfileSource {
@@ -66,8 +102,10 @@ pub struct Admin {
     pub url: Option<String>,
     /// Who calls.
     pub auth: Auth,
-    /// Queues a command for devices.
+    /// Queues a command for Apple devices.
     pub queue_command: Option<Call>,
+    /// Queues SyncML commands for Windows devices.
+    pub queue_syncml: Option<Call>,
     /// Asks the server to push devices.
     pub push: Option<Call>,
     /// Tells the server of a device that enrolled elsewhere, by one of the messages that it sent there.
@@ -150,6 +188,26 @@ pub enum CommandName {
     Given,
     /// The server returns it, at this member of the JSON answer.
     Returned(String),
+    /// It is not known: the server numbers the commands of each message anew. What becomes of them can't be followed.
+    Unknown,
+}
+
+impl Admin {
+    /// The call that queues commands for devices of this family.
+    pub fn queueing(&self, family: Family) -> Option<&Call> {
+        match family {
+            Family::Apple => self.queue_command.as_ref(),
+            Family::Windows => self.queue_syncml.as_ref(),
+        }
+    }
+}
+
+/// What the call that queues commands for devices of this family is called.
+pub fn queueing_name(family: Family) -> &'static str {
+    match family {
+        Family::Apple => "queue_command",
+        Family::Windows => "queue_syncml",
+    }
 }
 
 /// Where a JSON answer names the devices that a call failed for: members by name, then `[*]` (every member of an

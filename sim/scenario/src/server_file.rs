@@ -1,236 +1,22 @@
-//! A server profile as it is written: its words as types, its checks, and the way to a [`ServerProfile`].
+//! A server profile as it is written: its checks, and the way to a [`ServerProfile`].
+
+mod words;
+
+pub(crate) use words::ServerFile;
 
 use crate::files::Files;
-use crate::language::Text;
 use crate::plan::{Payload, Place};
 use crate::problem::{Problem, nearest};
 use crate::server::{
-    Admin, AppleEnroll, Auth, Believes, Call, CommandName, FailedIds, Method, ProfileSource, Secret, ServerProfile,
-    Var, Webhook, WebhookEvent,
+    Admin, AppleEnroll, Auth, Believes, Call, CommandName, FailedIds, Method, ProfileSource, Proof, Secret,
+    ServerProfile, Var, Webhook, WebhookEvent, WindowsEnroll,
 };
-use crate::yaml::{At, Named};
-use schemars::JsonSchema;
-use serde::Deserialize;
+use crate::yaml::At;
 use std::collections::BTreeMap;
-
-/// How one server product is enrolled with and administered.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(title = "Droves server profile")]
-pub(crate) struct ServerFile {
-    /// Its name.
-    name: String,
-    /// What it is, how to start one, and what it can't say.
-    about: String,
-    /// Environment variables that it needs, each with what it is.
-    #[serde(default)]
-    pub(crate) needs: BTreeMap<String, String>,
-    /// What its templates want of the scenario's `target.vars`.
-    #[serde(default)]
-    vars: Named<VarFile>,
-    /// Whether such a server runs inside this process when the target has no URL. Default: false.
-    #[serde(default)]
-    embedded: bool,
-    /// How devices get their enrollment profile.
-    enroll: EnrollFile,
-    /// The administrator's API. Default: none.
-    admin: Option<AdminFile>,
-    /// What the server reports by webhook. Default: nothing.
-    webhook: Option<WebhookFile>,
-}
-
-/// A value that templates want.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct VarFile {
-    /// What it is.
-    about: String,
-    /// Its value where the scenario gives none.
-    default: Option<Text>,
-}
-
-/// How devices get their enrollment profile.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct EnrollFile {
-    /// Apple devices.
-    apple: AppleFile,
-}
-
-/// How Apple devices get their enrollment profile.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct AppleFile {
-    /// From where.
-    profile: At<SourceFile>,
-    /// Whether `http:` URLs in it are followed, which real devices refuse. Default: false.
-    #[serde(default)]
-    allow_http: bool,
-}
-
-/// From where an enrollment profile comes.
-#[derive(Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-enum SourceFile {
-    /// Each device GETs it: a URL, or a path on the target. A template.
-    Url(At<String>),
-    /// A file, the same for all.
-    File(At<String>),
-    /// A file that is a template, rendered once for the run.
-    Template(At<String>),
-}
-
-/// The administrator's API.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct AdminFile {
-    /// Where it is, if not on the target. A template.
-    url: Option<At<String>>,
-    /// Who calls.
-    auth: AuthFile,
-    /// Its calls.
-    calls: CallsFile,
-    /// What the server can say of what it believes.
-    believes: BelievesFile,
-}
-
-/// How a call proves who calls.
-#[derive(Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-enum AuthFile {
-    /// Not at all.
-    None,
-    /// HTTP Basic.
-    Basic(BasicFile),
-    /// `Authorization: Bearer`.
-    Bearer(String),
-    /// A header.
-    Header(HeaderFile),
-}
-
-/// HTTP Basic.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct BasicFile {
-    /// Name.
-    user: String,
-    /// Password.
-    password: String,
-}
-
-/// A header.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct HeaderFile {
-    /// Its name.
-    name: String,
-    /// Its value.
-    value: String,
-}
-
-/// Calls of the API.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct CallsFile {
-    /// Queues a command for devices.
-    queue_command: Option<At<CallFile>>,
-    /// Asks the server to push devices.
-    push: Option<At<CallFile>>,
-    /// Tells the server of a device that enrolled elsewhere, by one of the messages that it sent there.
-    import_enrollment: Option<At<CallFile>>,
-}
-
-/// One call. Exactly one of `get`, `put` and `post`.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct CallFile {
-    /// GET this path. A template.
-    get: Option<At<String>>,
-    /// PUT to this path. A template.
-    put: Option<At<String>>,
-    /// POST to this path. A template.
-    post: Option<At<String>>,
-    /// The body. A template.
-    body: Option<At<String>>,
-    /// The body's type.
-    content_type: Option<String>,
-    /// Devices in one call, at most. Default: 1.
-    batch: Option<At<u32>>,
-    /// Calls open at a time, at most. Default: 4.
-    in_flight: Option<At<u32>>,
-    /// What a good answer is. Default: status 200.
-    accepted: Option<AcceptedFile>,
-    /// How the command's name on the wire is known. Default: given.
-    command_name: Option<NameFile>,
-}
-
-/// What a good answer is.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct AcceptedFile {
-    /// HTTP statuses with which the call was taken, at least for some devices.
-    status: Vec<At<u16>>,
-    /// Where the JSON answer names the refused devices, such as `status[*].command_error`.
-    failed_ids: Option<At<String>>,
-}
-
-/// How the command's name on the wire is known.
-#[derive(Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-enum NameFile {
-    /// We give it.
-    Given,
-    /// The server returns it, at this member of the JSON answer.
-    Returned(String),
-}
-
-/// What the server can say of what it believes.
-#[derive(Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-enum BelievesFile {
-    /// Nothing; why.
-    None(String),
-    /// What a call for one id answers.
-    Call(Box<BelievesCallFile>),
-}
-
-/// What a call for one id answers.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct BelievesCallFile {
-    /// GET this path. A template.
-    get: At<String>,
-    /// Calls open at a time, at most. Default: 4.
-    in_flight: Option<At<u32>>,
-    /// Member of the JSON answer, with `.` between names, that is true for an enrolled device.
-    enrolled: Option<String>,
-    /// Member of the JSON answer, with `.` between names, that counts commands that wait.
-    pending: Option<String>,
-}
-
-/// What the server reports by webhook.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct WebhookFile {
-    /// The path that it POSTs to.
-    path: String,
-    /// Its word for an event, and ours.
-    events: BTreeMap<String, EventWord>,
-}
-
-/// What a webhook can say.
-#[derive(Deserialize, JsonSchema, Clone, Copy)]
-#[serde(rename_all = "snake_case")]
-enum EventWord {
-    /// A device began to enroll.
-    Authenticated,
-    /// A device is enrolled.
-    Enrolled,
-    /// A device left.
-    Unenrolled,
-    /// A command was answered.
-    Acknowledged,
-}
+use words::{
+    AcceptedFile, AdminFile, AuthFile, BelievesCallFile, BelievesFile, CallFile, EventWord, NameFile, ProofFile,
+    SourceFile, WindowsFile,
+};
 
 /// Checks a profile and makes it what the engine reads.
 pub(crate) fn profile(file: ServerFile, files: &Files, problems: &mut Vec<Problem>) -> ServerProfile {
@@ -240,10 +26,11 @@ pub(crate) fn profile(file: ServerFile, files: &Files, problems: &mut Vec<Proble
         .into_iter()
         .map(|(name, var)| (name.value, Var { about: var.about, default: var.default.map(|text| text.0) }));
     let mut read = Read { vars: vars.collect(), problems };
-    let enroll_apple = AppleEnroll {
-        profile: read.source(file.enroll.apple.profile.value, files),
-        allow_http: file.enroll.apple.allow_http,
-    };
+    let enroll_apple = file
+        .enroll
+        .apple
+        .map(|apple| AppleEnroll { profile: read.source(apple.profile.value, files), allow_http: apple.allow_http });
+    let enroll_windows = file.enroll.windows.map(|windows| read.windows(windows));
     let admin = file.admin.map(|admin| read.admin(admin));
     let webhook = file.webhook.map(|webhook| Webhook {
         path: webhook.path,
@@ -257,6 +44,7 @@ pub(crate) fn profile(file: ServerFile, files: &Files, problems: &mut Vec<Proble
         needs: file.needs,
         vars,
         enroll_apple,
+        enroll_windows,
         admin,
         webhook,
     }
@@ -274,6 +62,7 @@ fn event(word: EventWord) -> WebhookEvent {
 /// Names that templates may use, besides `vars`.
 const ANYWHERE: &[&str] = &["target.url"];
 const IN_A_CALL: &[&str] = &["target.url", "ids", "id", "command.plist", "command.uuid", "command.request"];
+const IN_A_SYNCML_CALL: &[&str] = &["target.url", "ids", "id", "command.syncml", "command.list", "command.name"];
 const IN_AN_IMPORT: &[&str] = &["target.url", "id", "message"];
 
 struct Read<'a> {
@@ -303,6 +92,23 @@ impl Read<'_> {
         }
     }
 
+    fn windows(&mut self, windows: WindowsFile) -> WindowsEnroll {
+        let mut text = |text: At<String>| {
+            self.template(&text.value, text.place, ANYWHERE);
+            text.value
+        };
+        WindowsEnroll {
+            discovery: text(windows.discovery),
+            user: text(windows.user),
+            proof: match windows.proof {
+                ProofFile::Password(password) => Proof::Password(Secret(text(password))),
+                ProofFile::Token(token) => Proof::Token(Secret(text(token))),
+                ProofFile::Login => Proof::Login,
+            },
+            allow_http: windows.allow_http,
+        }
+    }
+
     fn admin(&mut self, admin: AdminFile) -> Admin {
         if let Some(url) = &admin.url {
             self.template(&url.value, url.place, ANYWHERE);
@@ -316,6 +122,7 @@ impl Read<'_> {
                 AuthFile::Header(header) => Auth::Header { name: header.name, value: Secret(header.value) },
             },
             queue_command: admin.calls.queue_command.and_then(|call| self.call(call, IN_A_CALL)),
+            queue_syncml: admin.calls.queue_syncml.and_then(|call| self.call(call, IN_A_SYNCML_CALL)),
             push: admin.calls.push.and_then(|call| self.call(call, IN_A_CALL)),
             import_enrollment: admin.calls.import_enrollment.and_then(|call| self.call(call, IN_AN_IMPORT)),
             believes: match admin.believes {
@@ -370,6 +177,7 @@ impl Read<'_> {
             command_name: match call.command_name {
                 None | Some(NameFile::Given) => CommandName::Given,
                 Some(NameFile::Returned(member)) => CommandName::Returned(member),
+                Some(NameFile::Unknown) => CommandName::Unknown,
             },
         })
     }
@@ -432,7 +240,10 @@ impl Read<'_> {
         let vars: BTreeMap<_, _> = self.vars.keys().map(|name| (name, "value")).collect();
         let sample = serde_json::json!({
             "vars": vars, "target": { "url": "https://127.0.0.1" }, "ids": [ "A", "B" ], "id": "A", "message": "<plist/>",
-            "command": { "plist": "<plist/>", "uuid": "U", "request": "SecurityInfo" },
+            "command": {
+                "plist": "<plist/>", "uuid": "U", "request": "SecurityInfo",
+                "syncml": "<Get/>", "name": "U", "list": [ { "cmd": "Get", "id": "U", "uri": "./DevDetail/SwV" } ],
+            },
         });
         if let (true, Err(error)) = (unknown.is_empty(), template.render(minijinja::value::Serde(&sample))) {
             self.problems.push(broken(&error));

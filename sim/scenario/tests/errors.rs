@@ -26,8 +26,12 @@ fn check(name: &str, said: &[String]) {
 
 /// A good scenario, one line of which is replaced.
 fn with(line: &str, by: &str) -> String {
-    assert!(GOOD.contains(line), "{line}");
-    said(&GOOD.replace(line, by))
+    changed(GOOD, line, by)
+}
+
+fn changed(good: &str, line: &str, by: &str) -> String {
+    assert!(good.contains(line), "{line}");
+    said(&good.replace(line, by))
 }
 
 const GOOD: &str = r#"droves: 1
@@ -50,6 +54,23 @@ faults:
     during: ask
 thresholds:
   ledger.lost: [ "count==0" ]
+"#;
+
+/// A good scenario of PCs.
+const PCS: &str = r#"droves: 1
+target: { server: practice }
+fleet:
+  populations:
+    pcs: { platform: windows, count: 100 }
+    phones: { platform: ios, count: 5 }
+phases:
+  - enroll: { who: all, arrivals: { rate: 50/s } }
+    until: { enrolled: 100%, within: 1m }
+  - name: ask
+    command: { who: pcs, nodes: [ { get: ./DevDetail/SwV }, { replace: ./Device/A, format: int, data: 1 } ], push: true }
+    until: { accepted: 100%, within: 1m }
+  - name: profiles
+    command: { who: pcs, profiles: [ { add: { from: 1, to: 3 }, version: 2 } ], atomic: true }
 "#;
 
 #[test]
@@ -87,6 +108,7 @@ proptest::proptest! {
 #[test]
 fn a_good_one_loads() {
     assert_eq!(said(GOOD), "loaded\n");
+    assert_eq!(said(PCS), "loaded\n");
 }
 
 #[test]
@@ -100,7 +122,7 @@ fn errors_of_form() {
             with("each: { every: 10s, jitter: 1s }", "eech: { every: 10s }"),
             with("{ each: { every: 10s, jitter: 1s } }", "each"),
             with("{ each: { every: 10s, jitter: 1s } }", "{ each: { every: 10s }, rate: 5/s }"),
-            with("platform: ios", "platform: windows"),
+            with("platform: ios", "platform: windoze"),
             with("count: 50", "count: many"),
             with("count: 50", "count: -5"),
             with("count: 50", "count: [ 5 ]"),
@@ -172,6 +194,44 @@ fn errors_across_fields() {
                 "  - together: []",
             ),
             with("  - enroll: { who: all, arrivals: { rate: 50/s } }\n    until: { enrolled: 100%, within: 1m }\n", ""),
+        ],
+    );
+}
+
+#[test]
+fn errors_of_windows() {
+    let with = |line: &str, by: &str| changed(PCS, line, by);
+    let peer = "windows-peer, url: \"https://127.0.0.1:1\" }";
+    check(
+        "windows",
+        &[
+            with("who: pcs, nodes", "who: all, nodes"),
+            with(
+                "nodes: [ { get: ./DevDetail/SwV }, { replace: ./Device/A, format: int, data: 1 } ]",
+                "request: SecurityInfo",
+            ),
+            with("nodes: [ { get: ./DevDetail/SwV }, { replace: ./Device/A, format: int, data: 1 } ]", "deadline: 1m"),
+            with("nodes: [", "request: SecurityInfo, nodes: ["),
+            with("nodes: [", "payload: s.yaml, nodes: ["),
+            with("nodes: [", "with: { a: 1 }, nodes: ["),
+            with("nodes: [ {", "nodes: [ {}, {"),
+            with("get: ./DevDetail/SwV", "get: ./DevDetail/SwV, exec: ./Device/B"),
+            with("get: ./DevDetail/SwV", "get: /DevDetail/SwV"),
+            with("get: ./DevDetail/SwV", "get: \"./Device/MS DM Server\""),
+            with("get: ./DevDetail/SwV", "get: ./DevDetail/SwV, data: x"),
+            with("get: ./DevDetail/SwV", "replace: ./Device/B"),
+            with("format: int", "format: itn"),
+            with("format: int, data: 1", "format: int, data: one"),
+            with("data: 1 } ]", "data: 1 } ], atomic: true"),
+            with("[ { get: ./DevDetail/SwV }, { replace: ./Device/A, format: int, data: 1 } ]", "[]"),
+            with("{ add: { from: 1, to: 3 }, version: 2 }", "{ version: 2 }"),
+            with("{ from: 1, to: 3 }", "{ from: 3, to: 1 }"),
+            with("{ from: 1, to: 3 }", "{ from: 1, to: 90_000 }"),
+            with("{ from: 1, to: 3 }", "{ from: 1, to: 3 }, nodes: { from: 0, to: 3 }"),
+            with("who: pcs, nodes", "who: pcs, channel: user, nodes"),
+            with("practice }", "nanomdm, url: \"https://127.0.0.1:1\", vars: { topic: t } }"),
+            with("practice }", peer),
+            changed(&PCS.replace("    phones: { platform: ios, count: 5 }\n", ""), "practice }", peer),
         ],
     );
 }

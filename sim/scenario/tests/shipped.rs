@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use droves_facts::Dur;
-use droves_scenario::plan::{Action, Condition};
+use droves_scenario::plan::{Action, Asks, Condition};
 use droves_scenario::{Given, Loaded, load};
 use std::path::{Path, PathBuf};
 
@@ -69,8 +69,9 @@ fn the_quickstart_is_what_it_says() {
     assert_eq!(enroll.planned(), 2_000);
     assert_eq!(plan.phases[0].until.condition, Some(Condition::Enrolled(1.0)));
     let Action::Command { schedule, command, push: true } = &plan.phases[2].action else { panic!("no command") };
-    assert_eq!((schedule.planned(), command.request.as_str()), (2_000, "InstallProfile"));
-    assert!(command.payload.as_ref().unwrap().bytes.starts_with(b"<?xml"));
+    let Asks::Request(request) = &command.asks else { panic!("no request") };
+    assert_eq!((schedule.planned(), request.name.as_str()), (2_000, "InstallProfile"));
+    assert!(command.payload().unwrap().bytes.starts_with(b"<?xml"));
     let stolen = plan.phases[3].schedule().unwrap();
     assert_eq!((stolen.who.devices(), stolen.planned()), (25, 25));
     let more = shipped("quickstart.yaml", &[("phones", "10000"), ("per_second", "500/s"), ("pushes", "500/s")]).plan;
@@ -140,7 +141,7 @@ fn the_schema_is_a_schema() {
     });
     assert!(validator.is_valid(&good));
     for (pointer, bad) in [
-        ("/fleet/populations/phones/platform", "windows"),
+        ("/fleet/populations/phones/platform", "palmos"),
         ("/phases/0/for", "10"),
         ("/phases/0/enroll/who/phones", "20"),
         ("/phases/0/enroll/arrivals/rate", "5"),

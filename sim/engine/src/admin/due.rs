@@ -29,7 +29,7 @@ impl Naming {
         Naming { dice, commands: 0 }
     }
 
-    /// A command for these lanes: each call has one of its own, since a server that has a name already refuses it for
+    /// A command for these lanes: each call has names of its own, since a server that has a name already refuses it for
     /// everybody.
     pub(crate) fn calls<T: Clone>(
         &mut self,
@@ -40,7 +40,7 @@ impl Naming {
     ) -> Vec<(Command, Vec<T>)> {
         let call = |lanes: &[T]| {
             let named = Command::new(command, self.dice, phase, self.commands);
-            self.commands += 1;
+            self.commands += u64::from(command.parts());
             (named, lanes.to_vec())
         };
         lanes.chunks(batch_max.max(1)).map(call).collect()

@@ -10,13 +10,13 @@ mod command;
 mod due;
 
 pub use announce::{Announce, AnnounceError, Announced, announce};
-pub use command::Command;
+pub use command::{Command, Listed, Name, Says};
 pub(crate) use due::{Naming, begun};
 
 use crate::directory::Directory;
 use crate::inbox::Shards;
 use call::{Api, Failed};
-use droves_facts::{Blame, Dur, Fact, LaneIx, Mono, Operation, PhaseIx, Truth, What};
+use droves_facts::{Blame, CommandKey, Dur, Fact, Family, LaneIx, Mono, Operation, PhaseIx, Truth, What};
 use droves_net::clock::{Clock, RunClock};
 use droves_net::tls::ClientTls;
 use droves_scenario::plan::Target;
@@ -62,7 +62,8 @@ pub(crate) struct Admin {
     shards: Shards,
     clock: RunClock,
     directory: Rc<Directory>,
-    queueing: Rc<Semaphore>,
+    /// Room for calls that queue, by the family of their devices.
+    queueing: [Rc<Semaphore>; Family::ALL.len()],
     pushing: Rc<Semaphore>,
 }
 
@@ -90,10 +91,12 @@ impl Admin {
             None => url.to_owned(),
         };
         let api = Api::new(&base, &profile.auth, &target.authorised, tls, Arc::clone(directory.limits()))?;
-        let in_flight = |call: &Option<server::Call>| call.as_ref().map_or(1, |call| call.in_flight.max(1) as usize);
+        let room = |call: Option<&server::Call>| {
+            Rc::new(Semaphore::new(call.map_or(1, |call| call.in_flight.max(1) as usize)))
+        };
         Ok(Some(Admin {
-            queueing: Rc::new(Semaphore::new(in_flight(&profile.queue_command))),
-            pushing: Rc::new(Semaphore::new(in_flight(&profile.push))),
+            queueing: Family::ALL.map(|family| room(profile.queueing(family))),
+            pushing: room(profile.push.as_ref()),
             server: target.profile.name.clone(),
             profile,
             api,
@@ -104,9 +107,9 @@ impl Admin {
         }))
     }
 
-    /// Devices that one call can queue a command for.
-    pub(crate) fn queue_batch_max(&self) -> usize {
-        self.profile.queue_command.as_ref().map_or(1, |call| call.batch.max(1) as usize)
+    /// Devices of a family that one call can queue a command for.
+    pub(crate) fn queue_batch_max(&self, family: Family) -> usize {
+        self.profile.queueing(family).map_or(1, |call| call.batch.max(1) as usize)
     }
 
     /// Queues commands, each for those who share one call, and gives the lanes for which the server took it.
@@ -116,11 +119,11 @@ impl Admin {
         deadline: Option<Dur>,
         phase: PhaseIx,
     ) -> Result<Vec<Named>, AdminError> {
-        if self.profile.queue_command.is_none() {
-            return Err(self.missing("queue_command"));
-        }
         let mut tasks = Vec::new();
         for (command, lanes) in commands {
+            if self.profile.queueing(command.family()).is_none() {
+                return Err(self.missing(server::queueing_name(command.family())));
+            }
             let this = Rc::clone(self);
             tasks.push(tokio::task::spawn_local(
                 async move { this.queue_batch(&command, lanes, deadline, phase).await },
@@ -142,50 +145,63 @@ impl Admin {
         deadline: Option<Dur>,
         phase: PhaseIx,
     ) -> Result<Vec<Named>, AdminError> {
-        let Some(call) = &self.profile.queue_command else { return Ok(Vec::new()) };
-        let room = self.queueing.acquire().await;
+        let family = command.family();
+        let Some(call) = self.profile.queueing(family) else { return Ok(Vec::new()) };
+        let room = self.queueing[family as usize].acquire().await;
         let asked = self.clock.now();
         let ids: Vec<String> = lanes.iter().map(|(_, id)| id.clone()).collect();
         let first = ids.first().cloned();
-        let plist = std::str::from_utf8(&command.plist).unwrap_or_default();
-        let about = context! { plist => plist, uuid => command.uuid.clone(), request => command.request.clone() };
-        let names = context! { ids => ids, id => first, command => about, ..self.vars.clone() };
+        let names = context! { ids => ids, id => first, command => command.for_templates(), ..self.vars.clone() };
         let outcome = self.call(Operation::AdminQueue, call, &names, phase).await?;
         drop(room);
         let queued = self.clock.now();
-        let named = match (&call.command_name, &outcome) {
-            (CommandName::Returned(member), Ok(answer)) => {
-                answer.get(member).and_then(|name| name.as_str()).map(|name| self.directory.queued(name))
-            }
-            _ => None,
-        };
-        let key = named.unwrap_or(command.key);
-        if named.is_some_and(|named| named != command.key) {
-            self.shards.all(|| crate::inbox::ToShard::Command(phase, key));
-        }
+        let keys = self.keys(command, call, outcome.as_ref().ok(), phase);
         let refused: Vec<(String, String)> = match (&outcome, &call.failed_ids) {
             (Ok(answer), Some(failed)) => failed.find(answer),
             _ => Vec::new(),
         };
+        let deadline = deadline.map_or(Mono::NEVER, |deadline| queued + deadline);
         let mut taken = Vec::new();
         for (lane, id) in lanes {
             let why = refused.iter().find(|(refused, _)| *refused == id).map(|(_, why)| why);
-            let what = match (&outcome, why) {
-                (Ok(_), None) => {
-                    taken.push((lane, id));
-                    let deadline = deadline.map_or(Mono::NEVER, |deadline| queued + deadline);
-                    What::CommandQueued { command: key, asked, queued, deadline }
-                }
-                (Ok(_), Some(why)) => {
-                    self.complain(phase, lane, "command_refused", format!("{id}: {}", line(why)));
-                    What::CommandRefused { command: key }
-                }
-                (Err(failed), _) if failed.is_unknown => What::CommandUnknown { command: key, asked },
-                (Err(_), _) => What::CommandRefused { command: key },
+            let of = |command: CommandKey| match (&outcome, why) {
+                (Ok(_), None) => What::CommandQueued { command, asked, queued, deadline },
+                (Err(failed), _) if failed.is_unknown => What::CommandUnknown { command, asked },
+                (Ok(_), Some(_)) | (Err(_), _) => What::CommandRefused { command },
             };
-            self.shards.fact(Fact { at: self.clock.now(), phase, lane, what });
+            for what in keys.iter().map(|&key| of(key)) {
+                self.shards.fact(Fact { at: self.clock.now(), phase, lane, what });
+            }
+            match (&outcome, why) {
+                (Ok(_), None) => taken.push((lane, id)),
+                (Ok(_), Some(why)) => self.complain(phase, lane, "command_refused", format!("{id}: {}", line(why))),
+                (Err(_), _) => {}
+            }
         }
         Ok(taken)
+    }
+
+    /// The names by which what was queued can be followed.
+    fn keys(
+        &self,
+        command: &Command,
+        call: &server::Call,
+        answer: Option<&serde_json::Value>,
+        phase: PhaseIx,
+    ) -> Vec<CommandKey> {
+        match &call.command_name {
+            CommandName::Given => command.names.iter().map(|name| name.key).collect(),
+            CommandName::Returned(member) => {
+                let named = answer.and_then(|answer| answer.get(member)).and_then(|name| name.as_str());
+                let named = named.map(|name| self.directory.queued(name));
+                let given = command.names.first().map(|name| name.key);
+                if let Some(key) = named.filter(|_| named != given) {
+                    self.shards.all(|| crate::inbox::ToShard::Command(phase, key));
+                }
+                named.or(given).into_iter().collect()
+            }
+            CommandName::Unknown => Vec::new(),
+        }
     }
 
     /// Asks the server to push lanes.

@@ -16,7 +16,7 @@ pub use play::{Cut, Play, Side};
 pub use server::{SCEP_REPLY_BYTES, SCEP_REQUEST_BYTES, ca_says, made};
 pub use troubles::Troubles;
 
-use crate::enrollment::{self, EnrollmentError};
+use crate::enrollment::{EnrollmentError, Ways};
 use crate::steps::Span;
 use bytes::Bytes;
 use droves_device::Device;
@@ -35,6 +35,8 @@ use std::sync::Arc;
 const DRAIN_MAX: Dur = Dur::secs(5);
 /// Where a practice server would be: nobody is asked.
 const PRACTICE_URL: &str = "http://127.0.0.1";
+/// Where the push service for Windows would be.
+const CHANNELS: &str = "127.0.0.1:443";
 /// The topic of its profile.
 const TOPIC: &str = "com.apple.mgmt.External.7c6a9f7e-3d0b-4c39-9e57-0a0b4c3d2e10";
 
@@ -157,14 +159,14 @@ pub fn foresee(
     })
 }
 
-/// Where the devices get their enrollment profiles.
-fn source(plan: &Plan) -> Result<ProfileSource, EnrollmentError> {
-    enrollment::source(&plan.target, plan.target.url.as_deref().unwrap_or(PRACTICE_URL))
+/// How the devices enroll.
+fn ways(plan: &Plan) -> Result<Ways, EnrollmentError> {
+    Ways::of(&plan.target, plan.target.url.as_deref().unwrap_or(PRACTICE_URL), CHANNELS)
 }
 
 /// The enrollment profile.
 fn profile(plan: &Plan) -> Result<Bytes, EnrollmentError> {
-    Ok(match source(plan)? {
+    Ok(match ways(plan)?.apple {
         ProfileSource::Bytes(bytes) => Bytes::copy_from_slice(&bytes),
         // The server has it: one that says the same has about its length.
         ProfileSource::Url(_) => {
@@ -180,7 +182,7 @@ fn enrolled(
     profile: &[u8],
     limits: &Limits,
 ) -> Result<impl Iterator<Item = Snapshot> + use<>, ForeseeError> {
-    let allow_http = plan.target.profile.enroll_apple.allow_http;
+    let allow_http = plan.target.profile.enroll_apple.as_ref().is_some_and(|apple| apple.allow_http);
     let minting = Minting::under(profile, allow_http, limits).map_err(ForeseeError::Profile)?;
     let identity = Arc::new(Identity { key: KeyIx(0), certificate: Box::default() });
     let encoded = |is_device: bool| {
@@ -203,8 +205,9 @@ fn check(plan: &Plan) -> Result<(), ForeseeError> {
     let admin = plan.target.profile.admin.as_ref();
     for phase in &plan.phases {
         let is_possible = match &phase.action {
-            Action::Command { push: true, .. } => admin.is_some_and(|a| a.queue_command.is_some() && a.push.is_some()),
-            Action::Command { .. } => admin.is_some_and(|admin| admin.queue_command.is_some()),
+            Action::Command { command, push, .. } => {
+                admin.is_some_and(|admin| admin.queueing(command.family()).is_some() && (!push || admin.push.is_some()))
+            }
             Action::Push(_) => admin.is_some_and(|admin| admin.push.is_some()),
             _ => true,
         };

@@ -5,8 +5,7 @@ use super::Side;
 use crate::admin::{Command, Naming, begun};
 use crate::track::Tracks;
 use droves_device::Device;
-use droves_emulators::practice::Queued;
-use droves_facts::{Blame, Dice, Dur, Fact, LaneIx, Mono, Operation, Outcome, PhaseIx, RequestTiming, What};
+use droves_facts::{Blame, Dice, Dur, Fact, Family, LaneIx, Mono, Operation, Outcome, PhaseIx, RequestTiming, What};
 use droves_scenario::plan::{Action, Plan};
 use droves_scenario::server;
 use droves_shard::forecast::{Forecast, Served};
@@ -20,7 +19,8 @@ const ID_BYTES: usize = 26;
 pub(super) struct Office {
     plan: Arc<Plan>,
     naming: Naming,
-    queueing: Counter,
+    /// By the family of the devices.
+    queueing: [Counter; Family::ALL.len()],
     pushing: Counter,
     /// Calls that are open, by the time of their answer and a number.
     open: BTreeMap<(Mono, u64), Open>,
@@ -44,7 +44,7 @@ struct Call {
     phase: PhaseIx,
     lanes: Vec<LaneIx>,
     /// For a call that queues: what, and of which order it is a part.
-    queues: Option<(Command, u64)>,
+    queues: Option<(Arc<Command>, u64)>,
     asked: Mono,
 }
 
@@ -81,7 +81,8 @@ impl Office {
         let admin = plan.target.profile.admin.as_ref();
         Office {
             naming: Naming::new(Dice::new(plan.seed)),
-            queueing: Counter::new(Operation::AdminQueue, admin.and_then(|admin| admin.queue_command.as_ref())),
+            queueing: Family::ALL
+                .map(|family| Counter::new(Operation::AdminQueue, admin.and_then(|admin| admin.queueing(family)))),
             pushing: Counter::new(Operation::AdminPush, admin.and_then(|admin| admin.push.as_ref())),
             plan: Arc::clone(plan),
             open: BTreeMap::new(),
@@ -110,15 +111,16 @@ impl Office {
         let plan = Arc::clone(&self.plan);
         match plan.phases.get(phase.ix()).map(|planned| &planned.action) {
             Some(Action::Command { command, push, .. }) => {
-                let calls = self.naming.calls(command, phase, &lanes, self.queueing.batch_max);
+                let queueing = &mut self.queueing[command.family() as usize];
+                let calls = self.naming.calls(command, phase, &lanes, queueing.batch_max);
                 self.ordered += 1;
                 let order =
                     Order { calls_left: calls.len(), taken: Vec::new(), push: *push, deadline: command.deadline };
                 self.orders.insert(self.ordered, order);
                 for (command, lanes) in calls {
-                    tracks.command(phase, command.key);
-                    let queues = Some((command, self.ordered));
-                    self.queueing.waiting.push_back(Call { phase, lanes, queues, asked: now });
+                    command.names.iter().for_each(|name| tracks.command(phase, name.key));
+                    let queues = Some((Arc::new(command), self.ordered));
+                    queueing.waiting.push_back(Call { phase, lanes, queues, asked: now });
                 }
             }
             Some(Action::Push(_)) => self.push(phase, &lanes, now),
@@ -145,7 +147,7 @@ impl Office {
     /// Makes the calls for which there is room.
     fn call<S: Side>(&mut self, running: &mut Forecast<Device, S>) {
         let now = running.clocks().now;
-        for counter in [&mut self.queueing, &mut self.pushing] {
+        for counter in self.queueing.iter_mut().chain([&mut self.pushing]) {
             while counter.in_flight < counter.in_flight_max
                 && let Some(call) = counter.waiting.pop_front()
             {
@@ -168,13 +170,16 @@ impl Office {
 
     fn answered<S: Side>(&mut self, open: Open, now: Mono, running: &mut Forecast<Device, S>) {
         let Open { call: Call { phase, lanes, queues, asked }, started, is_well } = open;
-        let counter = if queues.is_some() { &mut self.queueing } else { &mut self.pushing };
+        let counter = match &queues {
+            Some((command, _)) => &mut self.queueing[command.family() as usize],
+            None => &mut self.pushing,
+        };
         counter.in_flight -= 1;
         let operation = counter.operation;
         let timing = RequestTiming { due: started, started, sent: started, first_byte: Some(now), ended: now };
         let failed = Outcome::Failed { blame: Blame::Server, kind: "unavailable" };
         let outcome = if is_well { Outcome::Succeeded } else { failed };
-        let body = queues.as_ref().map_or(0, |(command, _)| command.plist.len());
+        let body = queues.as_ref().map_or(0, |(command, _)| command.bytes().len());
         let bytes_out = u32::try_from(body + ID_BYTES * lanes.len()).unwrap_or(u32::MAX);
         let what = What::RequestEnded { operation, timing, outcome, bytes_out, bytes_in: 0 };
         say(running, now, phase, LaneIx::NOBODY, what);
@@ -197,7 +202,7 @@ impl Office {
     fn queued<S: Side>(
         &mut self,
         phase: PhaseIx,
-        command: &Command,
+        command: &Arc<Command>,
         order: u64,
         lanes: &[LaneIx],
         asked: Mono,
@@ -205,24 +210,23 @@ impl Office {
         running: &mut Forecast<Device, S>,
     ) {
         let now = running.clocks().now;
-        let key = command.key;
-        let queued = Arc::new(Queued {
-            uuid: command.uuid.clone(),
-            request: command.request.clone(),
-            plist: command.plist.clone().into(),
-            is_copy: false,
-        });
+        let is_named = self.plan.target.profile.names_commands(command.family());
         let Some(of) = self.orders.get_mut(&order) else { return };
-        let taken = if is_well { running.world.queue(running.clocks(), lanes, &queued) } else { Vec::new() };
+        let taken = if is_well { running.world.queue(running.clocks(), lanes, command) } else { Vec::new() };
         for &lane in lanes {
-            let what = if taken.contains(&lane) {
+            let is_taken = taken.contains(&lane);
+            if is_taken {
                 of.taken.push(lane);
-                let deadline = of.deadline.map_or(Mono::NEVER, |deadline| now + deadline);
-                What::CommandQueued { command: key, asked, queued: now, deadline }
-            } else {
-                What::CommandRefused { command: key }
-            };
-            say(running, now, phase, lane, what);
+            }
+            let deadline = of.deadline.map_or(Mono::NEVER, |deadline| now + deadline);
+            for name in command.names.iter().filter(|_| is_named) {
+                let command = name.key;
+                let what = match is_taken {
+                    true => What::CommandQueued { command, asked, queued: now, deadline },
+                    false => What::CommandRefused { command },
+                };
+                say(running, now, phase, lane, what);
+            }
         }
         of.calls_left -= 1;
         if of.calls_left == 0

@@ -1,13 +1,13 @@
 //! A plan played in virtual time against some other side: its steps, its administrator, its devices.
 
 use super::office::Office;
-use super::{Foresee, ForeseeError, source};
+use super::{Foresee, ForeseeError, ways};
+use crate::admin::Command;
 use crate::cast::Cast;
 use crate::steps::{Change, Span, Steps};
 use crate::track::Tracks;
 use droves_device::Clocks;
 use droves_device::Device;
-use droves_emulators::practice::Queued;
 use droves_facts::{Dur, Fact, LaneIx, Mono, PhaseIx};
 use droves_measure::{Fold, Folds, Load};
 use droves_scenario::plan::Plan;
@@ -30,7 +30,7 @@ pub trait Side: World {
     /// A phase is over.
     fn phase_ends(&mut self, phase: PhaseIx);
     /// Queues a command; gives the lanes for which the server says that it did.
-    fn queue(&mut self, clocks: Clocks, lanes: &[LaneIx], command: &Arc<Queued>) -> Vec<LaneIx>;
+    fn queue(&mut self, clocks: Clocks, lanes: &[LaneIx], command: &Arc<Command>) -> Vec<LaneIx>;
     /// Pushes a lane; gives what is on its way then, or nothing if the server refuses.
     fn push(&mut self, clocks: Clocks, lane: LaneIx) -> Option<Vec<Notification>>;
     /// Whether somebody wants to look before anything else happens.
@@ -73,7 +73,7 @@ impl<S: Side> Play<S> {
         let Foresee { plan, limits, model } = what;
         super::check(&plan)?;
         let roster = Arc::new(plan.roster());
-        let cast = Cast::of(&plan, &roster, &source(&plan)?);
+        let cast = Cast::of(&plan, &roster, &ways(&plan)?);
         let config = Config {
             plan: Arc::clone(&plan),
             roster: Arc::clone(&roster),

@@ -2,6 +2,7 @@
 //! checked or a certificate issued. Lengths are those of real messages, so that bytes can be counted.
 
 use super::{Side, Troubles, acme};
+use crate::admin::{Command, Says};
 use crate::faults::{LaneFaults, delay_of};
 use bytes::Bytes;
 use droves_device::{Body, Clocks, Failure, Identity, KeyIx, Made, Reached, Request, Sign, Work};
@@ -150,13 +151,14 @@ impl Side for Server {
         }
     }
 
-    fn queue(&mut self, clocks: Clocks, lanes: &[LaneIx], command: &Arc<Queued>) -> Vec<LaneIx> {
+    fn queue(&mut self, clocks: Clocks, lanes: &[LaneIx], command: &Arc<Command>) -> Vec<LaneIx> {
+        let queued = of_apple(command);
         let mut taken = lanes.to_vec();
         taken.retain(|&lane| {
             let is_lost = !self.losses.strike(lane, clocks.now).is_empty();
             let lane = self.known(lane);
-            if lane.enrolled && !is_lost {
-                lane.push(Arc::clone(command));
+            if let Some(queued) = queued.as_ref().filter(|_| lane.enrolled && !is_lost) {
+                lane.push(Arc::clone(queued));
             }
             lane.enrolled
         });
@@ -208,6 +210,13 @@ impl World for Server {
     fn line(&mut self, clocks: Clocks, lane: LaneIx) -> Line {
         self.troubles.line(lane, clocks.now)
     }
+}
+
+/// A command for Apple devices, as it waits for them.
+fn of_apple(command: &Command) -> Option<Arc<Queued>> {
+    let Says::Request { name, plist } = &command.says else { return None };
+    let uuid = command.names.first()?.text.clone();
+    Some(Arc::new(Queued { uuid, request: name.clone(), plist: plist.clone().into(), is_copy: false }))
 }
 
 /// What a CA says, by SCEP or by ACME; none where somebody else is asked. It signs nothing.

@@ -10,7 +10,8 @@ use crate::plants::Plant;
 use crate::profile;
 use bytes::Bytes;
 use droves_device::{Body, Clocks, Failure, Made, Method, Reached, Request, Work};
-use droves_emulators::practice::{Brain, Faults, Incoming, Outgoing, Proof, Queued};
+use droves_emulators::practice::{Brain, Faults, Incoming, Outgoing, Proof};
+use droves_engine::admin::Command;
 use droves_engine::forecast::{Side, Troubles, ca_says, made};
 use droves_facts::{Blame, DeviceIx, Dice, Dur, LaneIx, Limits, Mono, Operation, PhaseIx, PopulationIx, Purpose, Wall};
 use droves_scenario::plan::{Plan, Roster};
@@ -236,10 +237,10 @@ impl Side for Practice {
         self.brain.faults().phase_ends(phase);
     }
 
-    fn queue(&mut self, clocks: Clocks, lanes: &[LaneIx], command: &Arc<Queued>) -> Vec<LaneIx> {
+    fn queue(&mut self, clocks: Clocks, lanes: &[LaneIx], command: &Arc<Command>) -> Vec<LaneIx> {
         let ids: Vec<&str> = lanes.iter().filter_map(|lane| self.names.get(lane)).map(String::as_str).collect();
         let uri = format!("/admin/v1/commands?ids={}", ids.join(","));
-        let (outgoing, _) = self.ask(clocks, "PUT", &uri, Proof::Nothing, &command.plist);
+        let (outgoing, _) = self.ask(clocks, "PUT", &uri, Proof::Nothing, command.bytes());
         let said: serde_json::Value = serde_json::from_slice(&outgoing.body).unwrap_or_default();
         let is_taken = |lane: &&LaneIx| self.names.get(lane).is_some_and(|name| said["failed"].get(name).is_none());
         lanes.iter().filter(is_taken).copied().collect()

@@ -1,10 +1,12 @@
-//! Commands: what each needs, and its payload.
+//! Commands: whose they are, what each of Apple's needs, and its payload.
 
-use super::Checks;
+use super::phases::World;
+use super::{Checks, nodes};
 use crate::language;
-use crate::plan::Command;
+use crate::plan::{Asks, Command, Place, Request, Selection};
 use crate::problem::{Problem, nearest};
 use crate::yaml::At;
+use droves_facts::Family;
 
 /// What a request can't do without.
 #[derive(Clone, Copy, PartialEq)]
@@ -51,9 +53,77 @@ const REQUESTS: &[(&str, Needs)] = &[
     ("UserList", Needs::Nothing),
 ];
 
-/// The command, and whether a push is asked for.
-pub(super) fn command(written: &At<language::Command>, checks: &mut Checks<'_>) -> Option<(Command, bool)> {
-    let request = &written.request;
+/// The command, and whether a push is asked for. `who` is whom it is for, if that is known.
+pub(super) fn command(
+    written: &At<language::Command>,
+    who: Option<&Selection>,
+    world: &World<'_>,
+    checks: &mut Checks<'_>,
+) -> Option<(Command, bool)> {
+    if let Some(repeat) = &written.repeat {
+        checks.above_zero(repeat, "1 or more, or leave it out");
+    }
+    let (word, place) = one_word(written, checks)?;
+    let asks = match word {
+        "request" => request(written, checks).map(Asks::Request),
+        _ => nodes::nodes(written, world.dice, checks).map(Asks::Nodes),
+    };
+    let command = Command { asks: asks?, deadline: written.deadline.as_ref().map(|deadline| deadline.0) };
+    for (population, _) in who.into_iter().flat_map(Selection::parts) {
+        let (name, platform) = (&world.names[population.ix()], world.platforms[population.ix()]);
+        if platform.family() != command.family() {
+            let problem = Problem::new(format!("`{word}` says nothing to `{name}`"), place);
+            let words = match platform.family() {
+                Family::Apple => "`request`",
+                Family::Windows => "`nodes` or `profiles`",
+            };
+            let cure = format!("ask them for {words} in a phase of their own, and leave `{name}` out of this one");
+            checks.push(problem.labelled(format!("their platform is `{platform}`")).cured(cure));
+        }
+    }
+    let push = written.push.as_ref().is_some_and(|push| push.value);
+    Some((command, push))
+}
+
+/// The word that says what is asked for, and its place; what does not go with it is told of.
+fn one_word(written: &At<language::Command>, checks: &mut Checks<'_>) -> Option<(&'static str, Place)> {
+    let words = [
+        ("request", written.request.as_ref().map(|word| word.place)),
+        ("nodes", written.nodes.as_ref().map(|word| word.place)),
+        ("profiles", written.profiles.as_ref().map(|word| word.place)),
+    ];
+    let mut given = words.into_iter().filter_map(|(word, place)| place.map(|place| (word, place)));
+    let Some(first) = given.next() else {
+        let problem = Problem::new("this command asks for nothing", written.place);
+        let cure = "say `request: SecurityInfo` to Apple devices, `nodes: [ { get: ./DevDetail/SwV } ]` to Windows";
+        checks.absent(written.place, problem.cured(cure));
+        return None;
+    };
+    if let Some((second, place)) = given.next() {
+        let problem = Problem::new(format!("this command has `{}` and `{second}`", first.0), place);
+        checks.push(problem.cured("give each a phase of its own; `together` lets them run side by side"));
+    }
+    match (first.0, &written.payload, &written.atomic) {
+        ("request", _, Some(atomic)) => {
+            let problem = Problem::new("a request is one thing", atomic.place);
+            checks.push(problem.labelled("`atomic` goes with `nodes` and `profiles`").cured("leave it out"));
+        }
+        ("nodes" | "profiles", Some(payload), _) => {
+            let problem = Problem::new(format!("`{}` takes no payload", first.0), payload.place);
+            checks.push(problem.labelled("that is Apple's").cured("write the data at its node"));
+        }
+        ("nodes" | "profiles", None, _) if !written.with.is_empty() => {
+            let problem = Problem::new(format!("`{}` takes no further keys", first.0), written.place);
+            checks.push(problem.labelled("`with` is Apple's").cured("leave `with` out"));
+        }
+        _ => {}
+    }
+    Some(first)
+}
+
+/// An Apple request.
+fn request(written: &At<language::Command>, checks: &mut Checks<'_>) -> Option<Request> {
+    let request = written.request.as_ref()?;
     let needs = REQUESTS.iter().find(|(name, _)| *name == request.value).map(|(_, needs)| *needs);
     if needs.is_none() {
         let problem = Problem::warning(format!("`{}` is no request that we know", request.value), request.place);
@@ -78,17 +148,12 @@ pub(super) fn command(written: &At<language::Command>, checks: &mut Checks<'_>) 
         let problem = Problem::new(format!("`{}` needs `{key}`", request.value), request.place);
         checks.absent(written.place, problem.cured(format!("add `with: {{ {key}: .. }}`")));
     }
-    if let Some(repeat) = &written.repeat {
-        checks.above_zero(repeat, "1 or more, or leave it out");
-    }
     let payload = match &written.payload {
         None => None,
         Some(path) => Some(payload(path, checks)?),
     };
     let with = written.with.iter().map(|(key, value)| (key.clone(), value.0.clone())).collect();
-    let deadline = written.deadline.as_ref().map(|deadline| deadline.0);
-    let push = written.push.as_ref().is_some_and(|push| push.value);
-    Some((Command { request: request.value.clone(), payload, with, deadline }, push))
+    Some(Request { name: request.value.clone(), payload, with })
 }
 
 /// A profile: an XML or binary plist, or one within a CMS signature (DER).

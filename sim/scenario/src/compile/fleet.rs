@@ -4,9 +4,10 @@ use super::Checks;
 use crate::language::{self, Fleet};
 use crate::plan::{Behaviour, Mix, Population, Retry, Wake, largest_remainder};
 use crate::problem::Problem;
+use crate::server::ServerProfile;
 use crate::units::grouped;
 use crate::yaml::{At, Named};
-use droves_facts::{Dur, Platform, PopulationIx};
+use droves_facts::{Dur, Family, Platform, PopulationIx};
 
 /// Lanes in one fleet: an index has 32 bits, and the forecast's memory ends before that.
 const LANES_MAX: u64 = 20_000_000;
@@ -65,6 +66,23 @@ pub(super) fn populations(fleet: &Fleet, checks: &mut Checks<'_>) -> Vec<Populat
         );
     }
     populations
+}
+
+/// A server that has no way to enroll a platform can't have devices of it.
+pub(super) fn check_enrolls(fleet: &Fleet, server: &ServerProfile, checks: &mut Checks<'_>) {
+    for (name, population) in &fleet.populations.0 {
+        let platform = &population.platform;
+        let (enrolls, words) = match platform.family() {
+            Family::Apple => (server.enroll_apple.is_some(), "enroll: { apple: .. }"),
+            Family::Windows => (server.enroll_windows.is_some(), "enroll: { windows: .. }"),
+        };
+        if !enrolls {
+            let title = format!("`{}` enrolls no `{}` devices", server.name, platform.value);
+            let cure = format!("leave `{}` out, or name a server that enrolls them", name.value);
+            let problem = Problem::new(title, platform.place);
+            checks.push(problem.labelled(format!("its profile has no `{words}`")).cured(cure));
+        }
+    }
 }
 
 /// Devices of each population: its count, or its part by weight of what `fleet.count` leaves.

@@ -4,6 +4,7 @@ mod command;
 mod end;
 mod faults;
 mod fleet;
+mod nodes;
 mod phases;
 mod target;
 
@@ -86,10 +87,15 @@ pub(crate) fn compile(
         dice: Dice::new(scenario.fleet.seed),
         roster: Roster::of(&populations),
         names: &names,
+        platforms: populations.iter().map(|p| p.platform).collect(),
+        server: profile.as_ref(),
         names_place: scenario.fleet.populations.place,
     };
     let (steps, phases) = phases::phases(&scenario.phases, &world, checks);
     let target = target::target(&scenario.target, profile.as_ref(), checks);
+    if let Some(profile) = &profile {
+        fleet::check_enrolls(&scenario.fleet, profile, checks);
+    }
     let embedded = target.as_ref().is_some_and(|t| t.url.is_none());
     let stage = faults::Stage { world: &world, phases: &phases, written: &scenario.phases, embedded };
     let faults = faults::faults(&scenario.faults, &stage, checks);

@@ -2,11 +2,12 @@
 
 use super::{Checks, command, end};
 use crate::language::{self, Channel, Who};
-use crate::plan::{Action, Arrivals, Channels, Phase, Place, Roster, Schedule, Selection, largest_remainder};
+use crate::plan::{Action, Arrivals, Channels, Command, Phase, Place, Roster, Schedule, Selection, largest_remainder};
 use crate::problem::{Problem, nearest};
+use crate::server::ServerProfile;
 use crate::units::{Amount, grouped};
 use crate::yaml::{At, TextOr};
-use droves_facts::{Dice, Dur, PhaseIx, PopulationIx};
+use droves_facts::{Dice, Dur, PhaseIx, Platform, PopulationIx};
 
 /// A run has a handful of phases.
 const PHASES_MAX: usize = 200;
@@ -16,6 +17,10 @@ pub(super) struct World<'a> {
     pub(super) dice: Dice,
     pub(super) roster: Roster,
     pub(super) names: &'a [String],
+    /// What each runs.
+    pub(super) platforms: Vec<Platform>,
+    /// The server's profile, if there is a sound one.
+    pub(super) server: Option<&'a ServerProfile>,
     /// Where the populations stand in the file.
     pub(super) names_place: Place,
 }
@@ -157,7 +162,8 @@ fn phase(
     let drive = Drive::of(item, action_name, action_place)?;
     // All parts are checked, so that their problems come at once.
     let schedule = schedule(&drive, item, ix, world, checks);
-    let command = item.command.as_ref().map(|written| command::command(written, checks));
+    let who = schedule.as_ref().map(|schedule| &schedule.who);
+    let command = item.command.as_ref().map(|written| command::command(written, who, world, checks));
     let mut schedule = schedule?;
     let until = end::of_drive(item, &drive, &mut schedule, checks);
     let action = match action_name {
@@ -168,10 +174,23 @@ fn phase(
         "renew" => Action::Renew(schedule),
         _ => {
             let (command, push) = command??;
+            check_names(&command, item, action_place, world, checks);
             Action::Command { schedule, command, push }
         }
     };
     Some(Phase { ix, name, after: after(item), action, until })
+}
+
+/// Whether it can be known when the commands of a phase are answered, if its end waits for that.
+fn check_names(command: &Command, item: &language::Phase, place: Place, world: &World<'_>, checks: &mut Checks<'_>) {
+    let Some(server) = world.server.filter(|server| !server.names_commands(command.family())) else { return };
+    let queues = server.admin.as_ref().is_some_and(|admin| admin.queueing(command.family()).is_some());
+    let waits = item.until.as_ref().map(|until| until.place).or(item.length.is_none().then_some(place));
+    if let Some(place) = waits.filter(|_| queues) {
+        let title = format!("`{}` does not say what became of these commands", server.name);
+        let label = "it numbers the commands of each message anew";
+        checks.push(Problem::new(title, place).labelled(label).cured("say how long the phase lasts: `for: 5m`"));
+    }
 }
 
 fn after(item: &language::Phase) -> Dur {

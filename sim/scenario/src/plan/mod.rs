@@ -4,11 +4,13 @@
 //! [`droves_facts`]; times count from the run's or a phase's start, as each field says.
 
 mod arrivals;
+mod command;
 mod permutation;
 mod roster;
 mod selection;
 
 pub use arrivals::{Arrival, Arrivals, Schedule, Stream};
+pub use command::{Asks, Command, Format, Node, Payload, Request, SyncCommand, Value, Verb};
 pub use permutation::Permutation;
 pub use roster::Roster;
 pub use selection::{Channels, Selection};
@@ -17,8 +19,6 @@ use crate::server::ServerProfile;
 use droves_facts::{Dice, Dur, PhaseIx, Platform, PopulationIx, Purpose};
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::path::PathBuf;
-use std::sync::Arc;
 
 /// A whole run, decided.
 #[derive(Clone, Debug)]
@@ -60,9 +60,13 @@ impl Plan {
         Dice::new(self.seed)
     }
 
-    /// Whether a phase has the administrator queue commands.
+    /// Whether a phase has the administrator queue commands that can be followed by their names.
     pub fn queues_commands(&self) -> bool {
-        self.phases.iter().any(|phase| matches!(phase.action, Action::Command { .. }))
+        let target = &self.target;
+        self.phases.iter().any(|phase| match &phase.action {
+            Action::Command { command, .. } => target.profile.names_commands(command.family()),
+            _ => false,
+        })
     }
 
     /// Who is who.
@@ -251,6 +255,15 @@ impl Phase {
             Action::Wait => None,
         }
     }
+
+    /// How many arrivals, or commands where it queues any, its condition is a share of.
+    pub fn planned(&self) -> u64 {
+        let arrivals = self.schedule().map_or(0, Schedule::planned);
+        match &self.action {
+            Action::Command { command, .. } => arrivals * u64::from(command.parts()),
+            _ => arrivals,
+        }
+    }
 }
 
 /// What a phase does.
@@ -277,51 +290,6 @@ pub enum Action {
     Renew(Schedule),
     /// Nothing new is begun.
     Wait,
-}
-
-/// A command as the administrator writes it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Command {
-    /// Apple's `RequestType`.
-    pub request: String,
-    /// The payload of `InstallProfile`.
-    pub payload: Option<Payload>,
-    /// Further keys of the command's dictionary.
-    pub with: BTreeMap<String, Value>,
-    /// A deadline from *queued*, for the ledger; none is none.
-    pub deadline: Option<Dur>,
-}
-
-/// A file that goes to devices.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Payload {
-    /// Where it was.
-    pub path: PathBuf,
-    /// What it holds.
-    pub bytes: Arc<[u8]>,
-}
-
-impl std::fmt::Debug for Payload {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Payload({}, {} bytes)", self.path.display(), self.bytes.len())
-    }
-}
-
-/// A value of a command's dictionary, as the scenario writes it.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Value {
-    /// True or false.
-    Bool(bool),
-    /// A whole number.
-    Integer(i64),
-    /// A number with a fraction.
-    Real(f64),
-    /// Text.
-    Text(String),
-    /// In order.
-    List(Vec<Value>),
-    /// By name.
-    Dict(BTreeMap<String, Value>),
 }
 
 /// When a phase is over: at `length`, or once the condition holds, or, in vain, at `within`. At least one of `length`

@@ -16,7 +16,7 @@ mod tests;
 
 pub use auth::{basic, md5};
 pub use object::{Assembly, ObjectError, Piece, Progress, piece};
-pub use write::Composer;
+pub use write::{Composer, fragment};
 
 use super::xml::XmlError;
 use droves_facts::Limits;

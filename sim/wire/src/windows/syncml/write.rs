@@ -51,6 +51,11 @@ impl<'a> Composer<'a> {
     }
 }
 
+/// Writes commands as they stand in a body, without a message around them.
+pub fn fragment(commands: &[Command<'_>], out: &mut Vec<u8>) {
+    commands.iter().for_each(|command| self::command(&mut Writer { out }, command));
+}
+
 fn header(w: &mut Writer<'_>, header: &Header<'_>) {
     w.text("VerDTD", "1.2");
     w.text("VerProto", "DM/1.2");

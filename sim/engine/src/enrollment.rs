@@ -50,6 +50,7 @@ impl Ways {
                 user: Arc::clone(&nothing),
                 proof: Proof::Login,
                 channels: nothing,
+                duplicates: 0.0,
             }),
         }
     }
@@ -96,6 +97,7 @@ fn discovery(
             server::Proof::Login => Proof::Login,
         },
         channels: channels.into(),
+        duplicates: 0.0,
     })
 }
 

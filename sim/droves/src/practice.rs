@@ -1,12 +1,15 @@
 //! `droves practice`: the practice server alone; and `droves certs`.
 
-use crate::cli::{CertsArgs, PracticeArgs, Scenario};
+use crate::cli::{CertsArgs, PracticeArgs, Scenario, WindowsArgs, WindowsAuth};
 use crate::{check, say, stop};
 use anyhow::bail;
-use droves_emulators::practice::{Config, Faults, Practice};
+use droves_emulators::Package;
+use droves_emulators::practice::windows::{Auth, Login, Settings};
+use droves_emulators::practice::{Channels, Config, Faults, Practice};
 use droves_facts::{Dice, Limits};
 use droves_net::clock::RunClock;
 use droves_scenario::plan::{Fault, FaultKind};
+use droves_wire::windows::provisioning::{Poll, PollSet};
 use std::io::Write;
 use std::net::SocketAddr;
 
@@ -28,6 +31,10 @@ pub(crate) fn practice(args: &PracticeArgs) -> anyhow::Result<u8> {
     let server = Practice::start(Config {
         listen: SocketAddr::new(args.listen, args.port),
         url: args.url.clone(),
+        windows_listen: SocketAddr::new(args.listen, args.windows.windows_port),
+        windows_url: args.windows.windows_url.clone(),
+        windows: windows(&args.windows),
+        channels: channels(&args.windows),
         push: args.push.zip(args.push_ca.clone()),
         faults,
         token: args.token.clone(),
@@ -40,6 +47,7 @@ pub(crate) fn practice(args: &PracticeArgs) -> anyhow::Result<u8> {
         server.url(),
         server.url()
     ));
+    say(&format!("Windows enrolls at {}; it must trust {}/ca.pem", server.discovery(), server.url()));
     if args.token.is_none() {
         say(&format!("the administrator's token: {}", server.token()));
     }
@@ -48,6 +56,34 @@ pub(crate) fn practice(args: &PracticeArgs) -> anyhow::Result<u8> {
     let _stopped = runtime.block_on(stopped.wait_for(|stop| *stop)).is_ok();
     server.stop();
     Ok(0)
+}
+
+fn windows(args: &WindowsArgs) -> Settings {
+    let settings = Settings::default();
+    Settings {
+        login: if args.windows_federated { Login::Page } else { Login::Password(args.windows_password.clone()) },
+        auth: match args.windows_auth {
+            WindowsAuth::Certificate => Auth::Certificate,
+            WindowsAuth::Md5 => Auth::Md5,
+            WindowsAuth::Basic => Auth::Basic,
+            WindowsAuth::Signed => Auth::Signed,
+        },
+        once: args.windows_once,
+        rekeys: args.windows_rekey,
+        poll: match args.windows_poll {
+            Some(every_minutes) => Poll { first: PollSet { count: 0, every_minutes }, ..settings.poll },
+            None => settings.poll,
+        },
+        batch: args.windows_batch as usize,
+        message_bytes_max: args.windows_message_max,
+        pfn: args.windows_pfn.clone(),
+        ..settings
+    }
+}
+
+fn channels(args: &WindowsArgs) -> Option<Channels> {
+    let package = Package { sid: args.wns_sid.clone()?, secret: args.wns_secret.clone()? };
+    Some(Channels { to: args.wns?, ca: args.wns_ca.clone()?, package })
 }
 
 pub(crate) fn certs(args: &CertsArgs) -> anyhow::Result<u8> {

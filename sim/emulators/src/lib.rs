@@ -5,11 +5,14 @@
 
 pub mod apns;
 mod delay;
+mod line;
 pub mod practice;
 mod provider;
 pub mod push;
+mod sender;
 pub mod sink;
 pub mod wns;
 
 pub use delay::Delay;
 pub use provider::Provider;
+pub use sender::{Package, Sender};

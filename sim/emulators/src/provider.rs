@@ -1,12 +1,13 @@
 //! A provider of pushes: HTTP/2 with a push certificate, as any MDM server has one. The practice server's, and the other
 //! end where the push service alone is measured.
 
+use crate::line;
 use bytes::Bytes;
-use droves_facts::{Dur, Limits};
+use droves_facts::Limits;
 use droves_net::Stream;
 use droves_net::clock::RunClock;
 use droves_net::connect::{self, Dialler, Sources};
-use droves_net::http::{Conn, Origin, Outgoing, Sink};
+use droves_net::http::{Conn, Origin, Outgoing};
 use droves_net::tls::{self, Alpn, ClientTls, ClientTlsSettings, TlsError, Trust};
 use droves_wire::apple::push;
 use droves_wire::ca::Issued;
@@ -20,7 +21,6 @@ use std::sync::Arc;
 const HOST: &str = "api.push.apple.com";
 /// An answer to a push is a few words.
 const ANSWER_BYTES_MAX: usize = 4 << 10;
-const WAIT_MAX: Dur = Dur::secs(30);
 
 /// Who pushes for one topic.
 #[derive(Debug)]
@@ -71,27 +71,8 @@ impl Provider {
         let Ok(target) = format!("/3/device/{token}").parse() else { return "bad_token".to_owned() };
         let body = Bytes::from(push::payload(magic));
         let outgoing = Outgoing { method: Method::POST, target, headers, body };
-        for _ in 0..2 {
-            let is_kept = conn.as_mut().is_some_and(Conn::is_open);
-            let mut open = match conn.take().filter(|_| is_kept) {
-                Some(open) => open,
-                None => match self.open().await {
-                    Ok(open) => open,
-                    Err(error) => return error.kind().to_owned(),
-                },
-            };
-            let sink = Sink::Keep { bytes_max: ANSWER_BYTES_MAX };
-            match open.send(outgoing.clone(), sink, WAIT_MAX, &self.clock).await {
-                Ok(answer) => {
-                    *conn = Some(open);
-                    return answer.status.as_u16().to_string();
-                }
-                // The service may end a connection that rests at any time.
-                Err(failed) if is_kept && failed.reached == droves_net::http::Reached::NotSent => {}
-                Err(failed) => return failed.why.kind().to_owned(),
-            }
-        }
-        "closed".to_owned()
+        let answer = line::send(conn, &outgoing, ANSWER_BYTES_MAX, &self.clock, || self.open()).await;
+        answer.map_or_else(|why| why, |answer| answer.status.as_u16().to_string())
     }
 
     async fn open(&self) -> Result<Conn<Stream>, connect::ConnectError> {

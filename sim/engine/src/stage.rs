@@ -15,7 +15,8 @@ use crate::pushing::Pushing;
 use crate::run::{Finished, Look, Ready, RunError, Setup};
 use crate::steps::{Change, Steps};
 use crate::troupe::Stuff;
-use droves_emulators::practice::{self, Practice};
+use droves_emulators::Package;
+use droves_emulators::practice::{self, Channels, Practice};
 use droves_facts::{DeviceIx, Dice, Dur, Fact, LaneIx, Limits, Mono, PhaseIx, What};
 use droves_fleet::{Fleet, Whose};
 use droves_measure::{Fold, Folds};
@@ -454,9 +455,14 @@ fn secret_of(seed: u64) -> [u8; 32] {
 }
 
 fn practice_server(setup: &Setup, push: &Pushing, clock: RunClock) -> Result<Practice, RunError> {
+    let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
     let config = practice::Config {
-        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        listen: loopback,
         url: None,
+        windows_listen: loopback,
+        windows_url: None,
+        windows: practice::windows::Settings { pfn: Some(PFN.to_owned()), ..practice::windows::Settings::default() },
+        channels: push.wns().map(|to| Channels { to, ca: push.ca_pem_path().to_owned(), package: package() }),
         push: Some((push.apns(), push.ca_pem_path().to_owned())),
         faults: practice::Faults::new(&setup.plan.faults, setup.plan.dice()),
         token: None,
@@ -464,6 +470,14 @@ fn practice_server(setup: &Setup, push: &Pushing, clock: RunClock) -> Result<Pra
         limits: setup.limits.clone(),
     };
     Ok(Practice::start(config)?)
+}
+
+/// By which the practice server's Windows devices have their channels.
+const PFN: &str = "Droves.Practice_8wekyb3d8bbwe";
+
+/// Who the practice server is to WNS, which lets everybody send.
+fn package() -> Package {
+    Package { sid: "ms-app://S-1-15-2-1-2-3-4-5-6-7".to_owned(), secret: "practice".to_owned() }
 }
 
 /// Waits until somebody is at the target's address.

@@ -8,7 +8,8 @@ use droves_device::tape::{Player, Problem, Record};
 use droves_device::{
     Body, Character, Clocks, Enrolls, Failure, KeyIx, Made, Method, ProfileSource, Request, Retry, Sign, Work,
 };
-use droves_emulators::practice::{Brain, Faults, Incoming, Outgoing, Proof, Wake};
+use droves_emulators::practice::windows::Settings;
+use droves_emulators::practice::{Brain, Faults, Incoming, Outgoing, Proof, Told, Wake};
 use droves_engine::forecast::{SCEP_REPLY_BYTES, SCEP_REQUEST_BYTES};
 use droves_facts::{
     DeviceState, Dice, Dur, Fact, LaneIx, Limits, Mono, Operation, Outcome, PhaseIx, Platform, Wall, What,
@@ -52,9 +53,10 @@ fn key(KeyIx(ix): KeyIx) -> &'static Key {
 
 impl Practice {
     fn new(tokens: Arc<Tokens>) -> Self {
-        let (url, topic) = ("http://127.0.0.1:1".to_owned(), "com.apple.mgmt.External.test".to_owned());
+        let url = "http://127.0.0.1:1".to_owned();
+        let told = Told { windows_url: url.clone(), url, topic: "com.apple.mgmt.External.test".to_owned() };
         let faults = Faults::new(&[], Dice::new(1));
-        let brain = Brain::new(authority(), url, topic, ADMIN.to_owned(), Limits::default(), faults);
+        let brain = Brain::new(authority(), told, ADMIN.to_owned(), Limits::default(), faults, Settings::default());
         Practice { brain, tokens, wakes: Vec::new(), answers: 0, enrollments: Vec::new(), longest: [0; 3] }
     }
 
@@ -66,6 +68,7 @@ impl Practice {
             path: uri.path(),
             query: uri.query().unwrap_or_default(),
             authorization: Some(authorization.as_bytes()),
+            content_type: None,
             proof: signature.map_or(Proof::Nothing, Proof::Signature),
             body,
         };
@@ -75,8 +78,9 @@ impl Practice {
     /// The pushes that the administrator has asked for.
     fn pushes(&mut self) -> Vec<Notification> {
         let named = |wake: Wake| {
-            let (lane, _) = self.tokens.find(&hex::decode(wake.token).unwrap()).unwrap();
-            Notification { lane, magic: Some(wake.magic), late: Dur::ZERO }
+            let Wake::Apple { token, magic } = wake else { panic!("a channel of Windows") };
+            let (lane, _) = self.tokens.find(&hex::decode(token).unwrap()).unwrap();
+            Notification { lane, magic: Some(magic), late: Dur::ZERO }
         };
         std::mem::take(&mut self.wakes).into_iter().map(named).collect()
     }

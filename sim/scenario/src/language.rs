@@ -448,6 +448,16 @@ pub(crate) enum ServerFault {
     MisdeliverCommand,
     /// It accepts a command and never asks for the push.
     ForgetPush,
+    /// It answers with a web page, as a proxy does that has lost its server.
+    Html,
+    /// It answers in chunks, which Windows refuses while it enrolls.
+    Chunked,
+    /// It answers with XML that is not well-formed.
+    IllFormed,
+    /// It gives statuses to a SyncML message that was never sent.
+    WrongReference,
+    /// It refuses enrollments of Windows with this SOAP fault, such as `InMaintenance`.
+    Refuse(At<String>),
 }
 
 /// What must hold: an expression (`p(99)<500ms`), or one with options (`{ "p(99)<500ms": { abort_on_fail: true } }`).

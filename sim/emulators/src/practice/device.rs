@@ -1,5 +1,6 @@
 //! What the practice server knows of one enrollment, and its queue of commands.
 
+use super::exchange::Wake;
 use bytes::Bytes;
 use droves_facts::CommandStatus;
 use std::collections::VecDeque;
@@ -8,23 +9,25 @@ use std::sync::Arc;
 /// A command as it was queued.
 #[derive(Debug)]
 pub struct Queued {
-    /// Its name.
+    /// Its name: `CommandUUID`, `CmdID`.
     pub uuid: String,
-    /// Its `RequestType`.
+    /// Its `RequestType`, or the name of its element.
     pub request: String,
-    /// Its bytes.
-    pub plist: Bytes,
+    /// Its bytes: a property list, or a message of SyncML around it.
+    pub body: Bytes,
     /// Whether it is a second copy, put in on order.
     pub is_copy: bool,
 }
 
-/// One enrollment: a device channel, or a user channel.
+/// One enrollment: a device channel, or a user channel of Apple's; a Windows device.
 #[derive(Debug, Default)]
 pub struct Enrollment {
     /// Whether it is enrolled now.
     pub enrolled: bool,
     pub(super) token: Vec<u8>,
     pub(super) magic: String,
+    /// Where Windows is pushed.
+    pub(super) channel: Option<String>,
     /// SHA-256 of the identity that the device enrolled with; none for a user channel, which has the device's.
     pub(super) certificate: Option<[u8; 32]>,
     /// What a Mac left with `SetBootstrapToken`.
@@ -50,6 +53,23 @@ impl Enrollment {
         self.queue.iter().chain(&self.put_off).any(|queued| queued.uuid == uuid)
     }
 
+    /// How it is pushed, if it has told that.
+    pub(super) fn wake(&self) -> Option<Wake> {
+        match &self.channel {
+            Some(channel) => Some(Wake::Windows { channel: channel.clone() }),
+            None if self.token.is_empty() => None,
+            None => Some(Wake::Apple { token: hex::encode(&self.token), magic: self.magic.clone() }),
+        }
+    }
+
+    /// It is gone, and so is what it was known by.
+    pub(super) fn leave(&mut self) {
+        self.enrolled = false;
+        self.certificate = None;
+        self.channel = None;
+        self.clear();
+    }
+
     /// Begins anew: what was queued for the old enrollment is void.
     pub fn clear(&mut self) {
         self.queue.clear();
@@ -70,6 +90,11 @@ impl Enrollment {
             self.put_off.push_back(Arc::clone(&command));
         }
         Some(command)
+    }
+
+    /// What waits, in order, but for what was put off.
+    pub(super) fn waiting(&self) -> impl Iterator<Item = &Arc<Queued>> {
+        self.queue.iter()
     }
 
     /// The command that comes next.

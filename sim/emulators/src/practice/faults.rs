@@ -138,5 +138,10 @@ pub(super) fn name(fault: &ServerFault) -> &'static str {
         ServerFault::RepeatCommand => "repeat_command",
         ServerFault::MisdeliverCommand => "misdeliver_command",
         ServerFault::ForgetPush => "forget_push",
+        ServerFault::Html => "html",
+        ServerFault::Chunked => "chunked",
+        ServerFault::IllFormed => "ill_formed",
+        ServerFault::WrongReference => "wrong_reference",
+        ServerFault::Refuse(_) => "refuse",
     }
 }

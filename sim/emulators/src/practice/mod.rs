@@ -1,24 +1,31 @@
-//! The practice server: a small, strict MDM server for Apple's protocol that can fail on order.
+//! The practice server: a small, strict MDM server for Apple's protocol and for Windows' that can fail on order.
 //!
 //! It is for first contact and for calibration. It shares the parsers with the devices, so that a device gets on with
 //! it proves nothing.
 //!
-//! [`Brain`] is pure: a request and a time in, an answer and what it wants pushed out. [`Practice`] is the brain behind
-//! a listener on a thread of its own, with a provider that pushes for it.
+//! [`Brain`] is pure: a request and a time in, an answer and what it wants pushed out. It has a half for each protocol;
+//! who is enrolled, what waits for them, faults on order and the administrator's calls are one mechanism for both.
+//! [`Practice`] is the brain behind two listeners on a thread of its own, one plain and one with TLS, without which no
+//! Windows device enrolls, and with providers that push for it.
 
+mod admin;
+mod apple;
+mod body;
 mod brain;
-mod declarations;
 mod device;
+mod exchange;
 mod faults;
-mod profile;
+mod house;
 mod pushing;
+mod scep;
 mod server;
 mod truth;
+pub mod windows;
 
-pub use brain::{Belief, Brain, Incoming, Outgoing, Proof, Wake};
-pub use declarations::answer as declaration;
+pub use apple::{IDENTITY, declaration, enrollment_profile, enrollment_profile_with, heading};
+pub use brain::{Belief, Brain, Told};
 pub use device::{Enrollment, Queued};
+pub use exchange::{Incoming, Outgoing, Proof, Wake};
 pub use faults::Faults;
-pub use profile::{IDENTITY, heading, write as enrollment_profile, write_with as enrollment_profile_with};
-pub use server::{Config, Practice, StartError};
-pub use truth::{Fates, ROWS_MAX, Struck, Truth};
+pub use server::{Channels, Config, Practice, StartError};
+pub use truth::{ALERTS_MAX, Fates, ROWS_MAX, Struck, Truth};

@@ -1,23 +1,41 @@
-//! What the practice server wants pushed, on its way to the push service.
+//! What the practice server wants pushed, on its way to the push services.
 
-use super::brain::{Brain, Wake};
+use super::brain::Brain;
+use super::exchange::Wake;
 use crate::provider::Provider;
+use crate::sender::Sender;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc::Receiver;
 
+/// Who pushes: for Apple's devices and for Windows', as far as there is a push service for them.
+#[derive(Debug)]
+pub(super) struct Pushers {
+    pub(super) apple: Option<Provider>,
+    pub(super) windows: Option<Sender>,
+}
+
 /// Sends what comes, `lines` at a time, until there is no more.
-pub(super) async fn run(provider: Rc<Provider>, wakes: Receiver<Wake>, brain: Arc<Mutex<Brain>>, lines: usize) {
+pub(super) async fn run(pushers: Pushers, wakes: Receiver<Wake>, brain: Arc<Mutex<Brain>>, lines: usize) {
+    let pushers = Rc::new(pushers);
     let wakes = Rc::new(RefCell::new(wakes));
     let line = |_| {
-        let (provider, wakes, brain) = (Rc::clone(&provider), Rc::clone(&wakes), Arc::clone(&brain));
+        let (pushers, wakes, brain) = (Rc::clone(&pushers), Rc::clone(&wakes), Arc::clone(&brain));
         tokio::task::spawn_local(async move {
-            let mut conn = None;
+            let (mut to_apns, mut to_wns) = (None, None);
             loop {
                 let next = std::future::poll_fn(|cx| wakes.borrow_mut().poll_recv(cx)).await;
                 let Some(wake) = next else { return };
-                let what = provider.push(&mut conn, &wake.token, &wake.magic).await;
+                let what = match (&wake, &*pushers) {
+                    (Wake::Apple { token, magic }, Pushers { apple: Some(provider), .. }) => {
+                        provider.push(&mut to_apns, token, magic).await
+                    }
+                    (Wake::Windows { channel }, Pushers { windows: Some(sender), .. }) => {
+                        sender.push(&mut to_wns, channel).await
+                    }
+                    _ => "no_push_service".to_owned(),
+                };
                 brain.lock().unwrap_or_else(PoisonError::into_inner).pushed(&what);
             }
         })

@@ -1,20 +1,24 @@
 //! The practice server with its sockets: a thread of its own, so that its processor time is shown apart.
 
-use super::brain::{Brain, Incoming, Outgoing, Proof, Wake};
+use super::body::AnswerBody;
+use super::brain::{Brain, Told};
+use super::exchange::{Incoming, Outgoing, Proof, Wake};
 use super::faults::Faults;
-use super::pushing;
+use super::pushing::{self, Pushers};
+use super::windows;
 use crate::provider::Provider;
-use bytes::Bytes;
+use crate::sender::{self, Package};
 use droves_facts::{Limits, Mono, PhaseIx, PopulationIx, Wall};
 use droves_net::clock::{Clock, RunClock};
 use droves_net::cpu;
 use droves_net::listen::{BindError, Listener, Settings, read_body};
-use droves_net::tls::TlsError;
+use droves_net::tls::{AskClient, ServerTls, ServerTlsSettings, TlsError};
 use droves_wire::ca::{Authority, AuthorityError, Subject};
-use http::{Request, Response, StatusCode, header};
-use http_body_util::Full;
+use droves_wire::x509;
+use http::{Request, Response, StatusCode, Uri, header};
 use hyper::body::Incoming as Body;
 use hyper::service::service_fn;
+use rustls::pki_types::CertificateDer;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -24,7 +28,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime};
 use std::{fs, io};
-use tokio::sync::mpsc::{Sender, channel};
+use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::watch;
 use tokio::task::LocalSet;
 
@@ -40,8 +44,16 @@ pub struct Config {
     pub listen: SocketAddr,
     /// What devices are told to talk to, where that is not its own address: a proxy in front of it.
     pub url: Option<String>,
-    /// The push service and its authority's certificate; without one it pushes nobody.
+    /// Where it listens with TLS, for Windows.
+    pub windows_listen: SocketAddr,
+    /// What Windows devices are told to talk to, where that is not its own address: `https://` and a name.
+    pub windows_url: Option<String>,
+    /// What it asks of Windows devices.
+    pub windows: windows::Settings,
+    /// The push service and its authority's certificate; without one it pushes nobody of Apple's.
     pub push: Option<(SocketAddr, PathBuf)>,
+    /// The same for Windows.
+    pub channels: Option<Channels>,
     /// What it does wrong, on order.
     pub faults: Faults,
     /// The administrator's token; one is drawn without it.
@@ -50,6 +62,17 @@ pub struct Config {
     pub clock: RunClock,
     /// Bounds.
     pub limits: Limits,
+}
+
+/// A push service for Windows.
+#[derive(Clone, Debug)]
+pub struct Channels {
+    /// Where it is.
+    pub to: SocketAddr,
+    /// Its authority's certificate, PEM.
+    pub ca: PathBuf,
+    /// Whom the server is there.
+    pub package: Package,
 }
 
 /// Why there is no practice server.
@@ -61,8 +84,8 @@ pub enum StartError {
     /// Its address.
     #[error("practice server: {0}")]
     Bind(#[from] BindError),
-    /// Its provider.
-    #[error("practice server: provider: {0}")]
+    /// Its TLS, or its providers'.
+    #[error("practice server: {0}")]
     Tls(#[from] TlsError),
     /// The push service's certificate.
     #[error("practice server: {path}: {why}", path = .path.display())]
@@ -84,6 +107,7 @@ pub enum StartError {
 #[derive(Debug)]
 pub struct Practice {
     url: String,
+    discovery: String,
     token: String,
     ca_pem: String,
     brain: Arc<Mutex<Brain>>,
@@ -96,47 +120,59 @@ pub struct Practice {
 impl Practice {
     /// Takes its address and begins.
     pub fn start(config: Config) -> Result<Self, StartError> {
-        let Config { listen, url, push, faults, token, clock, limits } = config;
         let now = wall();
         let authority = Arc::new(Authority::create("Droves practice CA", now)?);
         let topic = "com.apple.mgmt.External.7c6a9f7e-3d0b-4c39-9e57-0a0b4c3d2e10".to_owned();
-        let token = token.map_or_else(drawn_token, Ok)?;
-        let listener = Listener::bind(listen, None, Settings::default())?;
-        let own_url = format!("http://{}", listener.address());
-        let told = url.unwrap_or_else(|| own_url.clone());
-        let brain = Brain::new(Arc::clone(&authority), told, topic.clone(), token.clone(), limits.clone(), faults);
+        let token = config.token.map_or_else(drawn_token, Ok)?;
+        let plain = Listener::bind(config.listen, None, Settings::default())?;
+        let tls = server_tls(&authority, config.windows_listen, config.windows_url.as_deref(), now)?;
+        let secure = Listener::bind(config.windows_listen, Some(tls), Settings::default())?;
+        let own_url = format!("http://{}", plain.address());
+        let windows_url = config.windows_url.unwrap_or_else(|| format!("https://{}", secure.address()));
+        let discovery = windows::discovery(&windows_url);
+        let told = Told { url: config.url.unwrap_or_else(|| own_url.clone()), windows_url, topic: topic.clone() };
+        let (clock, limits) = (config.clock, config.limits);
+        let brain =
+            Brain::new(Arc::clone(&authority), told, token.clone(), limits.clone(), config.faults, config.windows);
         let brain = Arc::new(Mutex::new(brain));
-        let provider = match push {
+        let apple = match config.push {
             None => None,
             Some((to, path)) => {
-                let ca = fs::read(&path).map_err(|why| StartError::File { path, why })?;
                 let issued = authority.issue(&Subject::Push(&topic), now)?;
-                Some((to, ca, issued))
+                Some(Provider::new(to, &read(path)?, &issued, &topic, clock, limits.clone())?)
+            }
+        };
+        let windows = match config.channels {
+            None => None,
+            Some(Channels { to, ca, package }) => {
+                Some(sender::Sender::new(to, &read(ca)?, package, clock, limits.clone())?)
             }
         };
         let (stop, stopped) = watch::channel(false);
         let cpu_us = Arc::new(AtomicU64::new(0));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;
         let body = {
-            let (brain, cpu_us) = (Arc::clone(&brain), Arc::clone(&cpu_us));
+            let (brain, cpu_us, authority) = (Arc::clone(&brain), Arc::clone(&cpu_us), Arc::clone(&authority));
             move || {
-                let provider =
-                    provider.map(|(to, ca, issued)| Provider::new(to, &ca, &issued, &topic, clock, limits.clone()));
-                let provider = match provider.transpose() {
-                    Ok(provider) => provider.map(Rc::new),
-                    Err(error) => return tracing::error!(%error, "practice server's provider"),
-                };
-                runtime.block_on(run(listener, provider, brain, cpu_us, clock, limits, stopped));
+                let (wakes, queue) = channel(WAKES_MAX);
+                let house = Rc::new(House { brain: Arc::clone(&brain), authority, wakes, clock, limits });
+                let pushing = push(Pushers { apple, windows }, queue, brain);
+                runtime.block_on(run([plain, secure], house, pushing, cpu_us, stopped));
             }
         };
         let thread = thread::Builder::new().name("practice".to_owned()).spawn(body).map_err(StartError::Thread)?;
         let ca_pem = authority.certificate_pem();
-        Ok(Practice { url: own_url, token, ca_pem, brain, cpu_us, clock, stop, thread: Some(thread) })
+        Ok(Practice { url: own_url, discovery, token, ca_pem, brain, cpu_us, clock, stop, thread: Some(thread) })
     }
 
     /// Where it is.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Where Windows devices enroll.
+    pub fn discovery(&self) -> &str {
+        &self.discovery
     }
 
     /// The administrator's token.
@@ -200,43 +236,60 @@ impl Drop for Practice {
     }
 }
 
+fn read(path: PathBuf) -> Result<Vec<u8>, StartError> {
+    fs::read(&path).map_err(|why| StartError::File { path, why })
+}
+
+/// TLS for whoever looks for the server at this address, or at this URL. Clients are asked for a certificate, and heard
+/// without one: a device that enrolls has none yet.
+fn server_tls(authority: &Authority, at: SocketAddr, url: Option<&str>, now: Wall) -> Result<ServerTls, StartError> {
+    let address = at.ip().to_string();
+    let uri: Option<Uri> = url.and_then(|url| url.parse().ok());
+    let told = uri.as_ref().and_then(Uri::host).map(|host| host.trim_matches(['[', ']']));
+    let names: Vec<&str> = told.into_iter().chain(["localhost", address.as_str()]).collect();
+    let issued = authority.issue(&Subject::Server(&names), now)?;
+    let key = issued.key.private_key_der().map_err(AuthorityError::Key)?;
+    let settings = ServerTlsSettings { ask: AskClient::Any, resumption: true, ..ServerTlsSettings::default() };
+    Ok(ServerTls::new(vec![CertificateDer::from(issued.certificate)], &key, &settings)?)
+}
+
+/// Sends what is to be pushed. Without a push service nobody reads the queue, and nobody waits for it.
+async fn push(pushers: Pushers, queue: Receiver<Wake>, brain: Arc<Mutex<Brain>>) {
+    if pushers.apple.is_some() || pushers.windows.is_some() {
+        LocalSet::new().run_until(pushing::run(pushers, queue, brain, LINES)).await;
+    }
+    std::future::pending::<()>().await;
+}
+
 async fn run(
-    listener: Listener,
-    provider: Option<Rc<Provider>>,
-    brain: Arc<Mutex<Brain>>,
+    [plain, secure]: [Listener; 2],
+    house: Rc<House>,
+    pushing: impl Future<Output = ()>,
     cpu_us: Arc<AtomicU64>,
-    clock: RunClock,
-    limits: Limits,
     stopped: watch::Receiver<bool>,
 ) {
-    let (wakes, queue) = channel(WAKES_MAX);
-    let house = Rc::new(House { brain: Arc::clone(&brain), wakes, clock, limits });
     let is_stopped = |mut stopped: watch::Receiver<bool>| async move {
         // An error says that the handle is gone, which is the same.
         let _stopped = stopped.wait_for(|stop| *stop).await.is_ok();
     };
-    let pushing = LocalSet::new();
     let meter = async {
         loop {
             cpu_us.store(cpu::of_thread().0, Relaxed);
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     };
-    let sending = pushing.run_until(async move {
-        match provider {
-            Some(provider) => pushing::run(provider, queue, brain, LINES).await,
-            // Without a push service nobody reads the queue, and nobody waits for it.
-            None => drop(queue),
-        }
-        std::future::pending::<()>().await;
-    });
-    let serving = listener.serve(is_stopped(stopped), move |_peer| {
+    let serve = |listener: Listener| {
         let house = Rc::clone(&house);
-        service_fn(move |request| Rc::clone(&house).answer(request))
-    });
+        listener.serve(is_stopped(stopped.clone()), move |peer| {
+            let house = Rc::clone(&house);
+            let shown = peer.chain.first().filter(|shown| house.has_issued(shown)).cloned();
+            service_fn(move |request| Rc::clone(&house).answer(shown.clone(), request))
+        })
+    };
+    let serving = async { tokio::join!(serve(plain), serve(secure)) };
     tokio::select! {
-        () = serving => {}
-        () = sending => {}
+        _ = serving => {}
+        () = pushing => {}
         () = meter => {}
     }
     cpu_us.store(cpu::of_thread().0, Relaxed);
@@ -245,6 +298,7 @@ async fn run(
 /// What the connections share.
 struct House {
     brain: Arc<Mutex<Brain>>,
+    authority: Arc<Authority>,
     wakes: Sender<Wake>,
     clock: RunClock,
     limits: Limits,
@@ -256,19 +310,34 @@ struct House {
 struct HungUp;
 
 impl House {
-    async fn answer(self: Rc<Self>, request: Request<Body>) -> Result<Response<Full<Bytes>>, HungUp> {
+    /// Whether a certificate is of this server's CA. TLS has only asked for its key.
+    fn has_issued(&self, certificate: &[u8]) -> bool {
+        x509::verify(certificate, self.authority.certificate()).is_ok()
+    }
+
+    async fn answer(
+        self: Rc<Self>,
+        shown: Option<CertificateDer<'static>>,
+        request: Request<Body>,
+    ) -> Result<Response<AnswerBody>, HungUp> {
         let (parts, body) = request.into_parts();
         let body = match read_body(body, self.limits.body_bytes_max, self.limits.request_wait_max).await {
             Ok(body) => body,
             Err(error) => return Ok(plain(StatusCode::BAD_REQUEST, error.to_string())),
         };
         let header = |name: &str| parts.headers.get(name).map(|value| value.as_bytes());
+        let proof = match (header("mdm-signature").or(header("ms-signature")), &shown) {
+            (Some(signature), _) => Proof::Signature(signature),
+            (None, Some(certificate)) => Proof::Vouched(certificate),
+            (None, None) => Proof::Nothing,
+        };
         let incoming = Incoming {
             method: parts.method.as_str(),
             path: parts.uri.path(),
             query: parts.uri.query().unwrap_or_default(),
             authorization: header("authorization"),
-            proof: header("mdm-signature").map_or(Proof::Nothing, Proof::Signature),
+            content_type: header("content-type"),
+            proof,
             body: &body,
         };
         let mut wakes = Vec::new();
@@ -283,22 +352,22 @@ impl House {
                 break;
             }
         }
-        let Outgoing { status, content_type, body, after, hangs_up } = outgoing;
+        let Outgoing { status, content_type, body, after, hangs_up, is_chunked } = outgoing;
         if !after.std().is_zero() {
             tokio::time::sleep(after.std()).await;
         }
         if hangs_up {
             return Err(HungUp);
         }
-        let mut response = Response::new(Full::new(body));
+        let mut response = Response::new(AnswerBody { bytes: body, is_chunked });
         *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         response.headers_mut().insert(header::CONTENT_TYPE, http::HeaderValue::from_static(content_type));
         Ok(response)
     }
 }
 
-fn plain(status: StatusCode, text: String) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from(text)));
+fn plain(status: StatusCode, text: String) -> Response<AnswerBody> {
+    let mut response = Response::new(AnswerBody { bytes: text.into(), is_chunked: false });
     *response.status_mut() = status;
     response
 }

@@ -21,6 +21,14 @@ pub struct Truth {
     pub status_reports: u64,
     /// Certificates issued.
     pub issued: u64,
+    /// What happened with Windows devices alone.
+    pub windows: BTreeMap<&'static str, u64>,
+    /// Statuses that Windows devices gave to commands, by code.
+    pub codes: BTreeMap<u16, u64>,
+    /// Their alerts by type. At most [`ALERTS_MAX`] of them, then `other`.
+    pub alerts: BTreeMap<String, u64>,
+    /// Enrollments that were refused, by the fault's name.
+    pub refused: BTreeMap<&'static str, u64>,
     /// Pushes by what became of them: asked, then the push service's status or `failed`.
     pub pushes: BTreeMap<String, u64>,
     /// Faults that struck, by kind.
@@ -49,6 +57,8 @@ pub struct Struck {
 
 /// What is kept one by one is bounded: beyond it the sums by kind still hold.
 pub const ROWS_MAX: usize = 100_000;
+/// Types of alerts that are told apart.
+pub const ALERTS_MAX: usize = 100;
 
 impl Truth {
     /// Something became of a command.
@@ -65,6 +75,21 @@ impl Truth {
 
     pub(super) fn push(&mut self, what: &str) {
         *self.pushes.entry(what.to_owned()).or_default() += 1;
+    }
+
+    /// Something happened with a Windows device.
+    pub(super) fn windows(&mut self, what: &'static str) {
+        *self.windows.entry(what).or_default() += 1;
+    }
+
+    pub(super) fn refused(&mut self, fault: &'static str) {
+        *self.refused.entry(fault).or_default() += 1;
+    }
+
+    pub(super) fn alert(&mut self, kind: &str) {
+        let is_new = !self.alerts.contains_key(kind);
+        let kind = if is_new && self.alerts.len() >= ALERTS_MAX { "other" } else { kind };
+        *self.alerts.entry(kind.to_owned()).or_default() += 1;
     }
 
     pub(super) fn struck(&mut self, struck: Struck) {
@@ -98,6 +123,10 @@ impl Truth {
             "issued": self.issued,
             "status_reports": self.status_reports,
             "checkins": self.checkins,
+            "windows": self.windows,
+            "codes": self.codes,
+            "alerts": self.alerts,
+            "refused": self.refused,
             "requests": requests,
             "commands": commands,
             "by_enrollment": self.lanes,

@@ -117,7 +117,7 @@ impl Server {
     }
 
     fn next(&mut self, lane: LaneIx) -> Bytes {
-        self.known(lane).next().map_or_else(Bytes::new, |queued| queued.plist.clone())
+        self.known(lane).next().map_or_else(Bytes::new, |queued| queued.body.clone())
     }
 
     fn answered(&mut self, lane: LaneIx, body: &[u8]) {
@@ -216,7 +216,7 @@ impl World for Server {
 fn of_apple(command: &Command) -> Option<Arc<Queued>> {
     let Says::Request { name, plist } = &command.says else { return None };
     let uuid = command.names.first()?.text.clone();
-    Some(Arc::new(Queued { uuid, request: name.clone(), plist: plist.clone().into(), is_copy: false }))
+    Some(Arc::new(Queued { uuid, request: name.clone(), body: plist.clone().into(), is_copy: false }))
 }
 
 /// What a CA says, by SCEP or by ACME; none where somebody else is asked. It signs nothing.

@@ -10,7 +10,8 @@ use crate::plants::Plant;
 use crate::profile;
 use bytes::Bytes;
 use droves_device::{Body, Clocks, Failure, Made, Method, Reached, Request, Work};
-use droves_emulators::practice::{Brain, Faults, Incoming, Outgoing, Proof};
+use droves_emulators::practice::windows::Settings;
+use droves_emulators::practice::{Brain, Faults, Incoming, Outgoing, Proof, Told, Wake};
 use droves_engine::admin::Command;
 use droves_engine::forecast::{Side, Troubles, ca_says, made};
 use droves_facts::{Blame, DeviceIx, Dice, Dur, LaneIx, Limits, Mono, Operation, PhaseIx, PopulationIx, Purpose, Wall};
@@ -85,9 +86,9 @@ impl Practice {
         let made = || Arc::new(Authority::create("Sim", Wall::VIRTUAL_START).expect("an authority"));
         let authority = Arc::clone(AUTHORITY.get_or_init(made));
         let faults = Faults::new(&plan.faults, plan.dice());
-        let (url, topic) = (URL.to_owned(), profile::TOPIC.to_owned());
+        let told = Told { url: URL.to_owned(), windows_url: URL.to_owned(), topic: profile::TOPIC.to_owned() };
         Practice {
-            brain: Brain::new(authority, url, topic, ADMIN.to_owned(), Limits::default(), faults),
+            brain: Brain::new(authority, told, ADMIN.to_owned(), Limits::default(), faults, Settings::default()),
             disk: Disk::new(&config.other, plan.dice(), plant),
             broken: Vec::new(),
             names: BTreeMap::new(),
@@ -133,12 +134,17 @@ impl Practice {
             path: uri.path(),
             query: uri.query().unwrap_or_default(),
             authorization: Some(authorization.as_bytes()),
+            content_type: None,
             proof,
             body,
         };
         let mut wakes = Vec::new();
         let outgoing = self.brain.answer(clocks.now, clocks.wall, &incoming, &mut wakes);
-        (outgoing, wakes.into_iter().map(|wake| (wake.token, wake.magic)).collect())
+        let of_apple = |wake| match wake {
+            Wake::Apple { token, magic } => Some((token, magic)),
+            Wake::Windows { .. } => None,
+        };
+        (outgoing, wakes.into_iter().filter_map(of_apple).collect())
     }
 
     /// One more thing is done: the generator may crash now.
@@ -342,5 +348,5 @@ impl World for Practice {
 }
 
 fn empty() -> Outgoing {
-    Outgoing { status: 200, content_type: "text/plain", body: Default::default(), after: Dur::ZERO, hangs_up: false }
+    Outgoing::new(200, "text/plain", "")
 }

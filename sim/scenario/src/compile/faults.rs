@@ -8,6 +8,7 @@ use crate::plan::{Delay, Fault, FaultKind, Phase, ServerFault, Strikes, Threshol
 use crate::problem::{Problem, nearest};
 use crate::yaml::{At, Named, TextOr};
 use droves_facts::{Dur, PhaseIx, PopulationIx};
+use droves_wire::windows::soap::FaultKind as SoapFault;
 
 /// What push services can answer: APNs (developer.apple.com, "Handling notification responses from APNs") and WNS
 /// (learn.microsoft.com, "Push notification service request and response headers"). Each leaves out what it never answers.
@@ -111,6 +112,23 @@ fn server_fault(server: &language::ServerFault, checks: &mut Checks<'_>) -> Opti
         language::ServerFault::RepeatCommand => ServerFault::RepeatCommand,
         language::ServerFault::MisdeliverCommand => ServerFault::MisdeliverCommand,
         language::ServerFault::ForgetPush => ServerFault::ForgetPush,
+        language::ServerFault::Html => ServerFault::Html,
+        language::ServerFault::Chunked => ServerFault::Chunked,
+        language::ServerFault::IllFormed => ServerFault::IllFormed,
+        language::ServerFault::WrongReference => ServerFault::WrongReference,
+        language::ServerFault::Refuse(name) => {
+            let known = || SoapFault::all().map(SoapFault::name);
+            let Some(fault) = SoapFault::named(&name.value) else {
+                let label = match nearest(&name.value, known()) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => format!("there are: {}", known().collect::<Vec<_>>().join(", ")),
+                };
+                let title = format!("Windows knows no SOAP fault `{}`", name.value);
+                checks.push(Problem::new(title, name.place).labelled(label));
+                return None;
+            };
+            ServerFault::Refuse(fault)
+        }
     })
 }
 

@@ -17,6 +17,7 @@ pub use selection::{Channels, Selection};
 
 use crate::server::ServerProfile;
 use droves_facts::{Dice, Dur, PhaseIx, Platform, PopulationIx, Purpose};
+use droves_wire::windows::soap::FaultKind as SoapFault;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -472,6 +473,16 @@ pub enum ServerFault {
     MisdeliverCommand,
     /// Accepts a command, and never asks for the push.
     ForgetPush,
+    /// Answers with a web page, and says that all is well.
+    Html,
+    /// Answers in chunks, without saying how long the answer is, which Windows refuses while it enrolls.
+    Chunked,
+    /// Answers with XML that is not well-formed.
+    IllFormed,
+    /// Gives statuses to a message that Windows has not sent.
+    WrongReference,
+    /// Refuses an enrollment of Windows with this SOAP fault.
+    Refuse(SoapFault),
 }
 
 /// A line of the scenario's thresholds.

@@ -23,7 +23,7 @@ pub(super) fn parse(text: &str) -> Option<Wall> {
 }
 
 /// Writes a date. Years outside 0..=9999, which the format has no spelling for, become the nearest that it has.
-pub(super) fn format(at: Wall) -> String {
+pub fn format(at: Wall) -> String {
     let secs = at.secs().clamp(*SPELLABLE_SECS.start(), *SPELLABLE_SECS.end());
     let (days, second_of_day) = (secs.div_euclid(86_400), secs.rem_euclid(86_400));
     let (year, month, day) = date_of(days);

@@ -17,6 +17,7 @@ mod xml;
 #[cfg(test)]
 mod tests;
 
+pub use date::format as date;
 pub use error::{At, Broken, PlistError};
 pub use events::{Event, Events, Tag};
 pub use value::{Dict, Value};

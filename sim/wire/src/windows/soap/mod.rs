@@ -168,6 +168,19 @@ pub(super) fn open<'a>(bytes: &'a [u8], limits: &Limits, wanted: &'static str) -
     })
 }
 
+/// Which request it is (`a:MessageID`), whatever its body is: for the refusal of one that can't be read.
+pub fn message_id(bytes: &[u8], limits: &Limits) -> Option<String> {
+    let mut xml = Reader::new(bytes, limits).ok()?;
+    xml.root("Envelope").ok()?;
+    while let Some(child) = xml.child().ok()? {
+        match &*child.folded() {
+            "header" => return Some(header(&mut xml).ok()?.message_id.into_owned()),
+            _ => xml.skip().ok()?,
+        }
+    }
+    None
+}
+
 /// An envelope whose body's element is open.
 pub(super) struct Opened<'a> {
     pub(super) request: RequestHeader<'a>,

@@ -6,8 +6,9 @@
 
 use crate::histogram::Times;
 use crate::phases::PerPhase;
-use droves_facts::{Mono, PhaseIx};
+use droves_facts::{Dur, Mono, PhaseIx};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// From which moment to which.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -54,13 +55,25 @@ struct Phase {
     /// Commands that came to the end of this hop, with or without a sample.
     reached: [u64; HOPS.len()],
     missing: [u64; HOPS.len()],
+    /// When the first command was asked for.
+    began: Option<Mono>,
+    /// How many were accepted in each step of the run.
+    accepted: BTreeMap<u64, u64>,
 }
+
+/// Moments of acceptance are kept in steps of 100 ms.
+const STEP_US: u64 = 100_000;
 
 impl Fanout {
     /// A command has come to the end of a hop that began at `from`, if that is known.
     pub(crate) fn reached(&mut self, phase: PhaseIx, hop: Hop, from: Option<Mono>, to: Mono) {
         let at = self.phases.at(phase);
         at.reached[hop as usize] += 1;
+        match hop {
+            Hop::Queued => at.began = [at.began, from].into_iter().flatten().min(),
+            Hop::Total => *at.accepted.entry(to.0.div_ceil(STEP_US)).or_default() += 1,
+            _ => {}
+        }
         match from.filter(|&from| from <= to) {
             Some(from) => at.hops[hop as usize].record(to.since(from)),
             None => at.missing[hop as usize] += 1,
@@ -84,8 +97,26 @@ impl Fanout {
         self.phases.chosen(phase).map(|phase| phase.missing[hop as usize]).sum()
     }
 
+    /// How long it took, from the first command asked for, until this share of the commands that were queued in a phase
+    /// was accepted, to 100 ms; none if that did not happen.
+    pub fn makespan(&self, phase: PhaseIx, share: f64) -> Option<Dur> {
+        let of_phase = self.phases.chosen(Some(phase)).next()?;
+        let queued = of_phase.reached[Hop::Queued as usize];
+        let wanted = (share * queued as f64 - 1e-6).ceil().max(1.0) as u64;
+        let mut so_far = 0;
+        let step = of_phase.accepted.iter().find_map(|(&step, &count)| {
+            so_far += count;
+            (so_far >= wanted).then_some(step)
+        });
+        Some(Mono(step? * STEP_US).since(of_phase.began?))
+    }
+
     pub(crate) fn merge(&mut self, other: Fanout) {
         self.phases.merge(other.phases, |mine, theirs| {
+            mine.began = [mine.began, theirs.began].into_iter().flatten().min();
+            for (step, count) in theirs.accepted {
+                *mine.accepted.entry(step).or_default() += count;
+            }
             for (mine, theirs) in mine.hops.iter_mut().zip(theirs.hops) {
                 mine.merge(theirs);
             }

@@ -209,19 +209,19 @@ mod counts {
     }
 }
 
-/// What stands in a summary for a series of times, in microseconds. Over nothing, all are null.
+/// What stands in a summary for a series of times, in microseconds, or of counts. Over nothing, all are null.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Latency {
-    /// Half of the samples took no longer.
+    /// Half of the samples took no longer, or were no more.
     pub p50: Option<u64>,
-    /// 90 of 100 took no longer.
+    /// 90 of 100.
     pub p90: Option<u64>,
-    /// 99 of 100 took no longer.
+    /// 99 of 100.
     pub p99: Option<u64>,
-    /// 999 of 1,000 took no longer.
+    /// 999 of 1,000.
     pub p999: Option<u64>,
-    /// The longest, exactly.
+    /// All of them, exactly.
     pub max: Option<u64>,
 }
 

@@ -36,10 +36,10 @@ pub use histogram::{Latency, TIME_US_MAX, Times};
 pub use ledger::{Anomaly, ENTRY_BYTES_MAX, Kind as AnomalyKind, Ledger, Verdicts};
 pub use load::{LOAD_SECONDS_MAX, Load, LoadSecond};
 pub use progress::{ErrorRow, Funnel, OperationRow, Progress, Recent};
-pub use series::{Kind, Own, Series};
+pub use series::{Kind, Own, PerSession, Series};
 pub use summary::{
-    Devices, Generator, Identity, PhaseSpan, PhaseSummary, PushService, SCHEMA_VERSION, Summary, Surroundings, Verdict,
-    exit_code, schema,
+    Devices, Generator, Identity, Makespan, PhaseSpan, PhaseSummary, PushService, SCHEMA_VERSION, Summary,
+    Surroundings, Verdict, WindowsSummary, exit_code, schema,
 };
 pub use thresholds::{Judgement, ThresholdError, Thresholds};
 

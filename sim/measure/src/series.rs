@@ -61,6 +61,8 @@ struct Phase {
     made: Times,
     saved: Times,
     signed: Times,
+    messages: Times,
+    nodes: Times,
 }
 
 impl Default for Phase {
@@ -71,6 +73,8 @@ impl Default for Phase {
             made: Times::default(),
             saved: Times::default(),
             signed: Times::default(),
+            messages: Times::default(),
+            nodes: Times::default(),
         }
     }
 }
@@ -86,6 +90,21 @@ pub enum Own {
     Made,
     /// The store, from asked to done.
     Saved,
+}
+
+/// What is counted of a management session of many messages.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PerSession {
+    /// Messages that the device sent.
+    Messages,
+    /// Nodes that the server's commands were about.
+    Nodes,
+}
+
+impl PerSession {
+    /// Both, with their names in thresholds and results.
+    pub const ALL: [(PerSession, &str); 2] =
+        [(PerSession::Messages, "messages_per_session"), (PerSession::Nodes, "nodes_per_session")];
 }
 
 impl Series {
@@ -126,6 +145,14 @@ impl Series {
         })
     }
 
+    /// What sessions of Windows devices carried, in one phase or in all: counts, one as a microsecond.
+    pub fn per_session(&self, phase: Option<PhaseIx>, which: PerSession) -> Times {
+        self.gathered(phase, |phase| match which {
+            PerSession::Messages => &phase.messages,
+            PerSession::Nodes => &phase.nodes,
+        })
+    }
+
     /// How many phases have been heard of.
     pub fn phases(&self) -> usize {
         self.phases.len()
@@ -133,7 +160,9 @@ impl Series {
 
     /// Heap memory of all histograms in bytes.
     pub fn bytes(&self) -> usize {
-        let own = |p: &Phase| p.lag.bytes() + p.made.bytes() + p.saved.bytes() + p.signed.bytes();
+        let own = |p: &Phase| {
+            [&p.lag, &p.made, &p.saved, &p.signed, &p.messages, &p.nodes].map(Times::bytes).iter().sum::<usize>()
+        };
         let pairs = |p: &Phase| p.operations.iter().map(|o| o.response.bytes() + o.service.bytes()).sum::<usize>();
         self.phases.chosen(None).map(|p| own(p) + pairs(p)).sum()
     }
@@ -175,6 +204,11 @@ impl Fold for Series {
                     self.part(fact.phase, Operation::Tls, tls);
                 }
             }
+            What::Managed { messages, nodes } => {
+                let phase = self.phases.at(fact.phase);
+                phase.messages.record(Dur(u64::from(*messages)));
+                phase.nodes.record(Dur(u64::from(*nodes)));
+            }
             What::Lag { lag } => self.phases.at(fact.phase).lag.record(*lag),
             What::Signed { took, .. } => self.phases.at(fact.phase).signed.record(*took),
             What::Made { took } => self.phases.at(fact.phase).made.record(*took),
@@ -193,6 +227,8 @@ impl Fold for Series {
             mine.made.merge(theirs.made);
             mine.saved.merge(theirs.saved);
             mine.signed.merge(theirs.signed);
+            mine.messages.merge(theirs.messages);
+            mine.nodes.merge(theirs.nodes);
         });
     }
 }

@@ -1,14 +1,13 @@
 //! `summary.json`: a run in figures, versioned, with a JSON Schema.
 
+mod parts;
+
 use crate::calibration::Near;
-use crate::counts::Counts;
-use crate::fanout::{HOPS, Hop};
 use crate::folds::Folds;
 use crate::histogram::Latency;
 use crate::ledger::Verdicts;
 use crate::progress::states;
-use crate::series::{Kind, Own};
-use droves_facts::{Blame, DeviceState, OPERATIONS, PhaseIx, PushFate, Unit};
+use droves_facts::{DeviceState, PhaseIx};
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -122,6 +121,8 @@ pub struct Summary {
     pub identities: Vec<Identity>,
     /// Sessions of devices.
     pub sessions: SessionsSummary,
+    /// Management sessions of Windows devices.
+    pub windows: WindowsSummary,
     /// Connections to the server.
     pub connections: ConnectionsSummary,
     /// Operations that happened, by name.
@@ -266,6 +267,36 @@ pub struct PhaseSummary {
     pub operations: BTreeMap<String, OperationSummary>,
     /// The hops of the commands that were queued in it.
     pub fanout: FanoutSummary,
+    /// How long it took until they were accepted.
+    pub makespan_us: Makespan,
+    /// Management sessions of Windows devices.
+    pub windows: WindowsSummary,
+}
+
+/// Management sessions of Windows devices: of one or more SyncML messages from the device, until the server has no command
+/// more.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
+pub struct WindowsSummary {
+    /// Those that came to their end.
+    pub sessions: u64,
+    /// Messages that the device sent in one.
+    pub messages_per_session: Latency,
+    /// Nodes that the server's commands were about in one.
+    pub nodes_per_session: Latency,
+}
+
+/// How long it took, from the first command asked for, until so many of the commands queued were accepted, to 100 ms. Null
+/// if that did not happen.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, JsonSchema)]
+pub struct Makespan {
+    /// Half of them.
+    pub p50: Option<u64>,
+    /// 90 of 100.
+    pub p90: Option<u64>,
+    /// 99 of 100.
+    pub p99: Option<u64>,
+    /// All of them.
+    pub last: Option<u64>,
 }
 
 /// What became of pushes.
@@ -416,29 +447,30 @@ impl Summary {
                 by_state: states.into_iter().map(|(state, n)| (state.name().to_owned(), n)).collect(),
             },
             lanes: around.lanes,
-            arrivals: arrivals(counts, around),
-            requests: requests(counts, around),
-            identities: identities(counts, around),
+            arrivals: parts::arrivals(counts, around),
+            requests: parts::requests(counts, around),
+            identities: parts::identities(counts, around),
             sessions: SessionsSummary {
                 started: folds.counts.sessions_started,
                 ended: folds.counts.sessions_ended,
                 open: around.sessions_open,
                 open_max: around.sessions_open_max,
             },
-            connections: connections(counts),
-            operations: operations(folds, None),
-            phases: around.phases.iter().map(|span| phase(folds, span)).collect(),
-            push: push(counts, around),
-            fanout: fanout(folds, None),
+            windows: parts::windows(folds, None),
+            connections: parts::connections(counts),
+            operations: parts::operations(folds, None),
+            phases: around.phases.iter().map(|span| parts::phase(folds, span)).collect(),
+            push: parts::push(counts, around),
+            fanout: parts::fanout(folds, None),
             ledger: around.verdicts,
             truth: TruthSummary {
                 agrees: counts.truths.agrees,
                 differs: counts.truths.differs,
                 unavailable: counts.truths.unavailable,
             },
-            generator: generator(folds, around),
+            generator: parts::generator(folds, around),
             practice: PracticeSummary { cpu_s: around.practice_cpu_s },
-            failures: failures(counts),
+            failures: parts::failures(counts),
             verdict: around.verdict.clone(),
         }
     }
@@ -447,179 +479,4 @@ impl Summary {
 /// The JSON Schema of [`Summary`].
 pub fn schema() -> schemars::Schema {
     schemars::schema_for!(Summary)
-}
-
-fn arrivals(counts: &Counts, around: &Surroundings) -> ArrivalsSummary {
-    let met = counts.arrivals(None);
-    ArrivalsSummary {
-        planned: around.arrivals_planned,
-        on_time: met.on_time,
-        late: met.late,
-        merged: met.merged,
-        dropped: met.dropped,
-        waiting: met.waiting,
-        pending: around.arrivals_planned.saturating_sub(met.met()),
-    }
-}
-
-fn requests(counts: &Counts, around: &Surroundings) -> Requests {
-    let tries = counts.tries_of(None, Unit::Request);
-    Requests {
-        started: tries.started,
-        succeeded: tries.succeeded,
-        failed: tries.failed_in_all(),
-        unfinished: around.requests_unfinished,
-        failed_by: Blame::ALL.into_iter().map(|b| (b.name().to_owned(), tries.failed_by(Some(b)))).collect(),
-    }
-}
-
-fn identities(counts: &Counts, around: &Surroundings) -> Vec<Identity> {
-    let identity =
-        |name: &str, left: u64, right: u64| Identity { name: name.to_owned(), left, right, holds: left == right };
-    let all = arrivals(counts, around);
-    let tries = counts.tries_of(None, Unit::Request);
-    let connections = &counts.connections;
-    let closed = connections.closed_by_us + connections.closed_by_peer + around.connections_held;
-    vec![
-        identity(
-            "arrivals: planned = on time + late + merged + dropped + waiting + pending",
-            all.planned,
-            counts.arrivals(None).met() + all.pending,
-        ),
-        identity(
-            "requests: started = succeeded + failed + unfinished",
-            tries.started,
-            tries.ended() + around.requests_unfinished,
-        ),
-        identity("connections: opened = ended by us + by the peer + held", connections.opened, closed),
-        identity(
-            "sessions: started = ended + open",
-            counts.sessions_started,
-            counts.sessions_ended + around.sessions_open,
-        ),
-    ]
-}
-
-fn connections(counts: &Counts) -> ConnectionsSummary {
-    let c = &counts.connections;
-    ConnectionsSummary {
-        opened: c.opened,
-        resumed: c.resumed,
-        tls: c.tls,
-        http2: c.http2,
-        failed: c.failed,
-        closed_by_us: c.closed_by_us,
-        closed_by_peer: c.closed_by_peer,
-    }
-}
-
-fn operations(folds: &Folds, phase: Option<PhaseIx>) -> BTreeMap<String, OperationSummary> {
-    OPERATIONS
-        .iter()
-        .filter_map(|row| {
-            let response = folds.series.times(phase, row.operation, Kind::Response);
-            let service = folds.series.times(phase, row.operation, Kind::Service);
-            let tries = folds.counts.tries(phase, row.operation);
-            let count = service.count().max(response.count()).max(tries.ended());
-            let summary = OperationSummary {
-                count,
-                failed: tries.failed_in_all(),
-                response_us: response.latency(),
-                service_us: service.latency(),
-            };
-            (count > 0).then(|| (row.name.to_owned(), summary))
-        })
-        .collect()
-}
-
-fn phase(folds: &Folds, span: &PhaseSpan) -> PhaseSummary {
-    PhaseSummary {
-        name: span.name.clone(),
-        start_us: span.start_us,
-        end_us: span.end_us,
-        in_vain: span.in_vain,
-        operations: operations(folds, Some(span.phase)),
-        fanout: fanout(folds, Some(span.phase)),
-    }
-}
-
-fn push(counts: &Counts, around: &Surroundings) -> PushSummary {
-    let fate = |fate| counts.pushes.fate(fate);
-    PushSummary {
-        asked: counts.pushes.asked,
-        received: fate(PushFate::Received),
-        coalesced: fate(PushFate::Coalesced),
-        stale: fate(PushFate::Stale),
-        expired: fate(PushFate::Expired),
-        unregistered: fate(PushFate::Unregistered),
-        dropped_ours: fate(PushFate::DroppedOurs),
-        woken: counts.pushes.woken,
-        services: around.push.iter().map(|(name, service)| ((*name).to_owned(), service.clone())).collect(),
-    }
-}
-
-fn fanout(folds: &Folds, phase: Option<PhaseIx>) -> FanoutSummary {
-    let count = |hop| folds.fanout.count(phase, hop);
-    FanoutSummary {
-        queued: count(Hop::Queued),
-        pushed: count(Hop::Pushed),
-        woken: count(Hop::Woken),
-        connected: count(Hop::Connected),
-        delivered: count(Hop::Delivered),
-        answered: count(Hop::Answered),
-        accepted: count(Hop::Accepted),
-        total_us: folds.fanout.times(phase, Hop::Total).latency(),
-        hops_us: HOPS
-            .into_iter()
-            .map(|(hop, name)| (name.to_owned(), folds.fanout.times(phase, hop).latency()))
-            .collect(),
-        without_sample: HOPS.into_iter().map(|(hop, _)| folds.fanout.missing(phase, hop)).sum(),
-    }
-}
-
-fn generator(folds: &Folds, around: &Surroundings) -> Generator {
-    let own = |which| folds.series.own(None, which).latency();
-    Generator {
-        lag_us: own(Own::Lag),
-        slice_us: folds.slices.latency(),
-        sign_us: own(Own::Signed),
-        make_us: own(Own::Made),
-        save_us: own(Own::Saved),
-        cpu_s: around.cpu_s,
-        steal_s: around.steal_s,
-        pipes_held_up_us: around.pipes_held_up_us,
-        fds_max: around.fds_max,
-        rss_bytes_max: around.rss_bytes_max,
-        near: around.near.clone(),
-        not_calibrated: around.not_calibrated.clone(),
-    }
-}
-
-fn failures(counts: &Counts) -> Vec<FailureSummary> {
-    let words = counts.complaints.sorted();
-    counts
-        .requests_failed()
-        .into_iter()
-        .map(|failure| FailureSummary {
-            blame: failure.blame.name().to_owned(),
-            kind: failure.kind.to_owned(),
-            count: failure.count,
-            examples: words
-                .iter()
-                .filter(|complaint| complaint.blame == failure.blame && complaint.kind == failure.kind)
-                .flat_map(|complaint| complaint.examples.iter().map(|example| example.text.to_string()))
-                .collect(),
-        })
-        .chain(
-            words
-                .iter()
-                .filter(|c| !counts.requests_failed().iter().any(|f| f.blame == c.blame && f.kind == c.kind))
-                .map(|complaint| FailureSummary {
-                    blame: complaint.blame.name().to_owned(),
-                    kind: complaint.kind.to_owned(),
-                    count: complaint.count,
-                    examples: complaint.examples.iter().map(|example| example.text.to_string()).collect(),
-                }),
-        )
-        .collect()
 }

@@ -3,6 +3,8 @@
 //! Metrics:
 //! - times: `<operation>.response`, `<operation>.service`, `fanout.<hop>`, `generator.lag`, with `p(N)`, `min`, `avg`,
 //!   `med`, `max` against a length of time, and `count`;
+//! - `fanout.makespan`, with `p(N)` and `max`: how long it took until that share of a phase's commands, or all, were accepted;
+//! - sizes: `windows.messages_per_session`, `windows.nodes_per_session`, with the same measures as times, against a number;
 //! - counts: `requests.started|succeeded|failed`, `<operation>.failed`, `arrivals.on_time|late|merged|dropped|waiting`,
 //!   `push.<fate>`, `ledger.<verdict>`, `truth.agrees|differs|unavailable`, with `count`, and `rate` where there is
 //!   something that they are a share of.
@@ -16,7 +18,7 @@ use crate::fanout::HOPS;
 use crate::folds::Folds;
 use crate::histogram::Times;
 use crate::ledger::Verdicts;
-use crate::series::{Kind, Own};
+use crate::series::{Kind, Own, PerSession};
 use droves_facts::{Blame, Dur, Mono, Operation, PhaseIx, Unit};
 use droves_scenario::plan::{Place, ThresholdLine};
 
@@ -53,6 +55,8 @@ struct Threshold {
 enum Metric {
     Times(Operation, Kind),
     Hop(fanout::Hop),
+    Makespan,
+    PerSession(PerSession),
     Lag,
     Requests(Part),
     Failed(Operation),
@@ -161,6 +165,14 @@ impl Threshold {
         match self.metric {
             Metric::Times(operation, kind) => self.of_times(&folds.series.times(self.phase, operation, kind)),
             Metric::Hop(hop) => self.of_times(&folds.fanout.times(self.phase, hop)),
+            Metric::Makespan => {
+                let share = match self.measure {
+                    Measure::Quantile(share) => share,
+                    _ => 1.0,
+                };
+                folds.fanout.makespan(self.phase?, share).map(|time| time.0 as f64)
+            }
+            Metric::PerSession(which) => self.of_times(&folds.series.per_session(self.phase, which)),
             Metric::Lag => self.of_times(&folds.series.own(self.phase, Own::Lag)),
             Metric::Requests(part) => {
                 let tries = counts.tries_of(self.phase, Unit::Request);
@@ -204,6 +216,7 @@ impl Threshold {
         match self.measure {
             Measure::Count => format!("{value}"),
             Measure::Rate => format!("{:.3}%", value * 100.0),
+            _ if matches!(self.metric, Metric::PerSession(_)) => format!("{value:.0}"),
             _ => Dur(value as u64).to_string(),
         }
     }
@@ -258,6 +271,9 @@ fn threshold(line: &ThresholdLine, phases: &[String]) -> Result<Threshold, Thres
     if blame.is_some() && !can_blame {
         return Err(at_metric(format!("`{name}` has no culprit"), "leave `blame` out"));
     }
+    if matches!(metric, Metric::Makespan) && phase.is_none() {
+        return Err(at_metric(format!("`{name}` is of one phase"), "say which: `fanout.makespan{phase: ..}`"));
+    }
     let (measure, compare, bound) = expression(&line.expression, metric).map_err(|(text, cure)| ThresholdError {
         place: line.place,
         text,
@@ -285,6 +301,10 @@ fn metric(name: &str) -> Option<Metric> {
     let place = |names: &[&str]| names.iter().position(|known| *known == part);
     match group {
         "ledger" => verdict.map(Metric::Ledger),
+        "fanout" if part == "makespan" => Some(Metric::Makespan),
+        "windows" => {
+            PerSession::ALL.into_iter().find(|(_, known)| *known == part).map(|(which, _)| Metric::PerSession(which))
+        }
         "fanout" => HOPS.iter().find(|(_, known)| *known == part).map(|(hop, _)| Metric::Hop(*hop)),
         "generator" if part == "lag" => Some(Metric::Lag),
         "requests" => match part {
@@ -324,8 +344,12 @@ fn expression(text: &str, metric: Metric) -> Result<(Measure, Compare, f64), Wro
     .find_map(|(sign, compare)| rest.strip_prefix(sign).map(|right| (compare, right.trim())))
     .ok_or_else(|| (format!("`{rest}` is no comparison"), "one of < <= > >= == !="))?;
     let left = left.trim();
-    let is_time = matches!(metric, Metric::Times(..) | Metric::Hop(_) | Metric::Lag);
+    let is_size = matches!(metric, Metric::PerSession(_));
+    let is_time = is_size || matches!(metric, Metric::Times(..) | Metric::Hop(_) | Metric::Makespan | Metric::Lag);
     let measure = match left {
+        "count" | "min" | "avg" if matches!(metric, Metric::Makespan) => {
+            return Err((format!("`{left}` says nothing of a makespan"), "use `p(99)` or `max`"));
+        }
         "count" => Measure::Count,
         "rate" if !is_time && !matches!(metric, Metric::Ledger(_) | Metric::Requests(Part::Started)) => Measure::Rate,
         "rate" => return Err(("there is no whole that this is a share of".into(), "use `count`")),
@@ -344,11 +368,13 @@ fn expression(text: &str, metric: Metric) -> Result<(Measure, Compare, f64), Wro
     let bound = match measure {
         Measure::Count => right.parse::<f64>().ok(),
         Measure::Rate => right.strip_suffix('%').and_then(|n| n.trim().parse::<f64>().ok()).map(|n| n / 100.0),
+        _ if is_size => right.parse::<f64>().ok(),
         _ => length_us(right),
     };
     let wanted = match measure {
         Measure::Count => "a number",
         Measure::Rate => "a share such as `0.1%`",
+        _ if is_size => "a number",
         _ => "a length of time such as `500ms`",
     };
     let bound = bound.filter(|bound| bound.is_finite());

@@ -4,8 +4,10 @@
 //! Variants are tagged from outside only (`arrivals: { ramp: .. }`), so that every error has its exact place.
 
 mod command;
+mod target;
 
 pub(crate) use command::{Command, Node, Numbers, Profiles};
+pub(crate) use target::{Http, PollSet, Resumption, Target, Tls, WindowsAuth, WindowsServer};
 
 use crate::units::{Amount, Bandwidth, Length, Rate, Share};
 use crate::yaml::{At, Named, TextOr};
@@ -44,63 +46,6 @@ pub(crate) struct Scenario {
     /// What the generator allows itself.
     #[serde(default)]
     pub(crate) bounds: Bounds,
-}
-
-/// The server under test.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Target {
-    /// Its profile: a name (`scenarios/servers/<name>.yaml`) or a path.
-    pub(crate) server: At<String>,
-    /// Where it is, as `https://host:port`. `practice` without one runs inside this process.
-    pub(crate) url: Option<At<String>>,
-    /// Hosts that may be loaded although they are neither loopback nor private. The owner of the server agrees.
-    #[serde(default)]
-    pub(crate) authorised: Vec<At<String>>,
-    /// What the profile's templates know as `vars`.
-    #[serde(default)]
-    pub(crate) vars: Named<Text>,
-    /// Which HTTP the devices speak. Default: auto.
-    #[serde(default)]
-    pub(crate) http: Http,
-    /// Whether TLS sessions are resumed. Default: off.
-    #[serde(default)]
-    pub(crate) resumption: Resumption,
-    /// Whom the devices trust. Default: the roots of this machine.
-    #[serde(default)]
-    pub(crate) tls: Tls,
-}
-
-/// Whom the devices trust.
-#[derive(Deserialize, JsonSchema, Default)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Tls {
-    /// A PEM file of roots, relative to the scenario.
-    pub(crate) ca: Option<At<String>>,
-}
-
-/// Which HTTP the devices speak.
-#[derive(Deserialize, JsonSchema, Default, Clone, Copy)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Http {
-    /// What TLS agrees on.
-    #[default]
-    Auto,
-    /// HTTP/1.1.
-    H1,
-    /// HTTP/2.
-    H2,
-}
-
-/// Whether TLS sessions are resumed.
-#[derive(Deserialize, JsonSchema, Default, Clone, Copy)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Resumption {
-    /// Every handshake is a full one.
-    #[default]
-    Off,
-    /// With tickets of the lane's own identity.
-    PerIdentity,
 }
 
 /// The devices.

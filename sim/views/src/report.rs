@@ -72,6 +72,22 @@ pub(crate) fn page(summary: &Summary, judgements: &[Judgement], seconds: &[Secon
         Some(row)
     });
     page.table(&["hop of a push", "p50", "p90", "p99", "last"], hops);
+    let makespans = summary.phases.iter().filter(|phase| phase.makespan_us.p50.is_some()).map(|phase| {
+        let to = phase.makespan_us;
+        let mut row = vec![phase.name.clone(), count(phase.fanout.queued)];
+        row.extend([to.p50, to.p90, to.p99, to.last].map(time));
+        row
+    });
+    page.table(&["from the first command asked for", "commands", "50 %", "90 %", "99 %", "last accepted"], makespans);
+    let windows = summary.phases.iter().filter(|phase| phase.windows.sessions > 0).flat_map(|phase| {
+        let of_phase = &phase.windows;
+        [("messages", &of_phase.messages_per_session), ("nodes", &of_phase.nodes_per_session)].map(|(what, sizes)| {
+            let mut row = vec![format!("{what} ({})", phase.name), count(of_phase.sessions)];
+            row.extend([sizes.p50, sizes.p90, sizes.p99, sizes.max].map(|size| count(size.unwrap_or_default())));
+            row
+        })
+    });
+    page.table(&["in a session of a Windows device", "sessions", "p50", "p90", "p99", "most"], windows);
     let failures = summary.failures.iter().map(|failure| {
         let example = failure.examples.first().cloned().unwrap_or_default();
         vec![format!("{} ({}): {example}", failure.kind, failure.blame), count(failure.count)]

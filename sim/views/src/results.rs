@@ -6,7 +6,7 @@ use crate::{junit, report};
 use droves_engine::Finished;
 use droves_facts::{Dur, PhaseIx};
 use droves_measure::{
-    Anomaly, Calibration, ExportError, Judgement, PushService, Summary, latency_log, ledger_lines, series_csv,
+    Anomaly, Calibration, ExportError, Judgement, Latency, PushService, Summary, latency_log, ledger_lines, series_csv,
 };
 use serde::Serialize;
 use std::fs::{self, File};
@@ -173,6 +173,8 @@ fn markdown(summary: &Summary, judgements: &[Judgement]) -> String {
     lines.extend(operations(summary));
     lines.push(String::new());
     lines.extend(commands(summary));
+    lines.extend(makespans(summary));
+    lines.extend(windows(summary));
     lines.push(generator(summary));
     lines.push(nearness(summary));
     let odd = summary.identities.iter().filter(|identity| !identity.holds);
@@ -286,6 +288,36 @@ fn commands(s: &Summary) -> [String; 4] {
             count(s.truth.unavailable),
         ),
     ]
+}
+
+fn makespans(s: &Summary) -> impl Iterator<Item = String> + '_ {
+    s.phases.iter().filter(|phase| phase.makespan_us.p50.is_some()).map(|phase| {
+        let to = phase.makespan_us;
+        format!(
+            "Makespan of `{}`, {} commands: 50 % accepted after {}, 90 % after {}, 99 % after {}, the last after {}.",
+            phase.name,
+            count(phase.fanout.queued),
+            time(to.p50),
+            time(to.p90),
+            time(to.p99),
+            time(to.last),
+        )
+    })
+}
+
+fn windows(s: &Summary) -> Option<String> {
+    let of = |sizes: &Latency| {
+        let [p50, p99, max] = [sizes.p50, sizes.p99, sizes.max].map(Option::unwrap_or_default).map(count);
+        format!("p50 {p50}, p99 {p99}, {max} at most")
+    };
+    (s.windows.sessions > 0).then(|| {
+        format!(
+            "Windows: {} sessions; messages in one: {}; nodes in one: {}.",
+            count(s.windows.sessions),
+            of(&s.windows.messages_per_session),
+            of(&s.windows.nodes_per_session),
+        )
+    })
 }
 
 fn generator(s: &Summary) -> String {

@@ -2,9 +2,11 @@
 
 use super::Checks;
 use crate::language;
-use crate::plan::{Target, Tls};
+use crate::plan::{PollSet, Target, Tls, WindowsAuth, WindowsServer};
 use crate::problem::{Problem, nearest};
 use crate::server::{Admin, Auth, Secret, ServerProfile};
+use crate::yaml::At;
+use droves_facts::Dur;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -59,6 +61,7 @@ pub(super) fn target(
         url: written.url.as_ref().map(|url| url.value.trim_end_matches('/').to_owned()),
         authorised: written.authorised.iter().map(|host| host.value.clone()).collect(),
         vars,
+        windows: windows(&written.windows, checks),
     };
     for host in written.authorised.iter().filter(|host| host.value.contains(['/', ':', '*']) || host.value.is_empty()) {
         let problem = Problem::new(format!("`{}` is not a host's name", host.value), host.place);
@@ -129,6 +132,43 @@ fn host(url: &str) -> Result<String, &'static str> {
         return Err("the host's name is missing or odd");
     }
     Ok(host.to_owned())
+}
+
+/// Every 3 minutes five times, every 15 minutes eight times, then every 8 hours (learn.microsoft.com, DMClient CSP, `Poll`).
+const POLL: [PollSet; 3] = [
+    PollSet { minutes: 3, times: Some(5) },
+    PollSet { minutes: 15, times: Some(8) },
+    PollSet { minutes: 480, times: None },
+];
+
+/// What the server asks of Windows devices.
+fn windows(written: &language::WindowsServer, checks: &mut Checks<'_>) -> WindowsServer {
+    let auth = match written.auth {
+        language::WindowsAuth::Certificate => WindowsAuth::Certificate,
+        language::WindowsAuth::Md5 => WindowsAuth::Md5,
+        language::WindowsAuth::Basic => WindowsAuth::Basic,
+        language::WindowsAuth::Signed => WindowsAuth::Signed,
+    };
+    let Some(sets) = &written.poll else { return WindowsServer { auth, poll: POLL.to_vec() } };
+    if !(1..=POLL.len()).contains(&sets.len()) {
+        let problem = Problem::new(format!("a schedule of {} sets", sets.len()), sets.place);
+        checks.absent(sets.place, problem.labelled("Windows has one to three").cured("write `[ { every: 8h } ]`"));
+    }
+    let minute = Dur::secs(60);
+    let set = |(n, set): (usize, &At<language::PollSet>)| {
+        let minutes = set.every.0.0 / minute.0;
+        if set.every.0.0 % minute.0 != 0 || minutes == 0 {
+            let problem = Problem::new("a set that is not of whole minutes", set.place);
+            checks.push(problem.labelled("Windows counts in minutes").cured("write `1m` or more"));
+        } else if set.times == Some(0) {
+            checks.push(Problem::new("a set of nothing", set.place).cured("leave it out, or say how many `times`"));
+        } else if set.times.is_none() && n + 1 < sets.len() {
+            let problem = Problem::new("a set that goes on for ever, and others after it", set.place);
+            checks.push(problem.labelled("they would never come").cured("say how many `times`"));
+        }
+        PollSet { minutes: u32::try_from(minutes).unwrap_or(u32::MAX), times: set.times }
+    };
+    WindowsServer { auth, poll: sets.iter().enumerate().map(set).collect() }
 }
 
 /// Whom the devices trust.

@@ -8,17 +8,17 @@ mod command;
 mod permutation;
 mod roster;
 mod selection;
+mod target;
 
 pub use arrivals::{Arrival, Arrivals, Schedule, Stream};
 pub use command::{Asks, Command, Format, Node, Payload, Request, SyncCommand, Value, Verb};
 pub use permutation::Permutation;
 pub use roster::Roster;
 pub use selection::{Channels, Selection};
+pub use target::{Http, PollSet, Resumption, Target, Tls, WindowsAuth, WindowsServer};
 
-use crate::server::ServerProfile;
 use droves_facts::{Dice, Dur, PhaseIx, Platform, PopulationIx, Purpose};
 use droves_wire::windows::soap::FaultKind as SoapFault;
-use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// A whole run, decided.
@@ -337,19 +337,6 @@ impl Condition {
     }
 }
 
-/// The server under test.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Target {
-    /// How its administrator's side works.
-    pub profile: ServerProfile,
-    /// Where it is, as `scheme://host[:port]`; none means the practice server, in this process.
-    pub url: Option<String>,
-    /// Hosts that the scenario may talk to although they are neither loopback nor private.
-    pub authorised: Vec<String>,
-    /// What templates of the profile know as `vars`: the profile's own, then the scenario's over them.
-    pub vars: BTreeMap<String, String>,
-}
-
 /// RSA keys of the devices. Certificates are not shared.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Keys {
@@ -380,35 +367,6 @@ pub enum Overload {
     Merge,
     /// It is dropped, and counted. A push that finds a session open is not.
     Drop,
-}
-
-/// Which HTTP the devices speak.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
-pub enum Http {
-    /// What TLS agrees on; HTTP/1.1 without TLS.
-    #[default]
-    Auto,
-    /// HTTP/1.1.
-    H1,
-    /// HTTP/2.
-    H2,
-}
-
-/// Whether TLS sessions are resumed.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
-pub enum Resumption {
-    /// Every handshake is a full one.
-    #[default]
-    Off,
-    /// With tickets of the lane's own identity, never another's.
-    PerIdentity,
-}
-
-/// Whom the devices trust.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub struct Tls {
-    /// A PEM file of roots, in place of the machine's.
-    pub ca: Option<Payload>,
 }
 
 /// What goes wrong on purpose.

@@ -461,7 +461,8 @@ fn practice_server(setup: &Setup, push: &Pushing, clock: RunClock) -> Result<Pra
         url: None,
         windows_listen: loopback,
         windows_url: None,
-        windows: practice::windows::Settings { pfn: Some(PFN.to_owned()), ..practice::windows::Settings::default() },
+        windows: practice::windows::Settings { pfn: Some(PFN.to_owned()), ..practice::windows::Settings::default() }
+            .with(&setup.plan.target.windows),
         channels: push.wns().map(|to| Channels { to, ca: push.ca_pem_path().to_owned(), package: package() }),
         push: Some((push.apns(), push.ca_pem_path().to_owned())),
         faults: practice::Faults::new(&setup.plan.faults, setup.plan.dice()),

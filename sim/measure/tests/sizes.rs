@@ -1,7 +1,5 @@
 //! What sessions carry, and how long a fan-out takes as a whole: the figures, and the thresholds that judge them.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use droves_facts::{CommandKey, CommandStatus, Dur, Fact, LaneIx, Mono, PhaseIx, What};
 use droves_measure::{Fold, Folds, PhaseSpan, Summary, Surroundings, Thresholds, Verdicts};
 use droves_scenario::plan::{Place, ThresholdLine};

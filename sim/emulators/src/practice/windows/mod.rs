@@ -15,7 +15,8 @@ pub(super) use commands::offered;
 use super::exchange::{Incoming, Outgoing};
 use super::house::House;
 use droves_facts::{Limits, Mono, Wall};
-use droves_scenario::plan::ServerFault;
+pub use droves_scenario::plan::WindowsAuth as Auth;
+use droves_scenario::plan::{self, ServerFault, WindowsServer};
 use droves_wire::windows::issue;
 use droves_wire::windows::provisioning::{self, Poll, PollSet};
 use droves_wire::windows::syncml::{self, Message};
@@ -55,19 +56,6 @@ pub enum Login {
     Page,
 }
 
-/// How devices prove who they are.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Auth {
-    /// By their certificate, in TLS.
-    Certificate,
-    /// By name and secret, with MD5 and a nonce.
-    Md5,
-    /// By name and secret in clear.
-    Basic,
-    /// By a signature over each message.
-    Signed,
-}
-
 /// Passwords and certificates are asked for; devices come as Microsoft's documents recommend: every 3 minutes five times,
 /// every 15 minutes eight times, then every 8 hours.
 impl Default for Settings {
@@ -88,6 +76,19 @@ impl Default for Settings {
             pfn: None,
             renewal_days: 60,
         }
+    }
+}
+
+impl Settings {
+    /// With what a scenario says of it.
+    #[must_use]
+    pub fn with(self, server: &WindowsServer) -> Self {
+        let set = |n: usize| match server.poll.get(n) {
+            Some(&plan::PollSet { minutes, times }) => PollSet { count: times.unwrap_or(0), every_minutes: minutes },
+            None => PollSet::default(),
+        };
+        let poll = Poll { first: set(0), second: set(1), remaining: set(2), ..self.poll };
+        Settings { auth: server.auth, poll, ..self }
     }
 }
 

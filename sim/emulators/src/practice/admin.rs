@@ -75,6 +75,9 @@ impl Brain {
     /// Whether there was room for it.
     fn queue_one(&mut self, now: Mono, id: &str, ids: &[String], command: &Arc<Queued>) -> bool {
         self.house.truth.command(id, &command.uuid, &command.request, "queued");
+        for (uuid, request) in &command.inside {
+            self.house.truth.command(id, uuid, request, "queued");
+        }
         let wanted = |fault: &ServerFault| matches!(fault, ServerFault::LoseCommand | ServerFault::MisdeliverCommand);
         let target = match self.house.strike(now, Some(id), Some(&command.uuid), wanted) {
             Some(ServerFault::LoseCommand) => return true,
@@ -133,6 +136,7 @@ fn offered(body: &[u8], limits: &droves_facts::Limits) -> Result<Vec<Arc<Queued>
     Ok(vec![Arc::new(Queued {
         uuid: offered.uuid.to_string(),
         request: offered.request_type.to_string(),
+        inside: Vec::new(),
         body: Bytes::copy_from_slice(body),
         is_copy: false,
     })])

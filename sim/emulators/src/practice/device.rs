@@ -7,12 +7,14 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// A command as it was queued.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Queued {
     /// Its name: `CommandUUID`, `CmdID`.
     pub uuid: String,
     /// Its `RequestType`, or the name of its element.
     pub request: String,
+    /// The commands inside of it, which are answered one by one: names and elements.
+    pub inside: Vec<(String, String)>,
     /// Its bytes: a property list, or a message of SyncML around it.
     pub body: Bytes,
     /// Whether it is a second copy, put in on order.

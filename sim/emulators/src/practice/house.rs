@@ -85,8 +85,7 @@ impl House {
         if repeat.is_some()
             && let Some(enrollment) = self.enrollments.get_mut(id)
         {
-            let (uuid, request, body) = (command.uuid.clone(), command.request.clone(), command.body.clone());
-            enrollment.push(Arc::new(Queued { uuid, request, body, is_copy: true }));
+            enrollment.push(Arc::new(Queued { is_copy: true, ..Queued::clone(command) }));
         }
     }
 }

@@ -216,7 +216,13 @@ impl World for Server {
 fn of_apple(command: &Command) -> Option<Arc<Queued>> {
     let Says::Request { name, plist } = &command.says else { return None };
     let uuid = command.names.first()?.text.clone();
-    Some(Arc::new(Queued { uuid, request: name.clone(), body: plist.clone().into(), is_copy: false }))
+    Some(Arc::new(Queued {
+        uuid,
+        request: name.clone(),
+        inside: Vec::new(),
+        body: plist.clone().into(),
+        is_copy: false,
+    }))
 }
 
 /// What a CA says, by SCEP or by ACME; none where somebody else is asked. It signs nothing.

@@ -21,10 +21,12 @@ pub(in crate::practice) fn offered(body: &[u8], limits: &Limits) -> Result<Vec<A
         check(command, &mut ids)?;
     }
     let queued = |command: Command<'_>| {
-        let (uuid, request) = (command.id.to_string(), command.body.name().to_owned());
+        let mut names = all(&command).into_iter().map(|one| (one.id.to_string(), one.body.name().to_owned()));
+        let (uuid, request) = names.next().unwrap_or_default();
+        let inside = names.collect();
         let mut body = Vec::new();
         Message { commands: vec![command], ..Message::default() }.write(&mut body);
-        Arc::new(Queued { uuid, request, body: body.into(), is_copy: false })
+        Arc::new(Queued { uuid, request, inside, body: body.into(), is_copy: false })
     };
     Ok(message.commands.into_iter().map(queued).collect())
 }
@@ -48,7 +50,7 @@ pub(super) fn parsed<'a>(queued: &'a Queued, limits: &Limits) -> Option<Command<
 }
 
 /// A command and whatever is inside of it.
-pub(super) fn all<'c, 'a>(command: &'c Command<'a>) -> Vec<&'c Command<'a>> {
+fn all<'c, 'a>(command: &'c Command<'a>) -> Vec<&'c Command<'a>> {
     let mut all = vec![command];
     if let Body::Group { commands, .. } = &command.body {
         all.extend(commands.iter().flat_map(self::all));

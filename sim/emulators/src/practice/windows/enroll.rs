@@ -77,7 +77,7 @@ impl Windows {
         Outgoing::new(200, "text/html; charset=utf-8", page)
     }
 
-    pub(super) fn policies(&self, house: &mut House, wall: Wall, request: &Incoming<'_>) -> Outgoing {
+    pub(super) fn policies(&self, house: &mut House, request: &Incoming<'_>) -> Outgoing {
         let asked = match policy::Request::read(request.body, &house.limits) {
             Ok(asked) => asked,
             Err(error) => return unread(house, request.body, &error),
@@ -86,7 +86,7 @@ impl Windows {
             return refused(house, request.body, kind, &why);
         }
         let answer = policy::Answer {
-            header: header(&asked.header, Some(wall)),
+            header: header(&asked.header, None),
             policy: Policy {
                 validity: Some(Validity {
                     lasts_secs: YEAR_SECS,

@@ -31,12 +31,12 @@ pub struct Settings {
     pub login: Login,
     /// How devices do.
     pub auth: Auth,
+    /// When devices come by themselves.
+    pub poll: Poll,
     /// Whether good credentials count for the whole session (212) or have to come with each message (200).
     pub once: bool,
     /// Whether a device is given another name and secret in its first session.
     pub rekeys: bool,
-    /// When devices come by themselves.
-    pub poll: Poll,
     /// Commands that one message carries at most.
     pub batch: usize,
     /// `MaxMsgSize` that devices are told, and held to; they are told nothing without it.
@@ -63,14 +63,14 @@ impl Default for Settings {
         Settings {
             login: Login::Password("secret".to_owned()),
             auth: Auth::Certificate,
-            once: false,
-            rekeys: false,
             poll: Poll {
                 first: PollSet { count: 5, every_minutes: 3 },
                 second: PollSet { count: 8, every_minutes: 15 },
                 remaining: PollSet { count: 0, every_minutes: 480 },
                 ..Poll::default()
             },
+            once: false,
+            rekeys: false,
             batch: 50,
             message_bytes_max: None,
             pfn: None,
@@ -205,7 +205,7 @@ impl Windows {
             ("GET", Place::Discovery) => Outgoing::text(200, ""),
             ("GET", Place::Login) => self.login(house, request),
             ("POST", Place::Discovery) => self.discover(house, request),
-            ("POST", Place::Policy) => self.policies(house, wall, request),
+            ("POST", Place::Policy) => self.policies(house, request),
             ("POST", Place::Enrollment) => self.enroll(house, wall, request),
             ("POST", Place::Manage) => {
                 let answer = self.manage(house, now, request, fault);

@@ -2,7 +2,7 @@
 //!
 //! A command stays in the queue until it is answered: what a session that broke off has delivered comes again in the next.
 
-use super::commands::{self, all, executes, parsed};
+use super::commands::{self, executes, parsed};
 use super::own::{self, Own, Purpose};
 use super::{Auth, Device, Settings, Windows, proof};
 use crate::practice::device::{Enrollment, Queued};
@@ -270,12 +270,12 @@ impl Turn<'_> {
         let mut composer = Composer::new(&mut out, &header, self.session.takes.unwrap_or(unsaid).max(least));
         let queued: Vec<Arc<Queued>> = if works { self.waiting() } else { Vec::new() };
         // Names are the administrator's: what the server adds has others.
-        let taken: HashSet<String> = queued
+        let taken: HashSet<&str> = queued
             .iter()
-            .filter_map(|queued| parsed(queued, &self.house.limits))
-            .flat_map(|command| all(&command).iter().map(|one| one.id.to_string()).collect::<Vec<_>>())
+            .flat_map(|queued| queued.inside.iter().map(|(id, _)| id).chain([&queued.uuid]))
+            .map(String::as_str)
             .collect();
-        let mut numbers = (1_u64..).map(|number| number.to_string()).filter(|number| !taken.contains(number));
+        let mut numbers = (1_u64..).map(|number| number.to_string()).filter(|number| !taken.contains(number.as_str()));
         let mut push = |composer: &mut Composer<'_>, body: Body<'_>| {
             let id = numbers.next().unwrap_or_default().into();
             composer.push(&Command { id, body })
@@ -325,11 +325,11 @@ impl Turn<'_> {
                 break;
             }
             if composer.push(&command) {
-                self.is_delivered(queued, &command);
+                self.is_delivered(queued);
             } else if count > 0 {
                 break;
-            } else if let Some((done, is_all)) = commands::push_part(composer, command.clone(), 0) {
-                self.is_delivered(queued, &command);
+            } else if let Some((done, is_all)) = commands::push_part(composer, command, 0) {
+                self.is_delivered(queued);
                 return self.is_parted(queued, done, is_all);
             } else {
                 self.house.truth.command(self.id, &queued.uuid, &queued.request, "too_large");
@@ -355,14 +355,13 @@ impl Turn<'_> {
         is_all
     }
 
-    fn is_delivered(&mut self, queued: &Arc<Queued>, command: &Command<'_>) {
+    fn is_delivered(&mut self, queued: &Arc<Queued>) {
         self.session.unanswered.insert(queued.uuid.clone());
-        for one in all(command) {
-            let (uuid, request) = (one.id.to_string(), one.body.name().to_owned());
-            self.house.truth.command(self.id, &uuid, &request, "delivered");
-            let of =
-                if uuid == queued.uuid { Of::Queue(Arc::clone(queued)) } else { Of::Inside(uuid.clone(), request) };
-            self.is_sent(&uuid, of);
+        self.house.truth.command(self.id, &queued.uuid, &queued.request, "delivered");
+        self.is_sent(&queued.uuid, Of::Queue(Arc::clone(queued)));
+        for (uuid, request) in &queued.inside {
+            self.house.truth.command(self.id, uuid, request, "delivered");
+            self.is_sent(uuid, Of::Inside(uuid.clone(), request.clone()));
         }
     }
 

@@ -3,8 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use droves_facts::Dur;
-use droves_scenario::plan::{Action, Asks, Condition};
+use droves_scenario::plan::{Action, Asks, Condition, SyncCommand, Verb};
 use droves_scenario::{Given, Loaded, load};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 fn scenarios() -> PathBuf {
@@ -76,6 +77,30 @@ fn the_quickstart_is_what_it_says() {
     assert_eq!((stolen.who.devices(), stolen.planned()), (25, 25));
     let more = shipped("quickstart.yaml", &[("phones", "10000"), ("per_second", "500/s"), ("pushes", "500/s")]).plan;
     assert_eq!(more.roster().devices(), 10_600);
+}
+
+/// What is added is not there, what is changed or deleted is, and at the end nothing is left.
+#[test]
+fn a_hundred_profiles_go_out_and_come_back() {
+    let plan = shipped("profile-fanout.yaml", &[]).plan;
+    let (mut there, mut most) = (BTreeSet::new(), 0);
+    for phase in &plan.phases {
+        let Action::Command { command, push: true, schedule } = &phase.action else { continue };
+        let Asks::Nodes(commands) = &command.asks else { panic!("no nodes") };
+        for command in commands {
+            let SyncCommand::One(node) = command else { panic!("more than asked for") };
+            let fits = match node.verb {
+                Verb::Add => there.insert(&node.uri),
+                Verb::Replace => there.contains(&node.uri),
+                Verb::Delete => there.remove(&node.uri),
+                _ => false,
+            };
+            assert!(fits, "{}: {} {}", phase.name, node.verb.name(), node.uri);
+        }
+        most = most.max(there.len());
+        assert_eq!(phase.planned(), schedule.planned() * commands.len() as u64);
+    }
+    assert!(there.is_empty() && (300..450).contains(&most), "{most}");
 }
 
 #[test]

@@ -152,23 +152,26 @@ fn change(written: &At<language::Profiles>, dice: Dice, checks: &mut Checks<'_>)
 }
 
 /// The nodes of a profile: how many follows from its number alone, so that what was added can be found again. They are
-/// policies of an area of their own, by turns a number and the text that an administrative template takes.
+/// policies of names of their own, by turns a number and the text that an administrative template takes.
 fn profile(number: u32, each: Numbers, verb: Verb, version: u32, dice: Dice) -> Vec<Node> {
     let more = dice.draw(0, Purpose::Profile, u64::from(number)).below(u64::from(each.to - each.from) + 1);
     let node = |n: u64| {
-        let uri = format!("./Device/Vendor/MSFT/Policy/Config/{AREA}/Profile{number:03}Setting{n}");
-        let (format, data) = match n % 2 {
-            1 => (Format::Int, version.to_string()),
-            _ => (Format::Chr, format!("<enabled/><data id=\"Profile{number:03}_{n}\" value=\"{version}\"/>")),
+        let name = format!("Profile{number:03}Setting{n}");
+        let (area, format, data) = match n % 2 {
+            1 => (AREA, Format::Int, version.to_string()),
+            _ => (TEMPLATES, Format::Chr, format!("<enabled/><data id=\"{name}\" value=\"{version}\"/>")),
         };
+        let uri = format!("./Device/Vendor/MSFT/Policy/Config/{area}/{name}");
         let carries = verb != Verb::Delete;
         Node { verb, uri, format: carries.then_some(format), data: carries.then_some(data) }
     };
     (1..=u64::from(each.from) + more).map(node).collect()
 }
 
-/// The area of the policies of numbered profiles, named as those that an administrative template brings.
-const AREA: &str = "Droves~Policy~Profiles";
+/// An area in which any edition takes settings.
+const AREA: &str = "Experience";
+/// An area of administrative templates.
+const TEMPLATES: &str = "ADMX_Droves";
 
 #[cfg(test)]
 mod tests {

@@ -43,9 +43,7 @@ impl Pushing {
     ) -> Result<Self, RunError> {
         let loopback = |port| SocketAddr::from(([127, 0, 0, 1], port));
         let (tokens, registry) = (Tokens::new(secret), Arc::new(Registry::new(roster.lanes())));
-        let has_windows =
-            setup.plan.populations.iter().any(|population| population.platform.family() == Family::Windows);
-        let wns = has_windows.then(|| {
+        let wns = setup.plan.has(Family::Windows).then(|| {
             let config = wns::Config {
                 listen: loopback(setup.wns_port),
                 certificates: setup.certificates.clone(),

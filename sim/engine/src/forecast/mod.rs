@@ -7,6 +7,7 @@
 mod acme;
 mod need;
 mod office;
+mod pcs;
 mod play;
 mod server;
 mod troubles;
@@ -23,7 +24,7 @@ use droves_device::Device;
 use droves_device::apple::Minting;
 use droves_device::{Identity, KeyIx, Machine, ProfileSource, Slept};
 use droves_emulators::practice;
-use droves_facts::{Dur, Fact, LaneIx, Limits, Mono};
+use droves_facts::{Dur, Fact, Family, LaneIx, Limits, Mono};
 use droves_measure::{Folds, Load};
 use droves_scenario::plan::{Action, Plan};
 use droves_shard::Snapshot;
@@ -102,6 +103,9 @@ pub enum ForeseeError {
         /// The phase.
         phase: String,
     },
+    /// Devices that can't be taken for enrolled.
+    #[error("no phase enrolls `{0}`, and Windows devices can't be taken for enrolled already")]
+    NobodyEnrolls(String),
     /// A lane that was made enrolled does not read.
     #[error("lane {lane}: {why}")]
     Lane {
@@ -127,6 +131,9 @@ pub fn foresee(
     // What is offered is asked, not what one process lets in.
     let mut play = Play::new(what, server, false, usize::MAX)?;
     if began_enrolled {
+        if let Some(pcs) = plan.populations.iter().find(|of| of.platform.family() == Family::Windows) {
+            return Err(ForeseeError::NobodyEnrolls(pcs.name.clone()));
+        }
         play.restore(enrolled(&plan, &profile, &limits)?, &mut fact)?;
     }
     let length_max = length_max(&plan);
@@ -161,7 +168,12 @@ pub fn foresee(
 
 /// How the devices enroll.
 fn ways(plan: &Plan) -> Result<Ways, EnrollmentError> {
-    Ways::of(&plan.target, plan.target.url.as_deref().unwrap_or(PRACTICE_URL), CHANNELS)
+    Ways::of(&plan.target, url_of(plan), CHANNELS)
+}
+
+/// Where the server would be.
+fn url_of(plan: &Plan) -> &str {
+    plan.target.url.as_deref().unwrap_or(PRACTICE_URL)
 }
 
 /// The enrollment profile.
@@ -169,10 +181,7 @@ fn profile(plan: &Plan) -> Result<Bytes, EnrollmentError> {
     Ok(match ways(plan)?.apple {
         ProfileSource::Bytes(bytes) => Bytes::copy_from_slice(&bytes),
         // The server has it: one that says the same has about its length.
-        ProfileSource::Url(_) => {
-            let url = plan.target.url.as_deref().unwrap_or(PRACTICE_URL);
-            practice::enrollment_profile(url, TOPIC, "challenge").into()
-        }
+        ProfileSource::Url(_) => practice::enrollment_profile(url_of(plan), TOPIC, "challenge").into(),
     })
 }
 

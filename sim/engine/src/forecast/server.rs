@@ -1,13 +1,14 @@
 //! What the server says in virtual time: the answers of a good MDM server to devices that it knows, without a signature
 //! checked or a certificate issued. Lengths are those of real messages, so that bytes can be counted.
 
-use super::{Side, Troubles, acme};
+use super::pcs::{self, Pcs};
+use super::{Side, Troubles, acme, url_of};
 use crate::admin::{Command, Says};
 use crate::faults::{LaneFaults, delay_of};
 use bytes::Bytes;
 use droves_device::{Body, Clocks, Failure, Identity, KeyIx, Made, Reached, Request, Sign, Work};
 use droves_emulators::practice::{self, Enrollment, Queued};
-use droves_facts::{Blame, CommandStatus, Dice, Dur, LaneIx, Limits, Mono, Operation, PhaseIx, Purpose};
+use droves_facts::{Blame, CommandStatus, Dice, Dur, Family, LaneIx, Limits, Mono, Operation, PhaseIx, Purpose};
 use droves_scenario::plan::{FaultKind, Plan, ServerFault};
 use droves_shard::Answer;
 use droves_shard::forecast::{Line, Notification, World};
@@ -36,6 +37,8 @@ pub(crate) struct Server {
     profile: Bytes,
     /// Lanes that the server knows, looked up by lane only.
     lanes: HashMap<LaneIx, Enrollment>,
+    /// What it is to Windows devices, if there are any.
+    pcs: Option<Pcs>,
     /// Whether a lane that was never heard of is enrolled.
     knows_all: bool,
     limits: Limits,
@@ -55,6 +58,7 @@ impl Server {
         Server {
             profile,
             lanes: HashMap::new(),
+            pcs: plan.has(Family::Windows).then(|| Pcs::new(plan, url_of(plan), limits.clone())),
             knows_all,
             limits,
             troubles: Troubles::of(plan),
@@ -153,6 +157,11 @@ impl Side for Server {
 
     fn queue(&mut self, clocks: Clocks, lanes: &[LaneIx], command: &Arc<Command>) -> Vec<LaneIx> {
         let queued = of_apple(command);
+        if let (None, Some(pcs)) = (&queued, &mut self.pcs) {
+            let is_lost = |lane: &&LaneIx| !self.losses.strike(**lane, clocks.now).is_empty();
+            let (lost, kept): (Vec<LaneIx>, Vec<LaneIx>) = lanes.iter().partition(is_lost);
+            return lost.into_iter().chain(pcs.queue(clocks, &kept, command)).collect();
+        }
         let mut taken = lanes.to_vec();
         taken.retain(|&lane| {
             let is_lost = !self.losses.strike(lane, clocks.now).is_empty();
@@ -168,7 +177,11 @@ impl Side for Server {
     fn push(&mut self, clocks: Clocks, lane: LaneIx) -> Option<Vec<Notification>> {
         let is_lost = self.troubles.loses_push(lane, clocks.now) || !self.silences.strike(lane, clocks.now).is_empty();
         let notification = Notification { lane, magic: None, late: Dur::ZERO };
-        self.known(lane).enrolled.then(|| (!is_lost).then_some(notification).into_iter().collect())
+        let is_enrolled = match &self.pcs {
+            Some(pcs) if pcs.knows(lane) => pcs.can_push(lane),
+            _ => self.known(lane).enrolled,
+        };
+        is_enrolled.then(|| (!is_lost).then_some(notification).into_iter().collect())
     }
 }
 
@@ -176,8 +189,10 @@ impl World for Server {
     fn answer(&mut self, clocks: Clocks, lane: LaneIx, request: &Request) -> (Dur, Result<Answer, Failure>) {
         let answer = |status, body| Ok(Answer { status, headers: HeaderMap::new(), body });
         // A server and its SCEP service can be two: faults on order are the server's.
-        let is_servers =
-            matches!(request.sign, Some(Sign::Message { .. })) || matches!(request.operation, Operation::AppleProfile);
+        let of_windows = is_of_windows(request.operation);
+        let is_servers = of_windows
+            || matches!(request.sign, Some(Sign::Message { .. }))
+            || matches!(request.operation, Operation::AppleProfile);
         let struck = if is_servers { self.answers.strike(lane, clocks.now).into_iter().next() } else { None };
         let held = match struck {
             Some(FaultKind::Server(ServerFault::Answer(status))) => {
@@ -196,6 +211,9 @@ impl World for Server {
         if let Some(answer) = ca_says(request) {
             return (held, Ok(answer));
         }
+        if let Some(pcs) = self.pcs.as_mut().filter(|_| of_windows) {
+            return (held, Ok(pcs.answer(clocks, lane, request)));
+        }
         match self.says(lane, request) {
             Ok(body) => (held, answer(200, body)),
             Err(status) => (held, answer(status, Bytes::new())),
@@ -210,6 +228,20 @@ impl World for Server {
     fn line(&mut self, clocks: Clocks, lane: LaneIx) -> Line {
         self.troubles.line(lane, clocks.now)
     }
+}
+
+/// Whether it is a request to a Windows device's server.
+fn is_of_windows(operation: Operation) -> bool {
+    matches!(
+        operation,
+        Operation::WindowsDiscovery
+            | Operation::WindowsLogin
+            | Operation::WindowsPolicy
+            | Operation::WindowsIssue
+            | Operation::WindowsRenew
+            | Operation::WindowsFirst
+            | Operation::WindowsMessage
+    )
 }
 
 /// A command for Apple devices, as it waits for them.
@@ -228,9 +260,11 @@ fn of_apple(command: &Command) -> Option<Arc<Queued>> {
 /// What a CA says, by SCEP or by ACME; none where somebody else is asked. It signs nothing.
 pub fn ca_says(request: &Request) -> Option<Answer> {
     let (body, headers) = match request.operation {
-        Operation::AppleScepCaps => (Bytes::from_static(CAPABILITIES.as_bytes()), HeaderMap::new()),
-        Operation::AppleScepCa => (Bytes::from_static(CA), HeaderMap::new()),
-        Operation::AppleScepIssue | Operation::AppleScepPoll => {
+        Operation::AppleScepCaps | Operation::WindowsScepCaps => {
+            (Bytes::from_static(CAPABILITIES.as_bytes()), HeaderMap::new())
+        }
+        Operation::AppleScepCa | Operation::WindowsScepCa => (Bytes::from_static(CA), HeaderMap::new()),
+        Operation::AppleScepIssue | Operation::AppleScepPoll | Operation::WindowsScepIssue => {
             (Bytes::from_static(&[0; SCEP_REPLY_BYTES]), HeaderMap::new())
         }
         _ => acme::says(request)?,
@@ -243,8 +277,9 @@ pub fn made(lane: LaneIx, work: Work, certificate: Box<[u8]>) -> Made {
     match work {
         Work::Key { .. } => Made::Key(KeyIx(lane.0)),
         Work::Attest { .. } => Made::Attestation(Bytes::from_static(&[0; ATTESTATION_BYTES])),
-        Work::AcmeRequest { .. } | Work::WindowsRequest { .. } => {
-            Made::CertificateRequest(Bytes::from_static(&[0; ACME_REQUEST_BYTES]))
+        Work::AcmeRequest { .. } => Made::CertificateRequest(Bytes::from_static(&[0; ACME_REQUEST_BYTES])),
+        Work::WindowsRequest { guid, device_id, spelling, signer, .. } => {
+            pcs::request(&guid, &device_id, spelling, signer.as_ref().map(|signer| &*signer.certificate))
         }
         Work::Unpack { .. } | Work::AcmeOpen { .. } => Made::Identity(Identity { key: KeyIx(lane.0), certificate }),
         Work::ScepRequest { request, .. } => Made::ScepRequest {

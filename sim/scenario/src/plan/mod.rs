@@ -17,7 +17,7 @@ pub use roster::Roster;
 pub use selection::{Channels, Selection};
 pub use target::{Http, PollSet, Resumption, Target, Tls, WindowsAuth, WindowsServer};
 
-use droves_facts::{Dice, Dur, PhaseIx, Platform, PopulationIx, Purpose};
+use droves_facts::{Dice, Dur, Family, PhaseIx, Platform, PopulationIx, Purpose};
 use droves_wire::windows::soap::FaultKind as SoapFault;
 use std::ops::Range;
 
@@ -59,6 +59,11 @@ impl Plan {
     /// The run's dice.
     pub fn dice(&self) -> Dice {
         Dice::new(self.seed)
+    }
+
+    /// Whether there are devices of this family.
+    pub fn has(&self, family: Family) -> bool {
+        self.populations.iter().any(|population| population.platform.family() == family)
     }
 
     /// Whether a phase has the administrator queue commands that can be followed by their names.

@@ -1,6 +1,6 @@
 //! A world for tests: everything that a context borrows.
 
-use crate::{Character, Clocks, Ctx, Enrolls, Identity, Out, ProfileSource, Retry};
+use crate::{Character, Clocks, Ctx, Discovery, Enrolls, Identity, Out, ProfileSource, Proof, Retry};
 use droves_facts::{DeviceIx, Dice, Dur, LaneIx, Limits, Mono, Platform, Wall};
 use std::sync::Arc;
 
@@ -68,4 +68,21 @@ pub(crate) fn ios() -> Character {
 /// A Mac that does everything at once and is never locked.
 pub(crate) fn mac() -> Character {
     Character { platform: Platform::Macos, model: "Mac15,3".into(), os_version: "15.1".into(), ..ios() }
+}
+
+/// A PC that does everything at once.
+pub(crate) fn windows() -> Character {
+    Character {
+        platform: Platform::Windows,
+        model: "Latitude 5440".into(),
+        os_version: "10.0.22631.3447".into(),
+        enrolls: Enrolls::Discovery(Arc::new(Discovery {
+            url: "https://mdm.example.test/EnrollmentServer/Discovery.svc".into(),
+            user: "user*@example.test".into(),
+            proof: Proof::Password("secret".into()),
+            channels: "channels.example.test:443".into(),
+            duplicates: 0.0,
+        })),
+        ..ios()
+    }
 }

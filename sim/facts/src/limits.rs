@@ -22,6 +22,11 @@ pub struct Limits {
     pub xml_attributes_max: usize,
     /// What a device puts together of an object that comes in parts. An ADMX file is 10 to 200 KB.
     pub object_bytes_max: usize,
+    /// Nodes that servers may write into the tree of one Windows device. A hundred profiles have 600; ten times a large
+    /// fleet's.
+    pub tree_nodes_max: usize,
+    /// What they take in all. A few ADMX files of 200 KB and a thousand settings stay under a MB.
+    pub tree_bytes_max: usize,
     /// Commands taken in one session before the device hangs up and says so: a server that hands out the same command
     /// for ever (micromdm#225) would hold the device for ever.
     pub session_commands_max: u32,
@@ -77,6 +82,8 @@ impl Default for Limits {
             xml_elements_max: 200_000,
             xml_attributes_max: 32,
             object_bytes_max: 4 << 20,
+            tree_nodes_max: 10_000,
+            tree_bytes_max: 8 << 20,
             session_commands_max: 1_000,
             session_messages_max: 200,
             session_nodes_max: 20_000,

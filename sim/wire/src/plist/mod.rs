@@ -7,7 +7,7 @@
 //! writer does (CoreFoundation, `CFPropertyList.c`; the DTD `PropertyList-1.0.dtd`).
 
 mod binary;
-mod date;
+pub mod date;
 mod error;
 mod events;
 mod value;

@@ -11,6 +11,7 @@ pub mod policy;
 pub mod provisioning;
 pub mod soap;
 pub mod syncml;
+pub mod values;
 pub mod wns;
 mod xml;
 

@@ -20,6 +20,7 @@ pub use write::{Composer, fragment};
 
 use super::xml::XmlError;
 use droves_facts::Limits;
+use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
 /// `Content-Type` of both directions; a server may add a charset.
@@ -321,7 +322,7 @@ pub struct Meta<'a> {
 }
 
 /// The formats of a node's data (OMA-TS-DM-StdObj 1.2).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the format of that name")]
 pub enum Format {
     B64,

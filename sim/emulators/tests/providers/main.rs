@@ -3,6 +3,7 @@
 
 mod apns;
 mod apns_client;
+mod own_sender;
 mod stage;
 mod wns;
 mod wns_client;

@@ -132,17 +132,31 @@ fn a_message_is_as_long_as_the_server_takes() {
     let mut device = Device::enroll(&mut stage, 1, 1);
     stage.queue(&[&device.id.clone()], SYNCML, &get("a"));
     device.nodes.insert("/DevId", "x".repeat(2_000));
-    assert_eq!(device.connect(&mut stage), End::Broken("413 text outside of an element that holds text at line 1, column 1".to_owned()));
+    assert_eq!(
+        device.connect(&mut stage),
+        End::Broken("413 text outside of an element that holds text at line 1, column 1".to_owned())
+    );
 }
 
 /// What is commanded of Windows never reaches a device of Apple's, whatever goes wrong.
 #[test]
 fn a_command_that_is_misdelivered_stays_in_its_protocol() {
     let mut stage = Stage::with_fault(Settings::default(), Some(ServerFault::MisdeliverCommand));
+    let phone = [
+        "<key>MessageType</key><string>Authenticate</string>",
+        "<key>MessageType</key><string>TokenUpdate</string><key>Token</key><data>AAAA</data>\
+         <key>PushMagic</key><string>magic</string>",
+    ];
+    for said in phone {
+        let who = "<key>UDID</key><string>PHONE</string><key>Topic</key><string>topic</string>";
+        let body = format!("<plist version=\"1.0\"><dict>{who}{said}</dict></plist>");
+        let outgoing = stage.ask("PUT", "/checkin", Proof::Vouched(b"phone"), "", body.as_bytes());
+        assert_eq!(outgoing.status, 200, "{:?}", outgoing.body);
+    }
     let mut device = Device::enroll(&mut stage, 1, 1);
     stage.faulty(true);
-    stage.queue(&[&device.id.clone()], SYNCML, &get("a"));
     // Nobody else is there who would understand it.
-    assert_eq!(device.connect(&mut stage), End::Quiet);
-    assert_eq!(device.given, ["a"]);
+    stage.queue(&[&device.id.clone()], SYNCML, &get("a"));
+    assert_eq!(stage.brain.believes("PHONE").map(|phone| (phone.enrolled, phone.pending)), Some((true, 0)));
+    assert_eq!((device.connect(&mut stage), device.given.concat().as_str()), (End::Quiet, "a"));
 }

@@ -49,7 +49,7 @@ impl Stage {
     }
 
     pub(crate) fn wait(&mut self, time: Dur) {
-        self.now = self.now + time;
+        self.now += time;
     }
 
     pub(crate) fn say(&mut self, lane: u32, what: What) {

@@ -229,6 +229,8 @@ fn errors_of_windows() {
             with("{ from: 1, to: 3 }", "{ from: 1, to: 90_000 }"),
             with("{ from: 1, to: 3 }", "{ from: 1, to: 3 }, nodes: { from: 0, to: 3 }"),
             with("who: pcs, nodes", "who: pcs, channel: user, nodes"),
+            with("phases:", "faults: [ { server: { refuse: Maintenance } } ]\nphases:"),
+            with("phases:", "faults: [ { server: { refuse: Nobody } } ]\nphases:"),
             with("practice }", "practice, windows: { auth: md4 } }"),
             with("practice }", "practice, windows: { poll: [] } }"),
             with("practice }", "practice, windows: { poll: [ { every: 30s }, { every: 1m } ] } }"),

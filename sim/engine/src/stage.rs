@@ -95,7 +95,8 @@ impl Stage {
         reach(&url, &plan.target.authorised, &limits, setup.target_wait, clock).await?;
         let practice_ca = practice.as_ref().map(Practice::ca_pem);
         let roots = roots(&plan, practice_ca)?;
-        let ways = Ways::of(&plan.target, &url, "")?;
+        let channels = push.channels();
+        let ways = Ways::of(&plan.target, &url, &channels)?;
         let cast = Cast::of(&plan, &roster, &ways);
         let (reporter, news) = queue();
         let stuff = Stuff {
@@ -110,7 +111,6 @@ impl Stage {
             reporter,
             is_restart,
         };
-        let channels = push.channels();
         let house = House { setup: &setup, url: &url, practice_ca, channels, secret, processes, shards: &shards };
         let players = Players::start(&house, stuff, push.registry(), fleet, inboxes)?;
         let token = practice.as_ref().map(|practice| practice.token().to_owned());

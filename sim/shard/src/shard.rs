@@ -18,7 +18,7 @@ use droves_facts::{
     ArrivalFate, Blame, DeviceIx, Dice, Dur, Fact, LaneIx, Limits, Mono, Operation, Outcome, PhaseIx, PushFate,
     RequestTiming, Unit, Waker, Wall, What as Said,
 };
-use droves_scenario::plan::{Overload, Plan, Roster};
+use droves_scenario::plan::{Overload, Phase, Plan, Roster};
 use droves_wire::apple::push::Tokens;
 use slab::Slab;
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -347,9 +347,13 @@ impl<M: Machine> Shard<M> {
         self.running.last().map_or(PhaseIx(0), |running| running.phase)
     }
 
-    /// The phase that a push belongs to: of those that ask for pushes the one that began last.
-    fn phase_of_push(&self) -> PhaseIx {
-        let asking = self.running.iter().rfind(|running| running.pushes);
+    /// The phase that a push belongs to: of those that ask for pushes for this lane the one that began last.
+    fn phase_of_push(&self, lane: LaneIx) -> PhaseIx {
+        let phases = &self.config.plan.phases;
+        let is_for = |phase: PhaseIx| {
+            phases.get(phase.ix()).and_then(Phase::schedule).is_some_and(|schedule| schedule.who.contains(lane))
+        };
+        let asking = self.running.iter().rfind(|running| running.pushes && is_for(running.phase));
         asking.map_or_else(|| self.phase_now(), |running| running.phase)
     }
 

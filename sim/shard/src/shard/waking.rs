@@ -166,7 +166,7 @@ impl<M: Machine> Shard<M> {
             (_, true) => Waker::Order,
             _ => Waker::Timer,
         };
-        let phase = if by == Waker::Push { self.phase_of_push() } else { self.phase_now() };
+        let phase = if by == Waker::Push { self.phase_of_push(lane) } else { self.phase_now() };
         self.tape_opened(lane);
         let machine = M::open(std::mem::take(&mut self.lanes[place].slept));
         // What the lane was late for is ours only from when it slept: before that it was in a session.

@@ -17,6 +17,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 const ADMIN: &str = "forecast";
+/// Where a practice server would have its port with TLS.
+const PRACTICE_URL: &str = "https://127.0.0.1";
 /// By which they would have their channels.
 const PFN: &str = "Droves.Forecast_8wekyb3d8bbwe";
 
@@ -29,16 +31,17 @@ pub(super) struct Pcs {
 }
 
 impl Pcs {
-    /// A server at `url` that asks of them what the plan says. Signatures over messages are not made in virtual time: who
+    /// A server that asks of them what the plan says. Signatures over messages are not made in virtual time: who
     /// would sign shows a certificate.
-    pub(super) fn new(plan: &Plan, url: &str, limits: Limits) -> Self {
+    pub(super) fn new(plan: &Plan, limits: Limits) -> Self {
         let auth = match plan.target.windows.auth {
             WindowsAuth::Signed => WindowsAuth::Certificate,
             auth => auth,
         };
         let asked = WindowsServer { auth, ..plan.target.windows.clone() };
         let settings = Settings { pfn: Some(PFN.to_owned()), ..Settings::default() }.with(&asked);
-        let told = Told { url: url.to_owned(), windows_url: url.to_owned(), topic: String::new() };
+        let url = plan.target.url.clone().unwrap_or_else(|| PRACTICE_URL.to_owned());
+        let told = Told { url: url.clone(), windows_url: url, topic: String::new() };
         // What goes wrong on order is the forecast's, for everybody.
         let faults = Faults::new(&[], plan.dice());
         let brain = Brain::new(authority(), told, ADMIN.to_owned(), limits.clone(), faults, settings);

@@ -2,7 +2,7 @@
 //! checked or a certificate issued. Lengths are those of real messages, so that bytes can be counted.
 
 use super::pcs::{self, Pcs};
-use super::{Side, Troubles, acme, url_of};
+use super::{Side, Troubles, acme};
 use crate::admin::{Command, Says};
 use crate::faults::{LaneFaults, delay_of};
 use bytes::Bytes;
@@ -58,7 +58,7 @@ impl Server {
         Server {
             profile,
             lanes: HashMap::new(),
-            pcs: plan.has(Family::Windows).then(|| Pcs::new(plan, url_of(plan), limits.clone())),
+            pcs: plan.has(Family::Windows).then(|| Pcs::new(plan, limits.clone())),
             knows_all,
             limits,
             troubles: Troubles::of(plan),

@@ -147,6 +147,19 @@ impl Started {
         if is_ready && self.ready.is_file() { Ok(()) } else { Err(self.running.error("is not ready")) }
     }
 
+    /// What its ready file says.
+    pub fn told(&self) -> Result<serde_json::Value, Error> {
+        let text = std::fs::read(&self.ready).map_err(Error::at(&self.ready))?;
+        serde_json::from_slice(&text).map_err(|error| Error::Answer(format!("{}: {error}", self.ready.display())))
+    }
+
+    /// Break it off as Ctrl-C does, wait for the end, and read what it left.
+    pub fn interrupt(self) -> Result<Run, Error> {
+        let kill = Command::new("kill").args(["-INT", &self.running.pid().to_string()]).status();
+        kill.map_err(Error::at("kill"))?;
+        self.finish()
+    }
+
     /// Wait for the end, and read what it left.
     pub fn finish(mut self) -> Result<Run, Error> {
         let ended = wait_until(Duration::from_secs(300), || !self.running.is_alive());

@@ -28,6 +28,7 @@ mod server;
 mod sink;
 mod step_ca;
 mod storage;
+mod windows;
 
 pub use browser::Browser;
 pub use by_hand::{HandDevice, bare_command};
@@ -49,3 +50,4 @@ pub use server::{Refusals, Results, Server, Witness};
 pub use sink::Sink;
 pub use step_ca::StepCa;
 pub use storage::NanomdmTables;
+pub use windows::{WindowsServer, judge_recorded, windows_package, wns_send};

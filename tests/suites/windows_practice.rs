@@ -3,7 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use droves_e2e::{Call, Error, Running, case, program, python};
+use droves_e2e::{Call, Error, Running, case, judge_recorded, program, windows_package};
 use serde_json::{Value, json};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -109,12 +109,11 @@ impl<'a> Device<'a> {
     }
 
     fn run(&self, command: &[&str]) -> Result<Log, Error> {
-        let mut device = Command::new(python("windows")?);
-        device.args(["-m", "windows.device", "--state"]).arg(&self.state).arg("--ca").arg(&self.server.ca);
+        let mut device = windows_package("device")?;
+        device.arg("--state").arg(&self.state).arg("--ca").arg(&self.server.ca);
         let folder = self.state.with_extension(format!("recorded-{}", self.recorded.borrow().len()));
         device.arg("--record").arg(&folder).args(&self.options).args(command);
         self.recorded.borrow_mut().push(folder);
-        device.current_dir(peers()).env("PYTHONDONTWRITEBYTECODE", "1");
         let output = device.output().unwrap();
         let lines = String::from_utf8_lossy(&output.stdout);
         let events: Result<Vec<Value>, _> = lines.lines().map(serde_json::from_str).collect();
@@ -143,17 +142,7 @@ impl<'a> Device<'a> {
 
     /// Every message through the schemas, the rules and the round trip by libwbxml.
     fn judged(&self) -> Result<(), Error> {
-        for folder in &*self.recorded.borrow() {
-            let mut check = Command::new(python("windows")?);
-            check.args(["-m", "windows.check_recorded", "--require"]).arg(folder).current_dir(peers());
-            let output = check.env("PYTHONDONTWRITEBYTECODE", "1").output().unwrap();
-            let said = String::from_utf8_lossy(&output.stdout).into_owned();
-            if output.status.code() == Some(2) && said.contains("is not installed") {
-                return Err(Error::LeftOut(format!("{said}: apt-get install libxml2-utils libwbxml2-utils")));
-            }
-            assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
-        }
-        Ok(())
+        self.recorded.borrow().iter().try_for_each(|folder| judge_recorded(folder))
     }
 
     /// SyncML messages that it has sent.
@@ -164,10 +153,6 @@ impl<'a> Device<'a> {
         };
         self.recorded.borrow().iter().map(of_folder).sum()
     }
-}
-
-fn peers() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("peers")
 }
 
 const PASSWORD: &[&str] = &["--auth", "OnPremise", "--password", "secret"];

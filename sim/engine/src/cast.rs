@@ -58,6 +58,8 @@ fn character(plan: &Plan, population: &Population, model: &str, os_version: &str
         match *behaviour {
             Behaviour::Slow { factor } => pace *= factor,
             Behaviour::Locked { share, spell } => locked = (share, spell),
+            // That is between the push service and the device.
+            Behaviour::Queued { .. } => {}
         }
     }
     Character {

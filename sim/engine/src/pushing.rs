@@ -3,12 +3,12 @@
 
 use crate::inbox::Shards;
 use crate::run::{RunError, Setup};
-use droves_emulators::push::{Fault, Order, OrderId, Registry, Strikes, Tally};
-use droves_emulators::{apns, wns};
+use droves_emulators::push::{Fault, Order, OrderId, Queue, Registry, Strikes, Tally, Travel};
+use droves_emulators::{Delay, apns, wns};
 use droves_facts::{Family, Mono};
 use droves_measure::PushService;
 use droves_net::clock::RunClock;
-use droves_scenario::plan::Roster;
+use droves_scenario::plan::{Behaviour, Plan, Roster};
 use droves_wire::apple::push::Tokens;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -48,7 +48,10 @@ impl Pushing {
                 listen: loopback(setup.wns_port),
                 certificates: setup.certificates.clone(),
                 connections_max: CONNECTIONS_MAX,
-                rules: wns::Rules::default(),
+                rules: wns::Rules {
+                    travel: Travel { delay: Delay::None, queues: queues(&setup.plan) },
+                    ..wns::Rules::default()
+                },
                 tokens: tokens.clone(),
                 registry: Arc::clone(&registry),
                 dice: setup.plan.dice(),
@@ -145,6 +148,16 @@ impl Pushing {
             wns.stop();
         }
     }
+}
+
+/// What Windows devices do with a push before they act on it.
+fn queues(plan: &Plan) -> Vec<Queue> {
+    let of = |lanes: &Range<u32>, behaviour: &Behaviour| match *behaviour {
+        Behaviour::Queued { share, length } => Some(Queue { lanes: lanes.clone(), share, length }),
+        _ => None,
+    };
+    let all = plan.populations.iter();
+    all.flat_map(|each| each.behaviours.iter().filter_map(|behaviour| of(&each.lanes, behaviour))).collect()
 }
 
 /// A fault in the words of one service; none where it has no reason of this status.

@@ -132,6 +132,8 @@ pub(crate) enum Behaviour {
     Locked(Locked),
     /// Commands take so many times as long.
     Slow(Slow),
+    /// Windows: a share of the pushes are not acted on at once.
+    Queued(Queued),
 }
 
 /// Locked for a share of the time.
@@ -142,6 +144,17 @@ pub(crate) struct Locked {
     pub(crate) share: Share,
     /// For how long at a stretch. Default: 10m.
     pub(crate) spell: Option<At<Length>>,
+}
+
+/// A share of the pushes are not acted on at once.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Queued {
+    /// How many of them.
+    pub(crate) share: Share,
+    /// For how long. Default: 5m, as Windows was seen to do.
+    #[serde(rename = "for")]
+    pub(crate) length: Option<Length>,
 }
 
 /// Commands take so many times as long.

@@ -24,6 +24,6 @@ pub(crate) use registry::Standing;
 pub use registry::{Registry, TOPICS_MAX, TopicIx};
 pub use tally::{Taken, Tally};
 pub(crate) use traffic::{Moment, Traffic};
-pub use travel::Travel;
+pub use travel::{Queue, Travel};
 pub(crate) use trust::{Shown, shown};
 pub use trust::{TrustError, authority_pem};

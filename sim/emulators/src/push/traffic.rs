@@ -61,7 +61,7 @@ impl<R: Copy + Ord> Traffic<R> {
     /// When a notification for this lane, or for nobody, has come; and the dice from which its other delays are drawn.
     pub(crate) fn moment(&self, now: Mono, wall: Wall, lane: Option<LaneIx>, number: u64) -> (Moment, Philox) {
         let mut rng = self.dice.draw(lane.unwrap_or(LaneIx::NOBODY).0, Purpose::PushDelay, number);
-        (Moment { now, wall, delay: self.travel.draw(&mut rng), number }, rng)
+        (Moment { now, wall, delay: self.travel.draw(lane, &mut rng), number }, rng)
     }
 
     /// The fault that strikes it, if one does.
@@ -85,7 +85,8 @@ impl<R: Copy + Ord> Traffic<R> {
     /// What reaches a device, or expires, up to `now`.
     pub(crate) fn due(&mut self, now: Mono) -> Option<Due> {
         for lane in self.registry.returned(|lane| self.deliveries.has(lane)) {
-            let delay = self.travel.draw(&mut self.dice.draw(lane.0, Purpose::PushDelay, self.number));
+            let mut rng = self.dice.draw(lane.0, Purpose::PushDelay, self.number);
+            let delay = self.travel.draw(Some(lane), &mut rng);
             self.deliveries.release(lane, now, delay);
         }
         let due = self.deliveries.due(now, &self.registry)?;

@@ -1,29 +1,43 @@
-//! How long a notification travels from the push service to its device.
+//! How long a notification travels from the push service to the session that it asks for.
 
 use crate::delay::Delay;
-use droves_facts::{Dur, Philox};
+use droves_facts::{Dur, LaneIx, Philox};
+use std::ops::Range;
 
-/// A delay, and for some of them a queue beside it.
-#[derive(Clone, Copy, PartialEq, Debug, Default)]
+/// A delay, and beside it the queues of some devices.
+#[derive(Clone, PartialEq, Debug, Default)]
 pub struct Travel {
     /// To a device that is within reach.
     pub delay: Delay,
-    /// The share, in `0..=1`, that the device queues before it does anything; 0 is none.
-    pub queued: f64,
-    /// For how long it queues them.
-    pub queue: Dur,
+    /// What devices do with a notification before they act on it.
+    pub queues: Vec<Queue>,
+}
+
+/// A share of the notifications are not acted on at once.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Queue {
+    /// By whom.
+    pub lanes: Range<u32>,
+    /// Share of the notifications, in `0..=1`.
+    pub share: f64,
+    /// For how long.
+    pub length: Dur,
 }
 
 impl Travel {
     /// A delay alone.
-    pub const fn of(delay: Delay) -> Self {
-        Travel { delay, queued: 0.0, queue: Dur::ZERO }
+    pub fn of(delay: Delay) -> Self {
+        Travel { delay, queues: Vec::new() }
     }
 
     /// One draw.
-    pub(crate) fn draw(self, rng: &mut Philox) -> Dur {
+    pub(crate) fn draw(&self, lane: Option<LaneIx>, rng: &mut Philox) -> Dur {
         let delay = self.delay.draw(rng);
-        if self.queued > 0.0 && rng.unit() < self.queued { delay + self.queue } else { delay }
+        let queue = lane.and_then(|lane| self.queues.iter().find(|queue| queue.lanes.contains(&lane.0)));
+        match queue {
+            Some(queue) if rng.unit() < queue.share => delay + queue.length,
+            _ => delay,
+        }
     }
 }
 
@@ -33,13 +47,14 @@ mod tests {
     use droves_facts::{Dice, Purpose};
 
     #[test]
-    fn a_share_is_queued() {
-        let travel = Travel { delay: Delay::Fixed(Dur(5)), queued: 0.1, queue: Dur::secs(300) };
-        let draws = |travel: Travel| {
-            (0..10_000).map(|n| travel.draw(&mut Dice::new(3).draw(0, Purpose::PushDelay, n))).collect::<Vec<_>>()
+    fn a_share_is_queued_by_those_who_queue() {
+        let queue = Queue { lanes: 5..7, share: 0.1, length: Dur::secs(300) };
+        let travel = Travel { delay: Delay::Fixed(Dur(5)), queues: vec![queue] };
+        let queued = |lane: Option<u32>| {
+            let draw = |n| travel.draw(lane.map(LaneIx), &mut Dice::new(3).draw(0, Purpose::PushDelay, n));
+            (0..10_000).map(draw).filter(|took| *took == Dur(5) + Dur::secs(300)).count()
         };
-        let queued = draws(travel).iter().filter(|took| **took == Dur(5) + Dur::secs(300)).count();
-        assert!((900..1_100).contains(&queued), "{queued}");
-        assert!(draws(Travel::of(travel.delay)).iter().all(|took| *took == Dur(5)));
+        assert!((900..1_100).contains(&queued(Some(6))), "{}", queued(Some(6)));
+        assert_eq!([queued(Some(7)), queued(None)], [0, 0]);
     }
 }

@@ -46,7 +46,11 @@ pub(super) fn populations(fleet: &Fleet, checks: &mut Checks<'_>) -> Vec<Populat
             lanes: lane as u32..lanes_end as u32,
             models: mix(&population.models, models, count, checks),
             os_versions: mix(&population.os, os, count, checks),
-            behaviours: population.behaviour.iter().filter_map(|b| behaviour(b, checks)).collect(),
+            behaviours: population
+                .behaviour
+                .iter()
+                .filter_map(|b| behaviour(b, population.platform.value, checks))
+                .collect(),
             wake: wake(population.wake.as_ref(), checks),
             reenrolls_after_wipe: population.reenroll.map(|length| length.0),
             retry: match population.retry {
@@ -166,7 +170,7 @@ fn mix(given: &Named<At<f64>>, default: &[(&str, f64)], count: u32, checks: &mut
     Mix::by_weight(&rows, count)
 }
 
-fn behaviour(behaviour: &At<language::Behaviour>, checks: &mut Checks<'_>) -> Option<Behaviour> {
+fn behaviour(behaviour: &At<language::Behaviour>, platform: Platform, checks: &mut Checks<'_>) -> Option<Behaviour> {
     match &behaviour.value {
         language::Behaviour::Locked(locked) => {
             let spell = locked.spell.as_ref().map_or(Dur::secs(600), |spell| spell.0);
@@ -179,6 +183,15 @@ fn behaviour(behaviour: &At<language::Behaviour>, checks: &mut Checks<'_>) -> Op
         language::Behaviour::Slow(slow) => {
             let factor = checks.above_zero(&slow.factor, "1 is the usual pace, 3 is three times as slow")?;
             Some(Behaviour::Slow { factor })
+        }
+        language::Behaviour::Queued(queued) => {
+            if platform.family() != Family::Windows {
+                let problem = Problem::new("only Windows queues what a push asks for", behaviour.place);
+                checks.push(problem.cured("leave it out, or say `wake` for how long after a push they connect"));
+                return None;
+            }
+            let length = queued.length.map_or(Dur::secs(300), |length| length.0);
+            Some(Behaviour::Queued { share: queued.share.0, length })
         }
     }
 }

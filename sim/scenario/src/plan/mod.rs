@@ -189,6 +189,13 @@ pub enum Behaviour {
         /// Above 0.
         factor: f64,
     },
+    /// Windows: a share of the pushes are queued before a session is begun.
+    Queued {
+        /// Share of the pushes, 0..=1.
+        share: f64,
+        /// For how long.
+        length: Dur,
+    },
 }
 
 /// How long after a push that it heard a device connects: log-normal.

@@ -91,7 +91,7 @@ impl Service {
         Service {
             channels: Allowance::new(rules.channel_rate, registry.lanes() as usize),
             packages: Allowance::new(rules.package_rate, access.packages()),
-            traffic: Traffic::new(rules.travel, registry, dice),
+            traffic: Traffic::new(rules.travel.clone(), registry, dice),
             rules,
             tokens,
             access,

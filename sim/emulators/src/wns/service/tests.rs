@@ -1,5 +1,6 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 use super::*;
+use crate::push::Queue;
 use droves_scenario::plan::Strikes;
 use http::HeaderMap;
 use proptest::prelude::*;
@@ -208,7 +209,8 @@ proptest! {
     fn accepted_is_accounted_for(steps in prop::collection::vec((0_u32..6, 0_u8..6, 0_u64..50), 1..100)) {
         let run = || {
             let delay = Delay::Uniform { from: Dur(0), to: Dur(40) };
-            let travel = Travel { delay, queued: 0.3, queue: Dur(100) };
+            let queue = Queue { lanes: 0..2, share: 0.3, length: Dur(100) };
+            let travel = Travel { delay, queues: vec![queue] };
             let mut service = service(Rules { travel, ..Rules::default() });
             let good = bearer(&mut service, "a");
             let registry = Arc::clone(&service.traffic.registry);

@@ -1,7 +1,7 @@
 //! The fleet as the plan casts it: what kinds of devices there are, and which device is of which kind.
 
 use crate::enrollment::Ways;
-use droves_device::{Character, Enrolls, Retry};
+use droves_device::{Character, Discovery, Enrolls, Retry};
 use droves_facts::{DeviceIx, Dur, Family};
 use droves_scenario::plan::{self, Behaviour, Plan, Population, Roster};
 use std::collections::BTreeMap;
@@ -42,26 +42,28 @@ impl Cast {
 }
 
 fn character(plan: &Plan, population: &Population, model: &str, os_version: &str, ways: &Ways) -> Character {
+    let mut pace = 1.0;
+    let mut locked = (0.0, Dur::secs(1));
+    let mut duplicates = 0.0;
+    for behaviour in &population.behaviours {
+        match *behaviour {
+            Behaviour::Slow { factor } => pace *= factor,
+            Behaviour::Locked { share, spell } => locked = (share, spell),
+            Behaviour::Cloned { share } => duplicates = share,
+            // That is between the push service and the device.
+            Behaviour::Queued { .. } => {}
+        }
+    }
     let server = &plan.target.profile;
     let (enrolls, allow_http) = match population.platform.family() {
         Family::Apple => {
             (Enrolls::Profile(ways.apple.clone()), server.enroll_apple.as_ref().is_some_and(|apple| apple.allow_http))
         }
         Family::Windows => (
-            Enrolls::Discovery(Arc::clone(&ways.windows)),
+            Enrolls::Discovery(Arc::new(Discovery { duplicates, ..ways.windows.clone() })),
             server.enroll_windows.as_ref().is_some_and(|windows| windows.allow_http),
         ),
     };
-    let mut pace = 1.0;
-    let mut locked = (0.0, Dur::secs(1));
-    for behaviour in &population.behaviours {
-        match *behaviour {
-            Behaviour::Slow { factor } => pace *= factor,
-            Behaviour::Locked { share, spell } => locked = (share, spell),
-            // That is between the push service and the device.
-            Behaviour::Queued { .. } => {}
-        }
-    }
     Character {
         platform: population.platform,
         model: model.into(),

@@ -35,7 +35,7 @@ pub(crate) struct Ways {
     /// Where Apple devices get their enrollment profiles.
     pub(crate) apple: ProfileSource,
     /// Where Windows devices enroll, and as whom.
-    pub(crate) windows: Arc<Discovery>,
+    pub(crate) windows: Discovery,
 }
 
 impl Ways {
@@ -45,13 +45,13 @@ impl Ways {
         let nothing: Arc<str> = "".into();
         Ways {
             apple: ProfileSource::Url(Arc::clone(&nothing)),
-            windows: Arc::new(Discovery {
+            windows: Discovery {
                 url: Arc::clone(&nothing),
                 user: Arc::clone(&nothing),
                 proof: Proof::Login,
                 channels: nothing,
                 duplicates: 0.0,
-            }),
+            },
         }
     }
 
@@ -63,7 +63,7 @@ impl Ways {
             ways.apple = source(target, url, &apple.profile)?;
         }
         if let Some(windows) = &target.profile.enroll_windows {
-            ways.windows = Arc::new(discovery(target, url, windows, channels)?);
+            ways.windows = discovery(target, url, windows, channels)?;
         }
         Ok(ways)
     }

@@ -134,6 +134,8 @@ pub(crate) enum Behaviour {
     Slow(Slow),
     /// Windows: a share of the pushes are not acted on at once.
     Queued(Queued),
+    /// Windows: a share of the devices are clones of one image, with one hardware id.
+    Cloned(Cloned),
 }
 
 /// Locked for a share of the time.
@@ -155,6 +157,14 @@ pub(crate) struct Queued {
     /// For how long. Default: 5m, as Windows was seen to do.
     #[serde(rename = "for")]
     pub(crate) length: Option<Length>,
+}
+
+/// A share of the devices are clones of one image, with one hardware id.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Cloned {
+    /// How many of them.
+    pub(crate) share: Share,
 }
 
 /// Commands take so many times as long.

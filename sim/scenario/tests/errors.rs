@@ -206,7 +206,10 @@ fn errors_of_windows() {
         "windows",
         &[
             with("who: pcs, nodes", "who: all, nodes"),
-            with("ios, count: 5", "ios, count: 5, behaviour: [ { queued: { share: 10% } } ]"),
+            with(
+                "ios, count: 5",
+                "ios, count: 5, behaviour: [ { queued: { share: 10% } }, { cloned: { share: 1% } } ]",
+            ),
             with("windows, count: 100", "windows, count: 100, behaviour: [ { queued: { share: 10%, for: 5m } } ]"),
             with(
                 "nodes: [ { get: ./DevDetail/SwV }, { replace: ./Device/A, format: int, data: 1 } ]",

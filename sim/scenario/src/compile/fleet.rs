@@ -193,6 +193,14 @@ fn behaviour(behaviour: &At<language::Behaviour>, platform: Platform, checks: &m
             let length = queued.length.map_or(Dur::secs(300), |length| length.0);
             Some(Behaviour::Queued { share: queued.share.0, length })
         }
+        language::Behaviour::Cloned(cloned) => {
+            if platform.family() != Family::Windows {
+                let problem = Problem::new("only Windows devices have hardware ids that clones share", behaviour.place);
+                checks.push(problem.cured("leave it out"));
+                return None;
+            }
+            Some(Behaviour::Cloned { share: cloned.share.0 })
+        }
     }
 }
 

@@ -196,6 +196,12 @@ pub enum Behaviour {
         /// For how long.
         length: Dur,
     },
+    /// Windows: a share of the devices have one hardware id, as clones of one image do. Servers take the second for the
+    /// first, enrolled again.
+    Cloned {
+        /// Share of the devices, 0..=1.
+        share: f64,
+    },
 }
 
 /// How long after a push that it heard a device connects: log-normal.

@@ -27,8 +27,7 @@ mod uuids;
 mod wanted;
 mod web;
 mod whole;
-#[cfg_attr(not(test), expect(dead_code, reason = "the machine that speaks for the tree is to come"))]
-mod windows;
+pub mod windows;
 
 pub use contract::{
     Account, Action, Body, Event, Failure, Made, Method, Note, Order, Peer, Reached, Reasons, Request, Response, Sign,

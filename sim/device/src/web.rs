@@ -1,6 +1,7 @@
 //! What any machine reads of an answer on the web: headers, redirects, what a server says of itself.
 
 use crate::{Ctx, Response};
+use std::sync::Arc;
 
 /// Whether a device goes to this URL.
 pub(crate) fn is_allowed(url: &str, ctx: &Ctx<'_>) -> bool {
@@ -47,6 +48,25 @@ pub(crate) fn join(base: &str, location: &str) -> Option<String> {
     }
     let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
     Some(format!("{scheme}://{host}{folder}/{location}"))
+}
+
+/// A URL with more of a query.
+pub(crate) fn with_query(url: &str, query: &str) -> Arc<str> {
+    let separator = if url.contains('?') { '&' } else { '?' };
+    format!("{url}{separator}{query}").into()
+}
+
+/// RFC 3986, 2.1: what is not unreserved.
+pub(crate) fn percent_encoded(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
 }
 
 #[cfg(test)]

@@ -1,7 +1,200 @@
 //! Windows PCs: Microsoft's MDM protocol (MS-MDE2, MS-MDM) as a device speaks it.
 //!
-//! The management tree is in [`tree`], what its nodes mean in [`csp`], what the PC is made of in [`hardware`].
+//! Enrolling is in [`enroll`], the management session in [`session`], the tree that it is about in [`tree`], what the
+//! tree's nodes mean in [`csp`]; the certificate's renewal in [`renewal`], the channel of the push service in
+//! [`channel`], when a device speaks by itself in [`schedule`], the ways out in [`leave`]; [`lane`] is what lies between.
+//!
+//! A machine is a lane and the state of its exchange. Every state in which a lane may sleep is in the record; folding
+//! loses only a question that is under way, and after it the lane asks again.
 
+mod channel;
 mod csp;
+mod enroll;
+mod exchange;
 mod hardware;
+mod install;
+mod lane;
+mod leave;
+mod own;
+mod record;
+mod renewal;
+mod schedule;
+mod session;
+mod shared;
+#[cfg(test)]
+mod tests;
 mod tree;
+mod who;
+
+pub use record::Record;
+pub use shared::Shared;
+
+use crate::kept::{from_bytes, to_bytes};
+use crate::trouble::Trouble;
+use crate::{Action, Ctx, Event, Machine, Reasons, Slept, What, Work};
+use bytes::Bytes;
+use droves_facts::{Blame, DeviceState, Dur, Platform};
+use lane::Lane;
+use record::{RECORD_VERSION, SHARED_VERSION};
+use std::sync::Arc;
+
+/// The lane of a PC while it is awake.
+#[derive(Debug, Default)]
+pub struct Windows {
+    lane: Lane,
+    state: State,
+}
+
+/// What a lane waits for.
+#[derive(Debug, Default)]
+enum State {
+    /// A wake, or the disk: all there is to know is in the lane.
+    #[default]
+    Asleep,
+    Knocking(enroll::Knocking),
+    Discovering(enroll::Discovering),
+    LoggingIn(Box<enroll::LoggingIn>),
+    AskingPolicy(Box<enroll::AskingPolicy>),
+    MakingKey(Box<enroll::MakingKey>),
+    MakingRequest(Box<enroll::MakingRequest>),
+    Issuing(Box<enroll::Issuing>),
+    Registering(channel::Registering),
+    Talking(session::Talking),
+    Working(session::Working),
+    Keeping(session::Keeping),
+}
+
+/// What comes of an event: the next state, and what it waits for.
+struct Step(State, Action);
+
+impl Step {
+    /// Nothing is under way.
+    fn asleep(action: Action) -> Step {
+        Step(State::Asleep, action)
+    }
+    /// What the lane keeps goes to the disk; then it goes on.
+    fn save(ctx: &Ctx<'_>) -> Step {
+        Step::asleep(saving(ctx))
+    }
+}
+
+impl Machine for Windows {
+    type Record = Record;
+    type Shared = Shared;
+
+    fn unenrolled(_: Platform) -> Slept<Self> {
+        Slept::default()
+    }
+
+    fn open(slept: Slept<Self>) -> Self {
+        Windows { lane: Lane::open(slept.record, slept.shared, slept.own.as_deref()), state: State::Asleep }
+    }
+
+    fn fold(self) -> Slept<Self> {
+        self.lane.fold()
+    }
+
+    fn record(&self) -> Record {
+        self.lane.record
+    }
+
+    fn on(&mut self, event: Event<'_>, ctx: &mut Ctx<'_>) -> Action {
+        let lane = &mut self.lane;
+        let Step(state, action) = match std::mem::take(&mut self.state) {
+            State::Asleep => asleep(event, lane, ctx),
+            State::Knocking(state) => state.on(event, lane, ctx),
+            State::Discovering(state) => state.on(event, lane, ctx),
+            State::LoggingIn(state) => state.on(event, lane, ctx),
+            State::AskingPolicy(state) => state.on(event, lane, ctx),
+            State::MakingKey(state) => state.on(event, lane, ctx),
+            State::MakingRequest(state) => state.on(event, lane, ctx),
+            State::Issuing(state) => state.on(event, lane, ctx),
+            State::Registering(state) => state.on(event, lane, ctx),
+            State::Talking(state) => state.on(event, lane, ctx),
+            State::Working(state) => state.on(event, lane, ctx),
+            State::Keeping(state) => state.on(event, lane, ctx),
+        };
+        self.state = state;
+        action
+    }
+
+    /// A PC has no other lanes.
+    fn sister(&self) -> Arc<Shared> {
+        Arc::default()
+    }
+
+    /// The push service gives Windows' client nothing: which enrollment a channel is of, the channel itself says.
+    fn magic(record: &Record, _: &Ctx<'_>) -> Option<String> {
+        (!record.stage.is_over() && record.token > 0).then(String::new)
+    }
+
+    fn state(record: &Record) -> DeviceState {
+        record.stage.state()
+    }
+
+    fn registration(record: &Record, shared: &Shared) -> Option<(u32, Arc<str>)> {
+        let pfn = shared.pfn.as_ref().filter(|_| record.token > 0 && !record.stage.is_over())?;
+        Some((record.token, Arc::clone(pfn)))
+    }
+
+    /// That of the device's first enrollment: a later one has an id that only its server knows.
+    fn enrollment_id(ctx: &Ctx<'_>) -> String {
+        hardware::Hardware::of(ctx).device_id(1)
+    }
+
+    /// No server takes Windows enrollments over.
+    fn check_ins(_: &Record, _: &Shared, _: &Ctx<'_>) -> Vec<Bytes> {
+        Vec::new()
+    }
+
+    fn resume(record: &Record, ctx: &Ctx<'_>) -> Action {
+        lane::resting(record, ctx)
+    }
+
+    fn record_to_bytes(record: &Record) -> Vec<u8> {
+        to_bytes(RECORD_VERSION, record)
+    }
+
+    fn record_from_bytes(bytes: &[u8]) -> Result<Record, String> {
+        from_bytes("record", RECORD_VERSION, bytes)
+    }
+
+    fn shared_to_bytes(shared: &Shared) -> Vec<u8> {
+        to_bytes(SHARED_VERSION, shared)
+    }
+
+    fn shared_from_bytes(bytes: &[u8]) -> Result<Shared, String> {
+        from_bytes("shared part", SHARED_VERSION, bytes)
+    }
+}
+
+/// A lane with nothing under way.
+fn asleep(event: Event<'_>, lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
+    match event {
+        Event::Wake(wake) => lane.wake(&wake, ctx),
+        Event::Saved => lane.proceed(false, ctx),
+        // What the server would be told is not on disk: it must not be told.
+        Event::Failed(failure) => {
+            let text = format!("not saved: {}", failure.text);
+            lane.complain(&Trouble::new(Blame::Generator, failure.kind, text), ctx);
+            lane.put_off(ctx);
+            lane.rest(ctx)
+        }
+        other => {
+            let text = format!("a sleeping lane was brought {other:?}");
+            lane.complain(&Trouble::new(Blame::Generator, "unexpected_event", text), ctx);
+            lane.rest(ctx)
+        }
+    }
+}
+
+fn saving(ctx: &Ctx<'_>) -> Action {
+    Action { what: What::Save, until: ctx.clocks.now + OURS_MAX, hear: Reasons::NONE }
+}
+
+fn making(work: Work, ctx: &Ctx<'_>) -> Action {
+    Action { what: What::Make(Box::new(work)), until: ctx.clocks.now + OURS_MAX, hear: Reasons::NONE }
+}
+
+/// How long a lane waits for what is our own work: a key, the disk. Queues of a whole fleet's keys are long.
+const OURS_MAX: Dur = Dur::secs(3_600);

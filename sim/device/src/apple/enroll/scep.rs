@@ -6,6 +6,7 @@ use crate::apple::exchange::{Exchange, Heard, Taken, Trouble};
 use crate::apple::lane::Lane;
 use crate::apple::{State, Step, messages};
 use crate::uuids::drawn_uuid;
+use crate::web::{percent_encoded, with_query};
 use crate::{Action, Ctx, Event, Identity, KeyIx, Made, Reasons, What, Work};
 use bytes::Bytes;
 use droves_facts::{Blame, Dur, Operation, Purpose, Wall};
@@ -242,24 +243,6 @@ fn signer(lane: &Lane, ctx: &Ctx<'_>) -> Option<Arc<Identity>> {
 fn operation(plan: &Plan, operation: &str) -> Arc<str> {
     let name = percent_encoded(&plan.scep.name);
     with_query(&plan.scep.url, &format!("operation={operation}&message={name}"))
-}
-
-fn with_query(url: &str, query: &str) -> Arc<str> {
-    let separator = if url.contains('?') { '&' } else { '?' };
-    format!("{url}{separator}{query}").into()
-}
-
-/// RFC 3986, 2.1: what is not unreserved.
-fn percent_encoded(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    out
 }
 
 /// A nonce of another message each: enrollment, then number of the message in it.

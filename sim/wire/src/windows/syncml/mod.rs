@@ -19,6 +19,7 @@ pub use object::{Assembly, ObjectError, Piece, Progress, piece};
 pub use write::{Composer, fragment};
 
 use super::xml::XmlError;
+use crate::lenient;
 use droves_facts::Limits;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -143,6 +144,14 @@ pub struct Challenge<'a> {
     pub kind: Cow<'a, str>,
     /// `Meta/NextNonce`: base64 of the nonce.
     pub next_nonce: Option<Cow<'a, str>>,
+}
+
+impl Challenge<'_> {
+    /// The nonce, raw; as it is written where it is no base64.
+    pub fn nonce_bytes(&self) -> Vec<u8> {
+        let text = self.next_nonce.as_deref().unwrap_or_default();
+        lenient::base64(text).unwrap_or_else(|| text.as_bytes().to_vec())
+    }
 }
 
 /// One element of `SyncBody`.

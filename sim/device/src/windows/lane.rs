@@ -1,0 +1,236 @@
+//! A lane between its exchanges: what it keeps, how it rests, what it does when it wakes.
+
+use super::own::Own;
+use super::record::{At, Reason, Record, Stage};
+use super::schedule;
+use super::shared::{Account, Shared};
+use super::tree::Tree;
+use super::{Step, channel, enroll, install, leave, renewal, session};
+use crate::trouble::Trouble;
+use crate::wanted::Wanted;
+use crate::{Action, Ctx, Order, Reasons, Retry, Slept, Wake, What, Why};
+use droves_facts::{Blame, Dur, Mono, Operation, Outcome, What as Fact};
+use std::sync::Arc;
+
+/// What a lane keeps while it sleeps.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Lane {
+    pub(super) record: Record,
+    pub(super) shared: Arc<Shared>,
+    /// Without the tree's part, which is in `tree` while the lane is awake.
+    pub(super) own: Own,
+    pub(super) tree: Tree,
+}
+
+impl Lane {
+    /// Of a lane that sleeps.
+    pub(super) fn open(record: Record, shared: Arc<Shared>, own: Option<&[u8]>) -> Self {
+        let mut own = Own::decode(own);
+        let tree = Tree::open(&shared.base, std::mem::take(&mut own.overlay));
+        Lane { record, shared, own, tree }
+    }
+
+    /// Put to sleep.
+    pub(super) fn fold(self) -> Slept<super::Windows> {
+        let Lane { record, mut shared, mut own, tree } = self;
+        let (base, overlay) = tree.fold();
+        if !Arc::ptr_eq(&base, &shared.base) {
+            Arc::make_mut(&mut shared).base = base;
+        }
+        own.overlay = overlay;
+        Slept { record, shared, own: own.encode() }
+    }
+
+    /// The server's account. Without it, which is a fault of ours, the lane can't speak to anyone.
+    pub(super) fn account(&self) -> Option<Arc<Account>> {
+        self.shared.account.clone()
+    }
+
+    /// Goes to another stage, and says so where it is another state of the device.
+    pub(super) fn go(&mut self, stage: Stage, ctx: &mut Ctx<'_>) {
+        let (from, to) = (self.record.stage.state(), stage.state());
+        self.record.stage = stage;
+        if from != to {
+            ctx.fact(Fact::Device { from, to });
+        }
+    }
+
+    /// An order is fulfilled, or given up, if it was given.
+    pub(super) fn ended(&mut self, operation: Operation, outcome: Outcome, ctx: &mut Ctx<'_>) {
+        if self.record.wanted.take(operation) {
+            ctx.ended(operation, outcome);
+        }
+    }
+
+    /// Every order that is still open is given up.
+    pub(super) fn give_up_orders(&mut self, outcome: Outcome, ctx: &mut Ctx<'_>) {
+        for operation in Wanted::OPERATIONS {
+            self.ended(operation, outcome, ctx);
+        }
+    }
+
+    /// A session failed: it is tried again as the account says, and after that when the schedule brings the next.
+    pub(super) fn failed(&mut self, ctx: &Ctx<'_>) {
+        let record = &mut self.record;
+        record.tries = record.tries.saturating_add(1);
+        record.retries = record.retries.wrapping_add(1);
+        let account = self.shared.account.as_ref();
+        let backoff =
+            account.and_then(|account| account.backoff(record.tries)).map(|backoff| match ctx.character.retry {
+                Retry::AsPlatform => backoff,
+                _ => ctx.retry_delay(record.tries, u64::from(record.retries)),
+            });
+        record.retrying = backoff.is_some();
+        record.next_at = backoff.map(|backoff| ctx.clocks.wall + backoff).into();
+        if backoff.is_none() {
+            record.tries = 0;
+        }
+    }
+
+    /// Something of our own failed: it is tried again after a while.
+    pub(super) fn put_off(&mut self, ctx: &Ctx<'_>) {
+        let record = &mut self.record;
+        record.tries = record.tries.saturating_add(1);
+        record.retries = record.retries.wrapping_add(1);
+        record.retrying = true;
+        record.next_at = (ctx.clocks.wall + ctx.retry_delay(record.tries, u64::from(record.retries))).into();
+    }
+
+    /// Something went well: the next failure is the first of its row again.
+    pub(super) fn went_well(&mut self) {
+        self.record.tries = 0;
+        self.record.retrying = false;
+        self.record.next_at = At::NEVER;
+    }
+
+    /// A session follows at once.
+    pub(super) fn connect_soon(&mut self, ctx: &Ctx<'_>) {
+        self.record.next_at = ctx.clocks.wall.into();
+    }
+
+    /// Sleeps, or is over.
+    pub(super) fn rest(&mut self, ctx: &Ctx<'_>) -> Step {
+        if self.record.stage == Stage::Enrolled {
+            self.record.chore_at = schedule::chore_at(self, ctx);
+        }
+        Step::asleep(resting(&self.record, ctx))
+    }
+
+    /// What a sleeping lane does when it wakes.
+    pub(super) fn wake(&mut self, wake: &Wake<'_>, ctx: &mut Ctx<'_>) -> Step {
+        for note in wake.notes {
+            match note.order {
+                Order::Enroll => self.record.wanted.add(Operation::Enroll),
+                Order::CheckIn => self.record.wanted.add(Operation::CheckIn),
+                Order::Renew => self.record.wanted.add(Operation::Renew),
+                Order::Unenroll => self.record.wanted.add(Operation::Unenroll),
+                // A PC has one lane.
+                Order::MainEnded | Order::IdentityRenewed => {}
+            }
+        }
+        let pushed = wake.reasons.has(Reasons::PUSH);
+        if pushed {
+            self.record.tries = 0;
+            self.record.reason = Reason::Server;
+        }
+        self.proceed(pushed, ctx)
+    }
+
+    /// Does what comes next at this stage.
+    pub(super) fn proceed(&mut self, pushed: bool, ctx: &mut Ctx<'_>) -> Step {
+        let now = ctx.clocks.wall;
+        if self.record.offline_until.get().is_some_and(|until| until > now) {
+            return self.rest(ctx);
+        }
+        self.record.offline_until = At::NEVER;
+        if self.record.wanted.has(Operation::Unenroll) {
+            if !self.record.stage.is_over() {
+                return leave::begin(self, ctx);
+            }
+            // It would end the next enrollment in the middle.
+            self.ended(Operation::Unenroll, NOT_ENROLLED, ctx);
+        }
+        let record = &self.record;
+        if record.wanted.has(Operation::Enroll) && (record.stage.is_over() || record.stage == Stage::Enrolled) {
+            return enroll::begin(self, ctx);
+        }
+        match record.stage {
+            Stage::Wiped if record.next_at.is_due(now) => enroll::begin(self, ctx),
+            Stage::Unenrolled | Stage::Removed | Stage::Wiped | Stage::Failed => {
+                self.give_up_orders(NOT_ENROLLED, ctx);
+                self.rest(ctx)
+            }
+            // What the server has put off waits for its time.
+            Stage::Starting if record.retrying && !record.next_at.is_due(now) => self.rest(ctx),
+            Stage::Starting => enroll::start(self, ctx),
+            Stage::HasIdentity if record.retrying && !record.next_at.is_due(now) => self.rest(ctx),
+            Stage::HasIdentity if record.retrying => {
+                self.record.retrying = false;
+                Step::save(ctx)
+            }
+            Stage::HasIdentity => enroll::done(self, ctx),
+            Stage::Leaving => leave::begin(self, ctx),
+            Stage::Enrolled => self.next(pushed, ctx),
+        }
+    }
+
+    /// Does what an enrolled device does next.
+    fn next(&mut self, pushed: bool, ctx: &mut Ctx<'_>) -> Step {
+        let now = ctx.clocks.wall;
+        let record = &self.record;
+        let chore = record.chore_at.is_due(now);
+        if chore && schedule::has_lost_contact(self, ctx) {
+            let text = "the device has not reached its server for as long as it was told, and leaves";
+            self.complain(&Trouble::new(Blame::Server, "lost_contact", text), ctx);
+            return leave::end(self, Stage::Removed, ctx);
+        }
+        if record.wanted.has(Operation::Renew) || record.renewal_wanted || record.renew_at.is_due(now) {
+            return renewal::begin(self, ctx);
+        }
+        if install::is_due(self) {
+            return install::begin(self, ctx);
+        }
+        if channel::is_due(self, now) {
+            return channel::register(self, ctx);
+        }
+        let due = record.next_at.is_due(now) || record.poll_at.is_due(now) || chore;
+        if pushed || due || record.wanted.has(Operation::CheckIn) {
+            return session::begin(self, ctx);
+        }
+        self.rest(ctx)
+    }
+
+    /// Names a failure in words.
+    pub(super) fn complain(&self, trouble: &Trouble, ctx: &mut Ctx<'_>) {
+        ctx.complain(trouble.blame, trouble.kind, trouble.text.as_str());
+    }
+}
+
+/// What a lane with this record waits for while it is asleep; also after a restart.
+pub(super) fn resting(record: &Record, ctx: &Ctx<'_>) -> Action {
+    let wall = ctx.clocks.wall;
+    // Never now: a lane that is woken in vain would spin.
+    let sleep = |until: At, hear: Reasons| Action {
+        what: What::Sleep { lag: ctx.wake_lag(u64::from(record.sessions) + 1) },
+        until: until.get().map_or(Mono::NEVER, |at| ctx.clocks.now + at.since(wall).max(Dur::ms(1))),
+        hear,
+    };
+    let end = |why| Action { what: What::End(why), until: Mono::NEVER, hear: Reasons::ORDER };
+    let all = Reasons::TIME | Reasons::PUSH | Reasons::ORDER;
+    match record.stage {
+        Stage::Wiped if record.next_at != At::NEVER => sleep(record.next_at, Reasons::TIME | Reasons::ORDER),
+        Stage::Wiped => end(Why::Wiped),
+        Stage::Failed => end(Why::GaveUp),
+        Stage::Unenrolled | Stage::Removed => end(Why::Removed),
+        _ if record.offline_until.get().is_some_and(|until| until > wall) => sleep(record.offline_until, Reasons::TIME),
+        Stage::Enrolled if record.wanted.is_empty() => {
+            let Record { next_at, poll_at, chore_at, renew_at, .. } = *record;
+            sleep([next_at, poll_at, chore_at, renew_at].into_iter().filter_map(At::get).min().into(), all)
+        }
+        // What was put to sleep in the middle of enrolling, or of an order, goes on by itself.
+        _ if record.retrying => sleep(record.next_at, all),
+        _ => sleep(wall.into(), all),
+    }
+}
+
+const NOT_ENROLLED: Outcome = Outcome::Failed { blame: Blame::Scenario, kind: "not_enrolled" };

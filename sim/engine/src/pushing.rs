@@ -48,10 +48,7 @@ impl Pushing {
                 listen: loopback(setup.wns_port),
                 certificates: setup.certificates.clone(),
                 connections_max: CONNECTIONS_MAX,
-                rules: wns::Rules {
-                    travel: Travel { delay: Delay::None, queues: queues(&setup.plan) },
-                    ..wns::Rules::default()
-                },
+                rules: wns::Rules { travel: travel(&setup.plan), ..wns::Rules::default() },
                 tokens: tokens.clone(),
                 registry: Arc::clone(&registry),
                 dice: setup.plan.dice(),
@@ -150,14 +147,15 @@ impl Pushing {
     }
 }
 
-/// What Windows devices do with a push before they act on it.
-fn queues(plan: &Plan) -> Vec<Queue> {
+/// How long a push by WNS travels: to some devices longer, which queue what it asks for.
+pub(crate) fn travel(plan: &Plan) -> Travel {
     let of = |lanes: &Range<u32>, behaviour: &Behaviour| match *behaviour {
         Behaviour::Queued { share, length } => Some(Queue { lanes: lanes.clone(), share, length }),
         _ => None,
     };
     let all = plan.populations.iter();
-    all.flat_map(|each| each.behaviours.iter().filter_map(|behaviour| of(&each.lanes, behaviour))).collect()
+    let queues = all.flat_map(|each| each.behaviours.iter().filter_map(|behaviour| of(&each.lanes, behaviour)));
+    Travel { delay: Delay::None, queues: queues.collect() }
 }
 
 /// A fault in the words of one service; none where it has no reason of this status.

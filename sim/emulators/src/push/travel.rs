@@ -31,7 +31,7 @@ impl Travel {
     }
 
     /// One draw.
-    pub(crate) fn draw(&self, lane: Option<LaneIx>, rng: &mut Philox) -> Dur {
+    pub fn draw(&self, lane: Option<LaneIx>, rng: &mut Philox) -> Dur {
         let delay = self.delay.draw(rng);
         let queue = lane.and_then(|lane| self.queues.iter().find(|queue| queue.lanes.contains(&lane.0)));
         match queue {

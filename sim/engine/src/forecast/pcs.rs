@@ -2,11 +2,13 @@
 //! can hold: it is the practice server's mind, which has one. Certificates are really issued, all over one key.
 
 use crate::admin::Command;
+use crate::pushing;
 use bytes::Bytes;
 use droves_device::{Body, Clocks, Made, Method, Request};
 use droves_emulators::practice::windows::Settings;
 use droves_emulators::practice::{Brain, Faults, Incoming, Proof, Told};
-use droves_facts::{LaneIx, Limits, Operation, Wall};
+use droves_emulators::push::Travel;
+use droves_facts::{Dice, Dur, LaneIx, Limits, Operation, Purpose, Wall};
 use droves_scenario::plan::{Plan, WindowsAuth, WindowsServer};
 use droves_shard::Answer;
 use droves_wire::ca::Authority;
@@ -27,6 +29,9 @@ pub(super) struct Pcs {
     brain: Brain,
     /// Under which id a lane enrolled last.
     names: HashMap<LaneIx, String>,
+    travel: Travel,
+    dice: Dice,
+    pushes: u64,
     limits: Limits,
 }
 
@@ -45,7 +50,7 @@ impl Pcs {
         // What goes wrong on order is the forecast's, for everybody.
         let faults = Faults::new(&[], plan.dice());
         let brain = Brain::new(authority(), told, ADMIN.to_owned(), limits.clone(), faults, settings);
-        Pcs { brain, names: HashMap::new(), limits }
+        Pcs { brain, names: HashMap::new(), travel: pushing::travel(plan), dice: plan.dice(), pushes: 0, limits }
     }
 
     /// Answers a device.
@@ -79,6 +84,12 @@ impl Pcs {
     /// Whether a lane has ever enrolled here.
     pub(super) fn knows(&self, lane: LaneIx) -> bool {
         self.names.contains_key(&lane)
+    }
+
+    /// How much later than others a push comes, by what its device does with it.
+    pub(super) fn late(&mut self, lane: LaneIx) -> Dur {
+        self.pushes += 1;
+        self.travel.draw(Some(lane), &mut self.dice.draw(0, Purpose::PushDelay, self.pushes))
     }
 
     /// Whether the server has a channel to push a lane by.

@@ -176,11 +176,11 @@ impl Side for Server {
 
     fn push(&mut self, clocks: Clocks, lane: LaneIx) -> Option<Vec<Notification>> {
         let is_lost = self.troubles.loses_push(lane, clocks.now) || !self.silences.strike(lane, clocks.now).is_empty();
-        let notification = Notification { lane, magic: None, late: Dur::ZERO };
-        let is_enrolled = match &self.pcs {
-            Some(pcs) if pcs.knows(lane) => pcs.can_push(lane),
-            _ => self.known(lane).enrolled,
+        let (is_enrolled, late) = match &mut self.pcs {
+            Some(pcs) if pcs.knows(lane) => (pcs.can_push(lane), pcs.late(lane)),
+            _ => (self.known(lane).enrolled, Dur::ZERO),
         };
+        let notification = Notification { lane, magic: None, late };
         is_enrolled.then(|| (!is_lost).then_some(notification).into_iter().collect())
     }
 }

@@ -50,4 +50,5 @@ pub use run::{
     Finished, Look, Nearness, PhaseLook, Processes, Ready, RunError, Setup, by_platform, default_keys_folder, run,
 };
 pub use steps::Span;
+pub use store::{Keep, restored};
 pub use tape::{ReplayError, Replayed, Replaying, Taped, replay};

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 /// What a shard saves with.
 #[derive(Debug, Default)]
-pub(crate) struct Keep {
+pub struct Keep {
     saver: Option<Saver>,
     /// Encoded parts that many lanes have: one allocation for all.
     shared: HashSet<Arc<[u8]>>,
@@ -19,7 +19,8 @@ pub(crate) struct Keep {
 const SHARED_MAX: usize = 4_096;
 
 impl Keep {
-    pub(crate) fn new(saver: Option<Saver>) -> Self {
+    /// Saves with this, or nowhere.
+    pub fn new(saver: Option<Saver>) -> Self {
         Keep { saver, shared: HashSet::new() }
     }
 
@@ -29,7 +30,7 @@ impl Keep {
     }
 
     /// Saves a lane. Gives back the ticket of whoever waits if it is done already.
-    pub(crate) fn save(&mut self, ticket: Option<Ticket>, snapshot: Snapshot) -> Option<(LaneIx, Ticket)> {
+    pub fn save(&mut self, ticket: Option<Ticket>, snapshot: Snapshot) -> Option<(LaneIx, Ticket)> {
         let lane = snapshot.lane;
         let Some(saver) = self.saver.clone() else { return ticket.map(|ticket| (lane, ticket)) };
         saver.save(ticket, self.stored(snapshot));
@@ -55,7 +56,7 @@ impl Keep {
 }
 
 /// A lane out of the store, as the shard takes it.
-pub(crate) fn restored(stored: Stored) -> Snapshot {
+pub fn restored(stored: Stored) -> Snapshot {
     let Stored { lane, record, shared, own, identity, ended } = stored;
     let identity = identity
         .map(|identity| Arc::new(Identity { key: KeyIx(identity.key), certificate: identity.certificate.into() }));

@@ -80,7 +80,7 @@ impl Practice {
         let named = |wake: Wake| {
             let Wake::Apple { token, magic } = wake else { panic!("a channel of Windows") };
             let (lane, _) = self.tokens.find(&hex::decode(token).unwrap()).unwrap();
-            Notification { lane, magic: Some(magic), late: Dur::ZERO }
+            Notification { lane, magic: Some(magic), late: Dur::ZERO, is_refused: false }
         };
         std::mem::take(&mut self.wakes).into_iter().map(named).collect()
     }

@@ -41,6 +41,11 @@ impl Landing {
         self.room.wait_while(self.state(), full).unwrap_or_else(PoisonError::into_inner).under_way += 1;
     }
 
+    /// Waits until nothing is under way.
+    pub fn wait(&self) {
+        drop(self.room.wait_while(self.state(), |state| state.under_way > 0));
+    }
+
     fn arrived(&self, lane: LaneIx, ticket: u32, result: Result<(), String>) {
         let mut state = self.state();
         state.under_way -= 1;

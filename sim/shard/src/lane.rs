@@ -122,7 +122,7 @@ pub(crate) enum Waiting {
 }
 
 /// A lane as the store keeps it.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Snapshot {
     /// Whose.
     pub lane: LaneIx,

@@ -20,8 +20,8 @@ pub use post::Sink;
 pub(crate) use post::{Brain, Post};
 pub(crate) use rate::Allowance;
 pub use rate::Rate;
-pub(crate) use registry::Standing;
-pub use registry::{Registry, TOPICS_MAX, TopicIx};
+
+pub use registry::{Registry, Standing, TOPICS_MAX, TopicIx};
 pub use tally::{Taken, Tally};
 pub(crate) use traffic::{Moment, Traffic};
 pub use travel::{Queue, Travel};

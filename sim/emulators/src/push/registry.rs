@@ -18,7 +18,7 @@ pub struct Registry {
 
 /// What the registry says of one token.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Standing {
+pub enum Standing {
     /// Good, since then.
     Current(Wall),
     /// It was good until then.
@@ -129,7 +129,7 @@ impl Registry {
     }
 
     /// What a token of this lane and generation is worth, presented for this topic, or for whichever it was registered.
-    pub(crate) fn standing(&self, lane: LaneIx, generation: u32, topic: Option<&str>) -> Standing {
+    pub fn standing(&self, lane: LaneIx, generation: u32, topic: Option<&str>) -> Standing {
         let Some(entry) = self.lanes.get(lane.ix()) else { return Standing::Unknown };
         let word = entry.word.load(SeqCst);
         if word & REGISTERED == 0 || generation > generation_of(word) {

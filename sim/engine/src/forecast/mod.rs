@@ -134,7 +134,9 @@ pub fn foresee(
         if let Some(pcs) = plan.populations.iter().find(|of| of.platform.family() == Family::Windows) {
             return Err(ForeseeError::NobodyEnrolls(pcs.name.clone()));
         }
-        play.restore(enrolled(&plan, &profile, &limits)?, &mut fact)?;
+        // It is never shown to anybody.
+        let identity = Arc::new(Identity { key: KeyIx(0), certificate: Box::default() });
+        play.restore(minted(&plan, &profile, &limits, move |_| Arc::clone(&identity))?, &mut fact)?;
     }
     let length_max = length_max(&plan);
     let mut interrupted = false;
@@ -185,17 +187,19 @@ fn profile(plan: &Plan) -> Result<Bytes, EnrollmentError> {
     })
 }
 
-/// Every lane as a minted fleet has it. One identity stands for all: it is never shown to anybody.
-fn enrolled(
+/// Every lane as a minted fleet has it, which enrolled under this profile; `identity` is told a device's own lane. Of all
+/// the first one's dates count.
+pub fn minted<I: Fn(LaneIx) -> Arc<Identity>>(
     plan: &Plan,
     profile: &[u8],
     limits: &Limits,
-) -> Result<impl Iterator<Item = Snapshot> + use<>, ForeseeError> {
+    identity: I,
+) -> Result<impl Iterator<Item = Snapshot> + use<I>, ForeseeError> {
     let allow_http = plan.target.profile.enroll_apple.as_ref().is_some_and(|apple| apple.allow_http);
     let minting = Minting::under(profile, allow_http, limits).map_err(ForeseeError::Profile)?;
-    let identity = Arc::new(Identity { key: KeyIx(0), certificate: Box::default() });
+    let first = identity(LaneIx(0));
     let encoded = |is_device: bool| {
-        let slept = Slept::<Device>::from(minting.lane(is_device, &identity));
+        let slept = Slept::<Device>::from(minting.lane(is_device, &first));
         (Device::record_to_bytes(&slept.record), Arc::<[u8]>::from(Device::shared_to_bytes(&slept.shared)))
     };
     let (device, user, has_users) = (encoded(true), encoded(false), minting.has_users());
@@ -203,7 +207,7 @@ fn enrolled(
     let lanes = (0..roster.lanes()).map(LaneIx).filter_map(move |lane| {
         let is_device = roster.locate(lane)?.1 == 0;
         let (record, shared) = if is_device { device.clone() } else { user.clone() };
-        let identity = is_device.then(|| Arc::clone(&identity));
+        let identity = is_device.then(|| identity(lane));
         (is_device || has_users).then_some(Snapshot { lane, record, shared, own: None, identity, ended: false })
     });
     Ok(lanes)

@@ -4,10 +4,11 @@ use super::office::Office;
 use super::{Foresee, ForeseeError, ways};
 use crate::admin::Command;
 use crate::cast::Cast;
+use crate::directory::Directory;
 use crate::steps::{Change, Span, Steps};
 use crate::track::Tracks;
-use droves_device::Clocks;
-use droves_device::Device;
+use bytes::Bytes;
+use droves_device::{Clocks, Device, Machine};
 use droves_facts::{Dur, Fact, LaneIx, Mono, PhaseIx};
 use droves_measure::{Fold, Folds, Load};
 use droves_scenario::plan::Plan;
@@ -113,6 +114,16 @@ impl<S: Side> Play<S> {
         self.steps.spans()
     }
 
+    /// What a server that takes enrollments over is told of a lane.
+    pub fn check_ins(&self, lane: &Snapshot) -> Result<Vec<Bytes>, ForeseeError> {
+        let (plan, roster, cast) = (Arc::clone(&self.plan), Arc::clone(&self.config.roster), self.cast.clone());
+        let directory =
+            Directory::new(plan, roster, cast, Arc::clone(&self.config.tokens), Arc::clone(&self.config.limits));
+        let read = || Ok((Device::record_from_bytes(&lane.record)?, Device::shared_from_bytes(&lane.shared)?));
+        let (record, shared) = read().map_err(|why| ForeseeError::Lane { lane: lane.lane, why })?;
+        Ok(directory.speak(lane.lane, |ctx| Device::check_ins(&record, &shared, ctx)))
+    }
+
     /// Puts lanes back as a store had them.
     pub fn restore(
         &mut self,
@@ -123,7 +134,9 @@ impl<S: Side> Play<S> {
         for (n, snapshot) in lanes.into_iter().enumerate() {
             let lane = snapshot.lane;
             let restored = self.running.shard.restore(snapshot, &mut known, clocks);
-            restored.map_err(|why| ForeseeError::Lane { lane, why })?;
+            if let Some((generation, topic)) = restored.map_err(|why| ForeseeError::Lane { lane, why })? {
+                self.running.world.registers(clocks, lane, generation, &topic);
+            }
             if n.is_multiple_of(FACTS_MAX) {
                 self.running.shard.drain(&mut Vec::new(), &mut self.running.facts);
                 self.take_facts(fact);

@@ -180,7 +180,7 @@ impl Side for Server {
             Some(pcs) if pcs.knows(lane) => (pcs.can_push(lane), pcs.late(lane)),
             _ => (self.known(lane).enrolled, Dur::ZERO),
         };
-        let notification = Notification { lane, magic: None, late };
+        let notification = Notification { lane, magic: None, late, is_refused: false };
         is_enrolled.then(|| (!is_lost).then_some(notification).into_iter().collect())
     }
 }

@@ -26,6 +26,12 @@ pub(crate) struct Config {
     pub(crate) faults: Vec<Fault>,
     pub(crate) other: Other,
     pub(crate) crashes: Vec<Crash>,
+    /// Whether the generator's disk is one that there is, with the fleet's own store on it, not a model of one.
+    #[serde(default)]
+    pub(crate) has_store: bool,
+    /// Whether the devices are enrolled from the start, without having enrolled.
+    #[serde(default)]
+    pub(crate) is_minted: bool,
     /// Sessions at a time.
     pub(crate) room: Option<usize>,
     /// What becomes of what is due when there is no room for it, as a scenario says it.
@@ -82,6 +88,9 @@ pub(crate) struct Other {
     pub(crate) pushes_late: u32,
     pub(crate) pushes_twice: u32,
     pub(crate) pushes_stale: u32,
+    /// To the token before the one that the server was told last.
+    #[serde(default)]
+    pub(crate) pushes_old: u32,
     pub(crate) save_ms: u64,
     pub(crate) make_ms: u64,
 }
@@ -148,6 +157,12 @@ impl Config {
         let mut out = self.yaml();
         let beside = serde_json::to_string(&self.other).unwrap_or_default();
         line(&mut out, format_args!("# the other side, until `{HEALED}` begins: {beside}"));
+        if self.is_minted {
+            line(&mut out, format_args!("# the fleet is minted, and the server knows it"));
+        }
+        if self.has_store {
+            line(&mut out, format_args!("# the fleet's own store is on the disk"));
+        }
         if let Some(room) = self.room {
             line(&mut out, format_args!("# room for {room} sessions at a time"));
         }
@@ -168,6 +183,13 @@ impl Config {
     pub(crate) fn sends_away(&self) -> bool {
         let mut phases = self.steps.iter().flatten();
         phases.any(|phase| phase.does.contains("EraseDevice") || phase.does.contains("RemoveProfile"))
+    }
+
+    /// Whether all are enrolled from the start, and nothing makes any of them leave.
+    pub(crate) fn keeps_all(&self) -> bool {
+        let mut phases = self.steps.iter().flatten();
+        let is_left = phases.any(|phase| phase.does.contains("enroll:")) || self.sends_away();
+        self.is_minted && !is_left && !self.faults.iter().any(|fault| fault.is.contains("server: { answer"))
     }
 
     /// Whether a device that is asked for something may be passed over, also when all is well.

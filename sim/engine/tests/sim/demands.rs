@@ -6,7 +6,8 @@ use droves_device::Machine;
 use droves_device::apple::Apple;
 use droves_engine::forecast::{Cut, Play};
 use droves_facts::{
-    ArrivalFate, Blame, CommandKey, CommandStatus, DeviceState, Dur, Fact, LaneIx, Operation, Outcome, Unit, What,
+    ArrivalFate, Blame, CommandKey, CommandStatus, DeviceState, Dur, Fact, LaneIx, Operation, Outcome, PushFate, Unit,
+    What,
 };
 use droves_measure::AnomalyKind;
 use droves_shard::Snapshot;
@@ -15,7 +16,9 @@ use std::collections::BTreeMap;
 
 /// Everything that does not hold, what was found first at the front.
 pub(crate) fn all(play: &mut Play<Practice>, facts: &[Fact], config: &Config, cut: Cut) -> Vec<Broken> {
+    let now = play.running.clocks().now;
     let mut broken = std::mem::take(&mut play.running.world.broken);
+    broken.extend(play.running.world.disk.ends(now));
     broken.extend(facts.iter().filter_map(is_ours));
     broken.extend(accounts(play, facts, config, cut));
     broken.extend(phases(play, config));
@@ -23,6 +26,7 @@ pub(crate) fn all(play: &mut Play<Practice>, facts: &[Fact], config: &Config, cu
         broken.extend(lane(play, config, &snapshot));
     }
     broken.extend(commands(play, facts, config));
+    broken.extend(refused(play));
     broken
 }
 
@@ -85,6 +89,18 @@ fn accounts(play: &Play<Practice>, facts: &[Fact], config: &Config, cut: Cut) ->
         .collect()
 }
 
+/// Every push that was answered with 410 is counted.
+fn refused(play: &Play<Practice>) -> Option<Broken> {
+    let (counted, were) =
+        (play.folds.counts.pushes.fate(PushFate::Unregistered), play.running.world.push_service.refused);
+    let text = format!("{counted} are counted, {were} there were");
+    (counted != were).then(|| Broken {
+        demand: "every push that is answered with 410 is counted",
+        text,
+        lanes: Vec::new(),
+    })
+}
+
 /// The phases after the healing come to their ends.
 fn phases(play: &Play<Practice>, config: &Config) -> Vec<Broken> {
     let plan = &play.config().plan;
@@ -121,6 +137,9 @@ fn lane(play: &Play<Practice>, config: &Config, snapshot: &Snapshot) -> Vec<Brok
     // A server that was never told of an end may still have the wipe that it was about to send.
     if config.again && !config.sends_away() && !config.passes_over() && state != DeviceState::Enrolled {
         broken.push(Broken::of("after the healing all devices do what they are asked", lane, format!("{state:?}")));
+    }
+    if config.keeps_all() && state != DeviceState::Enrolled {
+        broken.push(Broken::of("who is minted stays enrolled", lane, format!("{state:?}")));
     }
     let (world, clocks) = (&play.running.world, play.running.clocks());
     let belief = world.names.get(&lane).and_then(|name| world.brain.believes(name));

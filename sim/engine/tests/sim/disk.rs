@@ -1,7 +1,10 @@
-//! The fleet on disk: one writer, which takes its time.
+//! The fleet on disk: one writer, which takes its time. What is there by when is a model's to say; what of it a kill leaves
+//! is the model's, or the fleet's own store's, which is then held against the model.
 
 use crate::config::{Other, share};
 use crate::plants::Plant;
+use crate::side::Broken;
+use crate::store::Store;
 use droves_device::Machine;
 use droves_device::apple::Apple;
 use droves_facts::{Dice, Dur, LaneIx, Mono, Purpose};
@@ -18,13 +21,25 @@ pub(crate) struct Disk {
     takes: Dur,
     dice: Dice,
     saves: u64,
+    store: Option<Store>,
+    /// How the store differs from what it was given.
+    broken: Vec<Broken>,
     plant: Option<Plant>,
 }
 
 impl Disk {
-    pub(crate) fn new(other: &Other, dice: Dice, plant: Option<Plant>) -> Self {
-        let takes = Dur::ms(other.save_ms);
-        Disk { stored: BTreeMap::new(), seen: BTreeSet::new(), coming: VecDeque::new(), takes, dice, saves: 0, plant }
+    pub(crate) fn new(other: &Other, dice: Dice, store: Option<Store>, plant: Option<Plant>) -> Self {
+        Disk {
+            stored: BTreeMap::new(),
+            seen: BTreeSet::new(),
+            coming: VecDeque::new(),
+            takes: Dur::ms(other.save_ms),
+            dice,
+            saves: 0,
+            store,
+            broken: Vec::new(),
+            plant,
+        }
     }
 
     /// Takes a lane in; it is there after so long.
@@ -48,9 +63,15 @@ impl Disk {
         }
     }
 
-    fn has(&mut self, snapshot: Snapshot) {
+    /// It is there.
+    pub(crate) fn has(&mut self, snapshot: Snapshot) {
         if let Some(identity) = &snapshot.identity {
             self.seen.insert((snapshot.lane, identity.certificate.clone()));
+        }
+        if let Some(store) = &mut self.store
+            && !self.plant.is_some_and(|plant| plant.keeps_from_store(snapshot.lane))
+        {
+            store.save(snapshot.clone());
         }
         self.stored.insert(snapshot.lane, snapshot);
     }
@@ -65,12 +86,45 @@ impl Disk {
             }
             self.has(snapshot);
         }
-        self.stored.values().cloned().collect()
+        self.left()
+    }
+
+    /// What a kill leaves.
+    fn left(&mut self) -> Vec<Snapshot> {
+        let lanes: Vec<Snapshot> = self.stored.values().cloned().collect();
+        let Some(store) = self.store.take() else { return lanes };
+        match store.kill() {
+            Ok((store, found)) => {
+                let missing = lanes.iter().filter(|lane| !found.contains(lane));
+                let differing = missing.chain(found.iter().filter(|lane| !lanes.contains(lane))).map(|lane| lane.lane);
+                let text = "the store has not what it was given";
+                self.broken.extend(differing.map(|lane| Broken::of(STORE, lane, text)));
+                self.store = Some(store);
+                found
+            }
+            Err(why) => {
+                self.broken.push(Broken { demand: STORE, text: why, lanes: Vec::new() });
+                lanes
+            }
+        }
+    }
+
+    /// The generator is over. Gives how the store ever differed from what it was given.
+    pub(crate) fn ends(&mut self, now: Mono) -> Vec<Broken> {
+        self.settle(now);
+        self.left();
+        std::mem::take(&mut self.broken)
     }
 
     /// Whether this identity of a device was ever there. One that a failed renewal goes back to was.
     pub(crate) fn has_seen(&self, lane: LaneIx, certificate: &[u8]) -> bool {
         self.seen.contains(&(lane, certificate.into()))
+    }
+
+    /// The certificate that is there for a device; empty where there is none.
+    pub(crate) fn identity(&self, lane: LaneIx) -> Box<[u8]> {
+        let identity = self.stored.get(&lane).and_then(|stored| stored.identity.as_ref());
+        identity.map_or_else(Box::default, |identity| identity.certificate.clone())
     }
 
     /// The push token that is there for a lane.
@@ -81,6 +135,9 @@ impl Disk {
         Apple::registration(&record, &shared).map(|(generation, _)| generation)
     }
 }
+
+/// The demand that names what a store loses.
+pub(crate) const STORE: &str = "a kill leaves what was saved";
 
 /// Places in the numbering of what the world draws.
 const SAVE: u32 = 20;

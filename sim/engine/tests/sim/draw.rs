@@ -7,8 +7,10 @@ use droves_facts::{Dice, Philox, Purpose};
 /// The configuration of a seed.
 pub(crate) fn draw(seed: u64) -> Config {
     let mut dice = Drawn(Dice::new(seed).draw(0, Purpose::Model, 0));
+    let mut beside = Drawn(Dice::new(seed).draw(1, Purpose::Model, 0));
+    let (has_store, is_minted, has_new_tokens) = (beside.chance(10), beside.chance(7), beside.chance(7));
     let populations = populations(&mut dice);
-    let steps = steps(&mut dice, &populations);
+    let steps = steps(&mut dice, &populations, is_minted, has_new_tokens);
     let is_calm = dice.chance(15);
     let names: Vec<String> = steps.iter().flatten().map(|phase| phase.name.clone()).collect();
     let mut faults = Vec::new();
@@ -20,10 +22,14 @@ pub(crate) fn draw(seed: u64) -> Config {
             crashes.extend((0..dice.between(1, 3)).map(|_| crash(&mut dice)));
         }
     }
-    let other = other(&mut dice, is_calm);
+    let mut other = other(&mut dice, is_calm);
+    if !is_calm && has_new_tokens {
+        other.pushes_old = beside.between(1, 60) as u32;
+    }
     let room = dice.chance(30).then(|| dice.between(1, 6) as usize);
     let on_overload = dice.of(&["catch_up", "merge", "drop"]).to_owned();
-    Config { seed, populations, steps, faults, other, crashes, room, on_overload, again: dice.chance(30) }
+    let again = dice.chance(30);
+    Config { seed, populations, steps, faults, other, crashes, has_store, is_minted, room, on_overload, again }
 }
 
 struct Drawn(Philox);
@@ -81,13 +87,13 @@ fn populations(dice: &mut Drawn) -> Vec<Population> {
     all
 }
 
-fn steps(dice: &mut Drawn, populations: &[Population]) -> Vec<Vec<Phase>> {
+fn steps(dice: &mut Drawn, populations: &[Population], is_minted: bool, has_new_tokens: bool) -> Vec<Vec<Phase>> {
     let mut number = 0;
     let mut named = |dice: &mut Drawn, what: &str| {
         number += 1;
         phase(dice, what, number, populations)
     };
-    let mut steps = vec![vec![named(dice, "enroll")]];
+    let mut steps = vec![vec![named(dice, if is_minted { "check_in" } else { "enroll" })]];
     for _ in 0..dice.between(1, 4) {
         let side_by_side = if dice.chance(40) { dice.between(2, 3) } else { 1 };
         let any = |dice: &mut Drawn| {
@@ -104,6 +110,11 @@ fn steps(dice: &mut Drawn, populations: &[Population]) -> Vec<Vec<Phase>> {
                 })
                 .collect(),
         );
+    }
+    if has_new_tokens {
+        steps.push(vec![named(dice, "enroll")]);
+        let does = format!("push: {{ who: all, arrivals: {{ rate: 2/s }} }}, for: {}s", dice.between(10, 60));
+        steps.push(vec![Phase { name: "push_again".to_owned(), does }]);
     }
     steps
 }

@@ -1,8 +1,11 @@
 //! Faults that are planted in the world, to see that they are named: a harness that finds nothing must be able to.
 
+use crate::apns::{OLD_TOKEN, OWN_TOKEN};
+use crate::config::Config;
+use crate::disk::STORE;
 use bytes::Bytes;
 use droves_emulators::practice::Outgoing;
-use droves_facts::{Dur, Operation};
+use droves_facts::{Dur, LaneIx, Operation};
 use std::collections::HashSet;
 
 /// A fault of the world that no configuration has.
@@ -16,19 +19,41 @@ pub(crate) enum Plant {
     HoldsCommandsBack,
     /// The disk loses every second save that it acknowledged.
     LosesSave,
+    /// The fleet's store is not given what every second lane saves.
+    KeptFromStore,
+    /// The push service hears of a lane's first token only.
+    KeepsFirstToken,
+    /// The push service takes every token that a lane ever had.
+    TakesOldToken,
+    /// A server that takes a fleet over is not told of every second device.
+    TakesHalfOver,
     /// How long an answer takes depends on the order of a hash set.
     DrawsByHash,
 }
 
 impl Plant {
     /// Every one, and the demand that names it.
-    pub(crate) const ALL: [(Plant, &'static str); 5] = [
+    pub(crate) const ALL: [(Plant, &'static str); 9] = [
         (Plant::ForgetsToken, "the server believes what the device is"),
         (Plant::RepeatsCommand, "the ledger has no violation without its fault"),
         (Plant::HoldsCommandsBack, "no command waits for a device that is enrolled"),
         (Plant::LosesSave, "saved before told: identity"),
+        (Plant::KeptFromStore, STORE),
+        (Plant::KeepsFirstToken, OWN_TOKEN),
+        (Plant::TakesOldToken, OLD_TOKEN),
+        (Plant::TakesHalfOver, "who is minted stays enrolled"),
         (Plant::DrawsByHash, "the same twice"),
     ];
+
+    /// Whether a configuration has what it takes to show it.
+    pub(crate) fn grows_in(self, config: &Config) -> bool {
+        match self {
+            Plant::KeptFromStore => config.has_store,
+            Plant::TakesOldToken => config.other.pushes_old > 0,
+            Plant::TakesHalfOver => config.keeps_all(),
+            _ => true,
+        }
+    }
 
     /// Whether the server never hears this request, and says that it is well.
     pub(crate) fn swallows(self, operation: Operation, answers: u64) -> bool {
@@ -54,6 +79,21 @@ impl Plant {
     /// Whether the disk loses this one.
     pub(crate) fn loses_save(self, saves: u64) -> bool {
         self == Plant::LosesSave && !saves.is_multiple_of(2)
+    }
+
+    /// Whether the fleet's store is not given what this lane saves.
+    pub(crate) fn keeps_from_store(self, lane: LaneIx) -> bool {
+        self == Plant::KeptFromStore && lane.0.is_multiple_of(2)
+    }
+
+    /// Whether the push service does not hear of this token.
+    pub(crate) fn ignores_token(self, generation: u32) -> bool {
+        self == Plant::KeepsFirstToken && generation > 1
+    }
+
+    /// Whether a server that takes a fleet over is not told of this lane.
+    pub(crate) fn conceals(self, lane: LaneIx) -> bool {
+        self == Plant::TakesHalfOver && lane.0.is_multiple_of(2)
     }
 
     /// By how much an answer is late.

@@ -26,7 +26,7 @@ pub(crate) fn shrink(config: &Config, demand: &str, plant: Option<Plant>) -> Con
 }
 
 /// Whether it fails so. What is no configuration does not.
-fn fails(config: &Config, demand: &str, plant: Option<Plant>) -> bool {
+pub(crate) fn fails(config: &Config, demand: &str, plant: Option<Plant>) -> bool {
     let trial = if demand == "the same twice" {
         trial::twice(config, plant).map(|trial| trial.played)
     } else {
@@ -72,11 +72,13 @@ fn smaller(config: &Config) -> Vec<Config> {
         with(&|c| c.populations[n].count = (c.populations[n].count - 1).max(1));
         with(&|c| c.populations[n].is = plainer(&c.populations[n].is));
     }
+    with(&|c| c.has_store = false);
+    with(&|c| c.is_minted = false);
     with(&|c| c.room = None);
     with(&|c| c.on_overload = "catch_up".to_owned());
     with(&|c| c.again = false);
     with(&|c| c.other = Other { identity: c.other.identity, ..Other::default() });
-    let well: [fn(&mut Other); 16] = [
+    let well: [fn(&mut Other); 17] = [
         |o| o.identity = Default::default(),
         |o| o.failures = 0,
         |o| o.outage_s = None,
@@ -88,6 +90,7 @@ fn smaller(config: &Config) -> Vec<Config> {
         |o| o.pushes_late = 0,
         |o| o.pushes_twice = 0,
         |o| o.pushes_stale = 0,
+        |o| o.pushes_old = 0,
         |o| o.push_ms = 0,
         |o| o.service_us = 0,
         |o| o.round_trip_ms = 0,

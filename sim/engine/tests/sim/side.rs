@@ -4,10 +4,12 @@
 //! It looks at all that devices say, for what no device may say: what its disk does not have yet, or a token that is
 //! older than one that it told before.
 
+use crate::apns::{PushService, Verdict};
 use crate::config::{Config, HEALED, Other, share};
 use crate::disk::Disk;
 use crate::plants::Plant;
 use crate::profile;
+use crate::store::Store;
 use bytes::Bytes;
 use droves_device::{Body, Clocks, Failure, Made, Method, Reached, Request, Work};
 use droves_emulators::practice::windows::Settings;
@@ -28,13 +30,14 @@ use http::{HeaderMap, HeaderValue, Uri, header};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, OnceLock};
 
-const URL: &str = "http://127.0.0.1";
+pub(crate) const URL: &str = "http://127.0.0.1";
 const ADMIN: &str = "secret";
 
 /// The other side of one play.
 pub(crate) struct Practice {
     pub(crate) brain: Brain,
     pub(crate) disk: Disk,
+    pub(crate) push_service: PushService,
     /// What was said that may not be.
     pub(crate) broken: Vec<Broken>,
     /// The names under which the brain knows lanes.
@@ -80,16 +83,19 @@ impl Broken {
 }
 
 impl Practice {
-    pub(crate) fn new(config: &Config, plan: Arc<Plan>, plant: Option<Plant>) -> Self {
+    pub(crate) fn new(config: &Config, plan: Arc<Plan>, plant: Option<Plant>) -> Result<Self, String> {
         static AUTHORITY: OnceLock<Arc<Authority>> = OnceLock::new();
         // It is there to be named: nobody signs here.
         let made = || Arc::new(Authority::create("Sim", Wall::VIRTUAL_START).expect("an authority"));
         let authority = Arc::clone(AUTHORITY.get_or_init(made));
         let faults = Faults::new(&plan.faults, plan.dice());
         let told = Told { url: URL.to_owned(), windows_url: URL.to_owned(), topic: profile::TOPIC.to_owned() };
-        Practice {
+        let store = config.has_store.then(|| Store::new(&plan)).transpose()?;
+        let push_service = PushService::new(plan.roster().lanes(), plant);
+        Ok(Practice {
             brain: Brain::new(authority, told, ADMIN.to_owned(), Limits::default(), faults, Settings::default()),
-            disk: Disk::new(&config.other, plan.dice(), plant),
+            disk: Disk::new(&config.other, plan.dice(), store, plant),
+            push_service,
             broken: Vec::new(),
             names: BTreeMap::new(),
             done: 0,
@@ -110,7 +116,28 @@ impl Practice {
             certificates: 0,
             plant,
             delivered: BTreeMap::new(),
+        })
+    }
+
+    /// The server takes a lane over that is on the disk from the start, by what the lane would have told it.
+    pub(crate) fn takes_over(&mut self, clocks: Clocks, lane: &Snapshot, check_ins: &[Bytes]) {
+        self.disk.has(lane.clone());
+        let certificate = self.disk.identity(self.main(lane.lane));
+        if self.plant.is_some_and(|plant| plant.conceals(lane.lane)) {
+            return;
         }
+        for message in check_ins {
+            if let Ok(value) = plist::read(message, &self.limits) {
+                self.hears_of(lane.lane, &value);
+            }
+            self.ask(clocks, "PUT", "/checkin", Proof::Vouched(&certificate), message);
+        }
+    }
+
+    /// The generator is killed, and with it the push service. Gives what its disk has.
+    pub(crate) fn crash(&mut self, now: Mono, kept: u32) -> Vec<Snapshot> {
+        self.push_service.begins_anew();
+        self.disk.crash(now, kept)
     }
 
     /// The device channel of a lane's device.
@@ -158,9 +185,7 @@ impl Practice {
     /// Looks at what a device says.
     fn look(&mut self, clocks: Clocks, lane: LaneIx, request: &Request, body: &[u8]) {
         let Ok(value) = plist::read(body, &self.limits) else { return };
-        if let Some(who) = value.as_dict().and_then(|dict| Who::of(dict).ok()) {
-            self.introduce(lane, &who);
-        }
+        self.hears_of(lane, &value);
         self.disk.settle(clocks.now);
         match Message::of(&value) {
             Ok(Message::Authenticate(_)) => self.has_saved(lane, request),
@@ -191,7 +216,9 @@ impl Practice {
         }
     }
 
-    fn introduce(&mut self, lane: LaneIx, who: &Who<'_>) {
+    /// Who says this is known by that name.
+    fn hears_of(&mut self, lane: LaneIx, said: &plist::Value) {
+        let Some(who) = said.as_dict().and_then(|dict| Who::of(dict).ok()) else { return };
         if self.names.contains_key(&lane) {
             return;
         }
@@ -226,6 +253,7 @@ const LATE: u32 = 11;
 const TWICE: u32 = 12;
 const STALE: u32 = 13;
 const LATENESS: u32 = 14;
+const OLD: u32 = 15;
 
 impl Side for Practice {
     fn phase_begins(&mut self, phase: PhaseIx, now: Mono) {
@@ -261,10 +289,22 @@ impl Side for Practice {
         let mut sent = Vec::new();
         for (token, magic) in wakes {
             self.pushes += 1;
-            let Some((lane, _)) = hex::decode(token).ok().and_then(|token| self.tokens.find(&token)) else { continue };
+            let Some((lane, newest)) = hex::decode(token).ok().and_then(|token| self.tokens.find(&token)) else {
+                continue;
+            };
             if self.troubles.loses_push(lane, clocks.now) {
                 continue;
             }
+            let is_old = newest > 1 && self.strikes(self.other.pushes_old, OLD, self.pushes);
+            let (told, stored) = (self.told.get(&lane).copied(), || self.disk.token(lane));
+            let is_refused = match self.push_service.judge(lane, newest - u32::from(is_old), told, stored) {
+                Ok(Verdict::Unknown) => continue,
+                Ok(verdict) => verdict == Verdict::Refused,
+                Err(broken) => {
+                    self.broken.push(broken);
+                    continue;
+                }
+            };
             let late = if self.strikes(self.other.pushes_late, LATE, self.pushes) {
                 Dur::secs(self.dice.draw(LATENESS, Purpose::Model, self.pushes).below(900))
             } else {
@@ -272,8 +312,9 @@ impl Side for Practice {
             };
             let is_stale = self.strikes(self.other.pushes_stale, STALE, self.pushes);
             let magic = if is_stale { "of an earlier enrollment".to_owned() } else { magic };
-            let notification = Notification { lane, magic: Some(magic), late };
-            let times = 1 + usize::from(self.strikes(self.other.pushes_twice, TWICE, self.pushes));
+            let notification = Notification { lane, magic: Some(magic), late, is_refused };
+            let is_twice = !is_refused && self.strikes(self.other.pushes_twice, TWICE, self.pushes);
+            let times = 1 + usize::from(is_twice);
             sent.extend(std::iter::repeat_n(notification, times));
         }
         Some(sent)
@@ -339,6 +380,10 @@ impl World for Practice {
 
     fn line(&mut self, clocks: Clocks, lane: LaneIx) -> Line {
         self.troubles.line(lane, clocks.now)
+    }
+
+    fn registers(&mut self, clocks: Clocks, lane: LaneIx, generation: u32, topic: &str) -> bool {
+        self.push_service.register(lane, generation, topic, clocks.wall)
     }
 
     fn save(&mut self, clocks: Clocks, snapshot: Snapshot) -> Dur {

@@ -3,10 +3,14 @@
 use crate::config::Config;
 use crate::demands;
 use crate::plants::Plant;
-use crate::side::{Broken, Practice};
-use droves_engine::forecast::{Cut, Foresee, Play};
-use droves_facts::{Dur, Fact, Limits};
+use crate::profile;
+use crate::side::{Broken, Practice, URL};
+use droves_device::{Identity, KeyIx};
+use droves_engine::forecast::{Cut, Foresee, ForeseeError, Play, minted};
+use droves_facts::{Dur, Fact, LaneIx, Limits};
 use droves_scenario::Given;
+use droves_scenario::plan::Plan;
+use droves_shard::Snapshot;
 use droves_wire::digest;
 use std::path::Path;
 use std::sync::Arc;
@@ -53,10 +57,13 @@ fn lines(facts: &[Fact]) -> Vec<String> {
 /// Plays a configuration once.
 pub(crate) fn play(config: &Config, plant: Option<Plant>) -> Result<Played, String> {
     let plan = Arc::new(compiled(config)?);
-    let side = Practice::new(config, Arc::clone(&plan), plant);
-    let what = Foresee { plan, limits: Limits::default(), model: config.other.model() };
+    let side = Practice::new(config, Arc::clone(&plan), plant)?;
+    let what = Foresee { plan: Arc::clone(&plan), limits: Limits::default(), model: config.other.model() };
     let room = config.room.unwrap_or(usize::MAX);
     let mut play = Play::new(what, side, true, room).map_err(|error| error.to_string())?;
+    if config.is_minted {
+        begins_minted(&mut play, config, &plan).map_err(|error| error.to_string())?;
+    }
     let (mut facts, mut cut, mut crashes, mut turns) = (Vec::new(), Cut::default(), 0, 0_u64);
     while !play.is_over() && turns < TURNS_MAX {
         turns += 1;
@@ -67,7 +74,7 @@ pub(crate) fn play(config: &Config, plant: Option<Plant>) -> Result<Played, Stri
         if play.running.world.is_healed {
             play.running.becomes(config.other.healed().model());
         } else if let Some(crash) = config.crashes.get(crashes) {
-            let stored = play.running.world.disk.crash(play.running.clocks().now, crash.kept);
+            let stored = play.running.world.crash(play.running.clocks().now, crash.kept);
             let more = play.restart(stored, Dur::secs(crash.down_s), &mut |fact| facts.push(fact.clone()));
             let more = more.map_err(|error| error.to_string())?;
             cut.requests += more.requests;
@@ -94,7 +101,22 @@ pub(crate) fn play(config: &Config, plant: Option<Plant>) -> Result<Played, Stri
     Ok(Played { facts, broken, crashes, sessions: play.folds.counts.sessions_started })
 }
 
-fn compiled(config: &Config) -> Result<droves_scenario::plan::Plan, String> {
+/// Every lane is enrolled from the start, and the server is told.
+fn begins_minted(play: &mut Play<Practice>, config: &Config, plan: &Plan) -> Result<(), ForeseeError> {
+    let identity = |lane: LaneIx| {
+        let certificate = format!("certificate of lane {lane}").into_bytes().into();
+        Arc::new(Identity { key: KeyIx(lane.0), certificate })
+    };
+    let profile = profile::write(URL, config.other.identity);
+    let lanes: Vec<Snapshot> = minted(plan, &profile, &Limits::default(), identity)?.collect();
+    for lane in &lanes {
+        let (check_ins, clocks) = (play.check_ins(lane)?, play.running.clocks());
+        play.running.world.takes_over(clocks, lane, &check_ins);
+    }
+    play.restore(lanes, &mut |_| ())
+}
+
+fn compiled(config: &Config) -> Result<Plan, String> {
     let dir = tempfile::tempdir_in(in_memory()).map_err(|error| error.to_string())?;
     let path = dir.path().join("sim.yaml");
     std::fs::write(&path, config.yaml()).map_err(|error| error.to_string())?;
@@ -103,7 +125,7 @@ fn compiled(config: &Config) -> Result<droves_scenario::plan::Plan, String> {
 }
 
 /// A folder in memory where there is one.
-fn in_memory() -> std::path::PathBuf {
+pub(crate) fn in_memory() -> std::path::PathBuf {
     let memory = Path::new("/dev/shm");
     if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() }
 }

@@ -30,6 +30,11 @@ pub trait World {
         let (_, _) = (clocks, lane);
         Line::default()
     }
+    /// The push service is told that a lane's token is of this generation from now on. Whether it takes that.
+    fn registers(&mut self, clocks: Clocks, lane: LaneIx, generation: u32, topic: &str) -> bool {
+        let (_, _, _, _) = (clocks, lane, generation, topic);
+        true
+    }
     /// What is stored, and how long that takes.
     fn save(&mut self, clocks: Clocks, snapshot: Snapshot) -> Dur {
         let (_, _) = (clocks, snapshot);
@@ -46,6 +51,8 @@ pub struct Notification {
     pub magic: Option<String>,
     /// How much later than others it comes.
     pub late: Dur,
+    /// Whether the push service answers it with 410: it never comes.
+    pub is_refused: bool,
 }
 
 /// What goes wrong with one connection.
@@ -144,7 +151,10 @@ impl<M: Machine, W: World> Forecast<M, W> {
 
     /// The server pushes a lane now: the device has it when the push service has brought it.
     pub fn push(&mut self, notification: Notification) {
-        let Notification { lane, magic, late } = notification;
+        let Notification { lane, magic, late, is_refused } = notification;
+        if is_refused {
+            return self.shard.state(self.clocks(), lane, What::Push(PushFate::Unregistered));
+        }
         self.comes(self.network.push + late, Parcel::Push { lane, magic });
     }
 

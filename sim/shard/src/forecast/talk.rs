@@ -92,10 +92,12 @@ pub(super) struct Flight {
 impl<M: Machine, W: World> Forecast<M, W> {
     pub(super) fn request(&mut self, clocks: Clocks, lane: LaneIx, ticket: Ticket, request: Box<Request>) {
         let now = clocks.now;
-        if let Peer::PushService { .. } = request.peer {
+        if let Peer::PushService { generation } = request.peer {
+            let is_taken = self.world.registers(clocks, lane, generation, &request.url);
             let exchange =
                 Exchange { started: now, sent: now, first_byte: Some(now), ended: now, bytes_out: 0, bytes_in: 0 };
-            let answer = Answer { status: 200, headers: HeaderMap::new(), body: Bytes::new() };
+            let status = if is_taken { 200 } else { 503 };
+            let answer = Answer { status, headers: HeaderMap::new(), body: Bytes::new() };
             return self.comes(Dur::ZERO, Parcel::Ends { lane, ticket, exchange, result: Ok(answer) });
         }
         let to = To::of(&request);

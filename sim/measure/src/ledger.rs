@@ -145,7 +145,7 @@ pub struct Ledger {
     wakes: HashMap<LaneIx, Wake>,
     /// Names that were queued for some lane.
     ours: HashSet<CommandKey>,
-    /// Lanes that went where commands can't reach them, and have had no session since. A server that was not told of it
+    /// Lanes that went where commands can't reach them, and have had no session since that led them back. A server that was not told of it
     /// takes commands for them all the same.
     gone: HashSet<LaneIx>,
     verdicts: Verdicts,
@@ -222,12 +222,14 @@ impl Ledger {
                 }
             }
             What::Accepted { command, status } => self.accepted(lane, *command, *status, at, fanout),
+            What::Device { to: DeviceState::Enrolling, .. } => {}
             // What was queued for a device before it had enrolled is void too: servers clear the queue at Authenticate.
-            What::Unreachable | What::Device { to: DeviceState::Enrolled, .. } => {
+            What::Unreachable | What::Device { .. } => {
                 for (_, entry) in self.open.range_mut(Key::all_of(lane)) {
                     entry.flags |= MOOT;
                 }
-                if matches!(fact.what, What::Unreachable) {
+                // Also who tried to enroll once more, and is as before.
+                if !matches!(fact.what, What::Device { to: DeviceState::Enrolled, .. }) {
                     self.gone.insert(lane);
                 }
             }

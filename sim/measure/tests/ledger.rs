@@ -69,7 +69,12 @@ fn each_fault_has_its_name_and_no_other() {
     // A server that was not told that the device has left takes commands for it; one that is back can hear them.
     check(&[at(1, 1, What::Unreachable), queued(1, A)], clean);
     let back = What::SessionStarted { due: Mono(0), by: Waker::Order };
-    check(&[at(1, 1, What::Unreachable), at(1, 1, back), queued(1, A)], Verdicts { lost: 1, ..clean });
+    check(&[at(1, 1, What::Unreachable), at(1, 1, back.clone()), queued(1, A)], Verdicts { lost: 1, ..clean });
+    // It tried to enroll again, and that came to nothing: it is where it was.
+    for to in [DeviceState::Unenrolled, DeviceState::Failed, DeviceState::Removed, DeviceState::Wiped] {
+        let out = What::Device { from: DeviceState::Enrolling, to };
+        check(&[at(1, 1, What::Unreachable), at(1, 1, back.clone()), at(1, 1, out), queued(1, A)], clean);
+    }
     let enrolled = What::Device { from: DeviceState::Enrolling, to: DeviceState::Enrolled };
     check(&[queued(1, A), at(5, 1, enrolled.clone())], clean);
     check(&[at(1, 1, enrolled), queued(1, A)], Verdicts { lost: 1, ..clean });

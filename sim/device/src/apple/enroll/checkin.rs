@@ -112,6 +112,10 @@ impl Authenticated {
 
 /// Says TokenUpdate.
 pub(in crate::apple) fn token_update(lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
+    // A device that left while its user channel was busy has no identity to show; the order that says so is on its way.
+    if ctx.channel > 0 && ctx.identity.is_none() {
+        return leave::end(lane, Stage::Removed, ctx);
+    }
     let Some(settings) = lane.settings() else { return leave::lost(lane, ctx) };
     let body = messages::token_update(&settings, lane.record.token, lane.record.generation, ctx);
     let headers = messages::check_in_headers(ctx);

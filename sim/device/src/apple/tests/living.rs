@@ -243,6 +243,17 @@ fn a_user_channel_has_its_own_token_and_speaks_for_its_user() {
 }
 
 #[test]
+fn a_user_channel_whose_device_is_gone_meanwhile_tells_nobody() {
+    let main = Rig::enrolled(Character { users: 1, ..mac() });
+    let mut user = user_of(&main);
+    let action = user.order(Order::Enroll);
+    user.world.identity = None;
+    let action = user.time(&action);
+    assert!(matches!(action.what, What::End(Why::Removed)), "{action:?}");
+    assert!(user.asked.is_empty());
+}
+
+#[test]
 fn a_user_who_is_not_managed_has_no_channel() {
     let main = Rig::enrolled(Character { users: 1, ..mac() });
     let mut user = user_of(&main);

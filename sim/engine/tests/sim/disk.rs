@@ -127,6 +127,11 @@ impl Disk {
         identity.map_or_else(Box::default, |identity| identity.certificate.clone())
     }
 
+    /// Whether a lane is over by what is there.
+    pub(crate) fn has_ended(&self, lane: LaneIx) -> bool {
+        self.stored.get(&lane).is_some_and(|stored| stored.ended)
+    }
+
     /// The push token that is there for a lane.
     pub(crate) fn token(&self, lane: LaneIx) -> Option<u32> {
         let stored = self.stored.get(&lane)?;

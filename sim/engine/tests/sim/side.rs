@@ -27,7 +27,7 @@ use droves_wire::apple::push::Tokens;
 use droves_wire::ca::Authority;
 use droves_wire::plist;
 use http::{HeaderMap, HeaderValue, Uri, header};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, OnceLock};
 
 pub(crate) const URL: &str = "http://127.0.0.1";
@@ -40,6 +40,11 @@ pub(crate) struct Practice {
     pub(crate) push_service: PushService,
     /// What was said that may not be.
     pub(crate) broken: Vec<Broken>,
+    /// Devices whose new identity the server took, without their hearing of it, and then refused on order: they go back to
+    /// the old one, and the server never learns of it.
+    estranged: BTreeSet<LaneIx>,
+    /// Identities that the server took.
+    taken: BTreeSet<(LaneIx, Box<[u8]>)>,
     /// The names under which the brain knows lanes.
     pub(crate) names: BTreeMap<LaneIx, String>,
     /// Answers, saves and pieces of work since the start, or since the last crash.
@@ -97,6 +102,8 @@ impl Practice {
             disk: Disk::new(&config.other, plan.dice(), store, plant),
             push_service,
             broken: Vec::new(),
+            estranged: BTreeSet::new(),
+            taken: BTreeSet::new(),
             names: BTreeMap::new(),
             done: 0,
             crash_at: config.crashes.first().map(|crash| crash.after),
@@ -144,6 +151,11 @@ impl Practice {
     pub(crate) fn main(&self, lane: LaneIx) -> LaneIx {
         let device = self.roster.locate(lane).map_or(DeviceIx(0), |(device, _)| device);
         LaneIx(self.roster.lanes_of_device(device).start)
+    }
+
+    /// Whether a lane's device and the server can't agree on its identity.
+    pub(crate) fn is_estranged(&self, lane: LaneIx) -> bool {
+        self.estranged.contains(&self.main(lane))
     }
 
     fn ask(
@@ -296,7 +308,9 @@ impl Side for Practice {
                 continue;
             }
             let is_old = newest > 1 && self.strikes(self.other.pushes_old, OLD, self.pushes);
-            let (told, stored) = (self.told.get(&lane).copied(), || self.disk.token(lane));
+            // Whoever is over has none at the push service that was begun anew.
+            let stored = || self.disk.token(lane).filter(|_| !self.disk.has_ended(lane));
+            let told = self.told.get(&lane).copied();
             let is_refused = match self.push_service.judge(lane, newest - u32::from(is_old), told, stored) {
                 Ok(Verdict::Unknown) => continue,
                 Ok(verdict) => verdict == Verdict::Refused,
@@ -349,6 +363,15 @@ impl World for Practice {
             Some(plant) if plant.swallows(request.operation, self.answers) => empty(),
             _ => self.ask(clocks, method, &request.url, proof, body).0,
         };
+        if request.operation == Operation::AppleAuthenticate
+            && let Some(certificate) = certificate
+        {
+            if outgoing.status == 200 {
+                self.taken.insert((lane, certificate));
+            } else if self.taken.contains(&(lane, certificate)) {
+                self.estranged.insert(lane);
+            }
+        }
         if request.operation == Operation::AppleProfile && outgoing.status == 200 {
             outgoing.body = profile::write(URL, self.other.identity).into();
         }

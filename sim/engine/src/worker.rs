@@ -101,7 +101,7 @@ impl Running {
     /// Puts the lanes back as the store has them, one cell after another, so that a large fleet is never there twice.
     fn restore(&mut self) {
         let Some(stored) = self.worker.stored.take() else { return };
-        let mut known = Known::<Device>::new();
+        let mut known = Known::<Device>::default();
         let cells: Vec<usize> = self.worker.cells.of_shard(self.worker.ix).map(|(cell, _, _)| cell).collect();
         for cell in cells {
             let lanes = match stored.lanes(cell) {

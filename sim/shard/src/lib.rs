@@ -10,6 +10,7 @@
 mod arrivals;
 mod cells;
 pub mod forecast;
+mod known;
 mod lane;
 mod shard;
 mod shell;
@@ -17,7 +18,8 @@ mod wheel;
 
 pub use arrivals::Due;
 pub use cells::{CELLS, Cells};
+pub use known::Known;
 pub use lane::Snapshot;
-pub use shard::{Config, Known, Registration, Shard};
+pub use shard::{Config, Registration, Shard};
 pub use shell::{Answer, Effect, Exchange, Input, Ticket};
 pub use wheel::{Entry, Wheel};

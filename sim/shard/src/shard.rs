@@ -7,6 +7,7 @@ mod waking;
 
 use crate::arrivals::Running;
 use crate::cells::Cells;
+use crate::known::Known;
 use crate::lane::{Inbox, Lane, Live, Mode, OpenArrival, Snapshot, Waiting};
 use crate::shell::{Answer, Effect, Exchange, Input, Ticket};
 use crate::wheel::{Entry, Wheel};
@@ -21,7 +22,7 @@ use droves_facts::{
 use droves_scenario::plan::{Overload, Phase, Plan, Roster};
 use droves_wire::apple::push::Tokens;
 use slab::Slab;
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use taping::Tape;
 
@@ -50,9 +51,6 @@ pub struct Config {
 
 /// A push token's generation, and the topic that it is for.
 pub type Registration = (u32, Arc<str>);
-
-/// Shared parts of lanes that are put back, by their bytes.
-pub type Known<M> = HashMap<Arc<[u8]>, Arc<<M as Machine>::Shared>>;
 
 /// An order on its way to a lane, and what the lane is opened with if it is to enroll.
 type Ordered<S> = (LaneIx, Note, Option<Arc<S>>);
@@ -140,14 +138,7 @@ impl<M: Machine> Shard<M> {
     ) -> Result<Option<Registration>, String> {
         let lane = snapshot.lane;
         let record = M::record_from_bytes(&snapshot.record)?;
-        let shared = match known.get(&snapshot.shared) {
-            Some(shared) => Arc::clone(shared),
-            None => {
-                let shared = self.intern(Arc::new(M::shared_from_bytes(&snapshot.shared)?));
-                known.insert(snapshot.shared, Arc::clone(&shared));
-                shared
-            }
-        };
+        let shared = known.part(snapshot.shared, |bytes| Ok(self.intern(Arc::new(M::shared_from_bytes(bytes)?))))?;
         let (device, channel) = self.locate(lane);
         if channel == 0 {
             self.device_mut(lane, device).identity = snapshot.identity;

@@ -181,7 +181,7 @@ fn a_restored_shard_goes_on_where_it_was() {
     let mut run = enrolled(World::default());
     let snapshots = run.shard.snapshots();
     let mut next = forecast(plan(TEN, "enroll: { who: all, arrivals: at_once }"), 100, World::default());
-    let (mut known, clocks) = (Known::<toy::Toy>::new(), next.clocks());
+    let (mut known, clocks) = (Known::<toy::Toy>::default(), next.clocks());
     for snapshot in snapshots.clone() {
         next.shard.restore(snapshot, &mut known, clocks).unwrap();
     }

@@ -77,7 +77,7 @@ pub(crate) fn stored() -> impl Fn(u32) -> Snapshot {
 /// A shard whose phones are all enrolled and asleep.
 pub(crate) fn enrolled(lanes: u32, phases: &str) -> Shard<Apple> {
     let mut shard = Shard::new(phones(lanes, phases), |_| 0);
-    let (stored, mut known) = (stored(), Known::<Apple>::new());
+    let (stored, mut known) = (stored(), Known::<Apple>::default());
     for lane in 0..lanes {
         shard.restore(stored(lane), &mut known, START).unwrap();
         // What a restore says nobody reads here; kept, it would be most of the memory.
@@ -194,7 +194,7 @@ pub(crate) const HOUR: Dur = Dur::secs(3_600);
 /// A shard of sleepers.
 pub(crate) fn sleepers(lanes: u32) -> Shard<Sleeper> {
     let mut shard = Shard::new(phones(lanes, "  - wait: 1s\n"), |_| 0);
-    let mut known = Known::<Sleeper>::new();
+    let mut known = Known::<Sleeper>::default();
     for lane in (0..lanes).map(LaneIx) {
         let snapshot =
             Snapshot { lane, record: Vec::new(), shared: Arc::from([]), own: None, identity: None, ended: false };

@@ -130,7 +130,7 @@ impl<S: Side> Play<S> {
         lanes: impl IntoIterator<Item = Snapshot>,
         fact: &mut impl FnMut(&Fact),
     ) -> Result<(), ForeseeError> {
-        let (clocks, mut known) = (self.running.clocks(), Known::<Device>::new());
+        let (clocks, mut known) = (self.running.clocks(), Known::<Device>::default());
         for (n, snapshot) in lanes.into_iter().enumerate() {
             let lane = snapshot.lane;
             let restored = self.running.shard.restore(snapshot, &mut known, clocks);

@@ -24,6 +24,7 @@ mod kept;
 mod lag;
 mod lanes;
 mod memory;
+mod peers;
 mod pushes;
 mod report;
 mod sessions;

@@ -4,6 +4,7 @@
 use crate::bare::{Bare, Shown};
 use crate::fleet::{self, Run};
 use crate::harness::{Ground, Row, begins, medians};
+use crate::peers;
 use crate::sink::Sink;
 use droves_facts::Unit;
 use droves_net::tls::{
@@ -48,6 +49,10 @@ pub(crate) fn full(ground: &Ground) -> Vec<Row> {
             ];
             if p256 {
                 rows.push(Row::new("a request more on an open connection, to the bare client", "us", further, 1.5));
+                rows.extend(peers::requests(ground).into_iter().map(|(name, theirs, target)| {
+                    let name = format!("a request more on an open connection, to one of {name}");
+                    Row::new(&name, "us", (further.0, theirs), target)
+                }));
             }
             rows
         })

@@ -3,7 +3,7 @@
 
 use droves_emulators::sink::alone::{self, Orders};
 use droves_net::listen::{Listener, Settings};
-use droves_net::tls::{self, Alpn, AskClient, ServerTls, ServerTlsSettings, Trust, Versions};
+use droves_net::tls::{self, Alpn, AskClient, ServerTls, ServerTlsSettings, Versions};
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -20,8 +20,8 @@ pub(crate) struct Sink {
 }
 
 impl Sink {
-    /// Starts this program once more, as a sink, with the certificate, the key and the devices' CA of a folder; it gives out
-    /// tickets, or makes every handshake a full one.
+    /// Starts this program once more, as a sink, with the certificate and the key of a folder; it gives out tickets, or makes
+    /// every handshake a full one. Who has a certificate shows it.
     pub(crate) fn start(dir: &Path, tickets: bool) -> Sink {
         Sink::speaking(dir, tickets, Versions::Both)
     }
@@ -71,12 +71,9 @@ pub(crate) fn serve(dir: &Path, tickets: bool, old: bool) {
             told.stall_s.store(numbers[1], Relaxed);
         }
     });
-    let read = |name: &str| std::fs::read(dir.join(name)).unwrap();
-    let identity = read("server.pem");
-    let trust = Trust::only(tls::certificates_of_pem(&read("ca.pem")).unwrap()).load().unwrap();
+    let identity = std::fs::read(dir.join("server.pem")).unwrap();
     let versions = if old { Versions::Tls12 } else { Versions::Both };
-    let settings =
-        ServerTlsSettings { ask: AskClient::IssuedBy(trust), alpn: Alpn::Http1, versions, resumption: tickets };
+    let settings = ServerTlsSettings { ask: AskClient::Any, alpn: Alpn::Http1, versions, resumption: tickets };
     let chain = tls::certificates_of_pem(&identity).unwrap();
     let tls = ServerTls::new(chain, &tls::key_of_pem(&identity).unwrap(), &settings).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

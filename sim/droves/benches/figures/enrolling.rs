@@ -1,9 +1,11 @@
-//! Devices enrolled by SCEP at the practice server, with keys out of the pool and with keys of their own, and how soon a
-//! run with a full pool begins. Processor time is the process's without the practice server's.
+//! Devices enrolled by SCEP at the practice server, with keys out of the pool and with keys of their own, or by ACME at the
+//! sink's process with P-256 keys of their own; and how soon a run with a full pool begins. Processor time is the process's without the practice server's.
 
 use crate::bare::Bare;
-use crate::fleet;
+use crate::certifier;
+use crate::fleet::{self, Run};
 use crate::harness::{Ground, Row, begins, cpu_s, in_turns, medians, per_turn_ns};
+use droves_facts::DeviceState;
 use droves_scenario::plan::Plan;
 use droves_wire::digest::Digest;
 use droves_wire::keys::Key;
@@ -15,7 +17,7 @@ const POOL: u32 = 1_024;
 
 pub(crate) fn rows(ground: &Ground) -> Vec<Row> {
     begins("enrolling, and a pool of keys");
-    vec![pooled(ground), own(ground), ready_pool(ground)]
+    vec![pooled(ground), own(ground), certified(ground), ready_pool(ground)]
 }
 
 /// The floor is what can't be left out: a session of the bare client with an RSA identity, and five other operations with
@@ -31,13 +33,51 @@ fn pooled(ground: &Ground) -> Row {
         let run = fleet::run(&plan, None, |_| ());
         let session = bare.session_us(scale.devices / scale.seconds, scale.seconds, 3);
         let signature = per_turn_ns(scale.samples, |_| drop(black_box(key.sign(Digest::Sha256, b"x")))) / 1e3;
-        // Some check in for the first time before the last has enrolled.
-        let further = run.finished.folds.counts.sessions_started.saturating_sub(u64::from(scale.devices));
-        let ours = (run.cpu_s * 1e6 - further as f64 * session) / f64::from(scale.devices);
-        [ours, session + 5.0 * signature]
+        [enrolled_us(&run, scale.devices, session), session + 5.0 * signature]
     });
     sink.order(0, 0);
     Row::new("a device enrolled, to a bare RSA session and 5 RSA operations", "us", (ours, floor), 1.5)
+}
+
+/// Microseconds of a device. Some check in for the first time before the last has enrolled.
+fn enrolled_us(run: &Run, devices: u32, session: f64) -> f64 {
+    let further = run.finished.folds.counts.sessions_started.saturating_sub(u64::from(devices));
+    (run.cpu_s * 1e6 - further as f64 * session) / f64::from(devices)
+}
+
+/// Every device makes a P-256 key, has it attested, and gets its certificate by ACME. The floor is a session of the bare
+/// client with the ACME server and one with the MDM server, the key, and a signature for the request and for each message
+/// but the first two.
+fn certified(ground: &Ground) -> Row {
+    let Ground { scale, camp, sink } = ground;
+    let (devices, seconds) = (scale.devices, scale.seconds);
+    let dir = camp.path().join("certified");
+    std::fs::create_dir(&dir).unwrap();
+    let target = format!("  vars: {{ acme_url: \"https://127.0.0.1:{}/directory\" }}\n", sink.certifier);
+    let fleet = format!("phones: {{ platform: ios, count: {devices}, {} }}", fleet::QUICK);
+    let phase = format!(
+        "  - enroll: {{ who: all, arrivals: {{ rate: {}/s }} }}\n    until: {{ enrolled: 100%, within: 10m }}\n",
+        devices / seconds
+    );
+    let plan = camp.plan_with(&dir, sink.port, &target, &fleet, &phase);
+    let key = Key::generate_p256().unwrap();
+    let bare = Bare::new(sink.port, &camp.shown(true));
+    sink.order(0, 0);
+    let [ours, floor] = medians(scale.rounds, || {
+        let run = fleet::run(&plan, None, |_| ());
+        assert_eq!(
+            run.finished.folds.counts.devices_moved(DeviceState::Enrolled),
+            i64::from(devices),
+            "enrolled devices"
+        );
+        let [session, asked] = [3, certifier::REQUESTS].map(|n| bare.session_us(devices / seconds, seconds, n));
+        let made = per_turn_ns(scale.samples, |_| drop(black_box(Key::generate_p256()))) / 1e3;
+        let signature = per_turn_ns(scale.samples, |_| drop(black_box(key.sign(Digest::Sha256, b"x")))) / 1e3;
+        let signatures = f64::from(certifier::REQUESTS - 2 + 1);
+        [enrolled_us(&run, devices, session), session + asked + made + signatures * signature]
+    });
+    let name = "a device enrolled with a P-256 key of its own, to two bare sessions, the key and 8 signatures";
+    Row::new(name, "us", (ours, floor), 1_600.0 / 1_000.0)
 }
 
 /// Every device makes its own key: the floor is the making alone. How long one takes is chance, so that it takes many.

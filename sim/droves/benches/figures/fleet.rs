@@ -27,6 +27,7 @@ impl Camp {
         let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
         write("server.pem", &server.pem().unwrap());
         write("ca.pem", &authority.certificate_pem());
+        write("ca.key", &authority.key_pem().unwrap());
         Camp { dir, authority }
     }
 

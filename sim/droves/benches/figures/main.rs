@@ -14,6 +14,7 @@
 mod apart;
 mod bare;
 mod calls;
+mod certifier;
 mod counts;
 mod enrolling;
 mod fleet;

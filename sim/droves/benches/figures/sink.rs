@@ -1,9 +1,11 @@
 //! The other end of a bench: a process of its own, so that its cost is not the generator's. It takes everything that a
 //! device says, and has so many commands for each connection as its standard input says last.
 
+use crate::certifier;
 use droves_emulators::sink::alone::{self, Orders};
 use droves_net::listen::{Listener, Settings};
 use droves_net::tls::{self, Alpn, AskClient, ServerTls, ServerTlsSettings, Versions};
+use droves_wire::ca::Authority;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -17,6 +19,8 @@ pub(crate) struct Sink {
     orders: ChildStdin,
     /// Where it listens.
     pub(crate) port: u16,
+    /// Where it is an ACME server.
+    pub(crate) certifier: u16,
 }
 
 impl Sink {
@@ -39,7 +43,8 @@ impl Sink {
         let orders = child.stdin.take().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        Sink { child, orders, port: line.trim().parse().unwrap() }
+        let ports: Vec<u16> = line.split_whitespace().map(|port| port.parse().unwrap()).collect();
+        Sink { child, orders, port: ports[0], certifier: ports[1] }
     }
 
     /// So many commands for each connection, and so long a wait before each answer but the first.
@@ -71,15 +76,19 @@ pub(crate) fn serve(dir: &Path, tickets: bool, old: bool) {
             told.stall_s.store(numbers[1], Relaxed);
         }
     });
-    let identity = std::fs::read(dir.join("server.pem")).unwrap();
+    let read = |name: &str| std::fs::read(dir.join(name)).unwrap();
+    let text = |name: &str| std::fs::read_to_string(dir.join(name)).unwrap();
+    let identity = read("server.pem");
+    let authority = Authority::from_pem(&text("ca.pem"), &text("ca.key")).unwrap();
     let versions = if old { Versions::Tls12 } else { Versions::Both };
     let settings = ServerTlsSettings { ask: AskClient::Any, alpn: Alpn::Http1, versions, resumption: tickets };
     let chain = tls::certificates_of_pem(&identity).unwrap();
     let tls = ServerTls::new(chain, &tls::key_of_pem(&identity).unwrap(), &settings).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     tokio::task::LocalSet::new().block_on(&runtime, async {
-        let listener = Listener::loopback(0, Some(tls), Settings::default()).unwrap();
-        println!("{}", listener.address().port());
-        alone::serve(listener, orders, std::future::pending()).await;
+        let [listener, certifies] =
+            [tls.clone(), tls].map(|tls| Listener::loopback(0, Some(tls), Settings::default()).unwrap());
+        println!("{} {}", listener.address().port(), certifies.address().port());
+        tokio::join!(alone::serve(listener, orders, std::future::pending()), certifier::serve(certifies, authority));
     });
 }

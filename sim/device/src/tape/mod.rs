@@ -5,6 +5,9 @@
 //! the first answer that is another one.
 
 mod player;
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests;
 
 pub use player::{Difference, Player, Problem};
 

@@ -1,6 +1,6 @@
 //! Machines that hear what is on a tape, and of which the same answers are demanded.
 
-use super::{Met, Record, Said, Step};
+use super::{Heard, Met, Record, Said, Step};
 use crate::{Body, Character, Clocks, Ctx, Identity, Machine, Out, Request, Slept, What};
 use droves_facts::{DeviceIx, Dice, Dur, LaneIx, Limits, Mono};
 use droves_wire::apple::push::Tokens;
@@ -24,6 +24,8 @@ struct Lane<M: Machine> {
     channel: u8,
     character: usize,
     at: At<M>,
+    /// An identity that is its device's once it is on the disk.
+    adopted: Option<Arc<Identity>>,
     steps: u64,
 }
 
@@ -119,7 +121,7 @@ impl<M: Machine> Player<M> {
         self.identities.extend(identity.map(|identity| (device, identity)));
         let at = At::Asleep(Slept { record, shared, own });
         let character = usize::from(character);
-        match self.lanes.insert(lane, Lane { device, channel, character, at, steps: 0 }) {
+        match self.lanes.insert(lane, Lane { device, channel, character, at, adopted: None, steps: 0 }) {
             None => Ok(()),
             Some(_) => Err(nonsense("it is met twice".to_owned())),
         }
@@ -139,6 +141,9 @@ impl<M: Machine> Player<M> {
         let nonsense = |why: &str| Problem::Nonsense { lane: *lane, why: why.to_owned() };
         let At::Live(machine) = &mut place.at else { return Err(nonsense("it hears something in its sleep")) };
         let character = self.characters.get(place.character).ok_or_else(|| nonsense("it is of no kind"))?;
+        if matches!(heard, Heard::Saved) {
+            self.identities.extend(place.adopted.take().map(|identity| (place.device, identity)));
+        }
         let mut out = Out::default();
         let mut ctx = Ctx {
             clocks: *clocks,
@@ -148,7 +153,7 @@ impl<M: Machine> Player<M> {
             device: place.device,
             channel: place.channel,
             character,
-            identity: self.identities.get(&place.device),
+            identity: place.adopted.as_ref().or(self.identities.get(&place.device)),
             cause: *cause,
             tokens: &self.tokens,
             out: &mut out,
@@ -170,9 +175,15 @@ impl<M: Machine> Player<M> {
             })));
         }
         match out.identity {
-            Some(Some(identity)) => drop(self.identities.insert(place.device, identity)),
-            Some(None) => drop(self.identities.remove(&place.device)),
+            Some(Some(identity)) => place.adopted = Some(identity),
+            Some(None) => {
+                place.adopted = None;
+                self.identities.remove(&place.device);
+            }
             None => {}
+        }
+        if matches!(action.what, What::Sleep { .. } | What::End(_)) {
+            self.identities.extend(place.adopted.take().map(|identity| (place.device, identity)));
         }
         self.steps += 1;
         Ok(())

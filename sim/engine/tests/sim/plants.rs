@@ -49,7 +49,7 @@ impl Plant {
     pub(crate) fn grows_in(self, config: &Config) -> bool {
         match self {
             Plant::KeptFromStore => config.has_store,
-            Plant::TakesOldToken => config.other.pushes_old > 0,
+            Plant::KeepsFirstToken | Plant::TakesOldToken => config.other.pushes_old > 0,
             Plant::TakesHalfOver => config.keeps_all(),
             _ => true,
         }

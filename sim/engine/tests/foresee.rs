@@ -3,8 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use droves_engine::forecast::{Foresee, Foreseen, foresee};
-use droves_facts::{Dur, Limits, Mono, Operation, Waker};
-use droves_measure::{echoes, herds};
+use droves_facts::{Dur, Limits, Mono, Operation, PhaseIx, Waker};
+use droves_measure::{PerSession, echoes, herds};
 use droves_scenario::Given;
 use droves_shard::forecast::{Model, Network, Server, Service};
 use droves_wire::digest;
@@ -14,13 +14,24 @@ use std::sync::Arc;
 const ENROLL: &str = "  - enroll: { who: all, arrivals: { rate: 5/s } }\n    until: { enrolled: 100%, within: 10m }\n";
 
 fn play(seed: u64, rest: &str, model: Model) -> (Foreseen, Vec<String>) {
+    let fleet = "target: { server: practice }\nfleet:\n  populations:\n    phones: { platform: ios, count: 60 }\n    \
+                 laptops: { platform: macos, count: 20, users: 1 }\n";
+    play_text(seed, &format!("droves: 1\n{fleet}{rest}"), model)
+}
+
+/// PCs of a server that asks them for this.
+fn play_pcs(asks: &str, rest: &str) -> (Foreseen, Vec<String>) {
+    let text = format!(
+        "droves: 1\ntarget: {{ server: practice, windows: {asks} }}\nfleet:\n  populations:\n    \
+         pcs: {{ platform: windows, count: 30 }}\n{rest}"
+    );
+    play_text(7, &text, model())
+}
+
+fn play_text(seed: u64, text: &str, model: Model) -> (Foreseen, Vec<String>) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("day.yaml");
-    let text = format!(
-        "droves: 1\ntarget: {{ server: practice }}\nfleet:\n  populations:\n    phones: {{ platform: ios, count: 60 }}\n    \
-         laptops: {{ platform: macos, count: 20, users: 1 }}\n{rest}"
-    );
-    std::fs::write(&path, &text).unwrap();
+    std::fs::write(&path, text).unwrap();
     let loaded = droves_scenario::load(&path, &Given { seed: Some(seed), ..Given::default() }, |_| None);
     let plan = loaded.map_or_else(|problems| panic!("{problems}\n{text}"), |loaded| Arc::new(loaded.plan));
     let mut facts = Vec::new();
@@ -153,4 +164,75 @@ proptest! {
         is_accounted_for(&foreseen);
         prop_assert!(facts == play(seed, phases, drawn()).1);
     }
+}
+
+/// Side by side two phases push, each its own devices.
+#[test]
+fn what_a_push_leads_to_belongs_to_the_phase_that_asked_for_it() {
+    let of = |who: &str| {
+        format!(
+            "      - name: of {who}\n        command: {{ who: {who}, request: SecurityInfo, push: true }}\n        \
+             until: {{ accepted: 100%, within: 20m }}\n"
+        )
+    };
+    let (foreseen, _) =
+        play(7, &format!("phases:\n{ENROLL}  - wait: 10m\n  - together:\n{}{}", of("phones"), of("laptops")), model());
+    let answers = |phase| foreseen.folds.counts.tries(Some(PhaseIx(phase)), Operation::AppleCommand).succeeded;
+    assert_eq!([answers(2), answers(3)], [60, 20]);
+}
+
+const A_DAY_OF_PCS: &str = "  - together:
+      - name: day
+        wait: 6h
+      - name: noon
+        after: 3h
+        command: { who: pcs, arrivals: { rate: 10/s }, profiles: [ { add: { from: 1, to: 5 } } ], push: true }
+        until: { accepted: 100%, within: 20m }
+";
+
+/// Three polls of five minutes, then one an hour: the schedule alone says how many sessions a day has.
+#[test]
+fn pcs_enroll_poll_by_their_schedule_and_take_their_commands() {
+    let phases = format!("phases:\n{ENROLL}{A_DAY_OF_PCS}");
+    let asks = "{ poll: [ { every: 5m, times: 3 }, { every: 1h } ] }";
+    let (foreseen, facts) = play_pcs(asks, &phases);
+    is_accounted_for(&foreseen);
+    let counts = &foreseen.folds.counts;
+    assert_eq!(counts.devices_moved(droves_facts::DeviceState::Enrolled), 30);
+    assert_eq!(counts.tries_of(None, droves_facts::Unit::Request).failed_in_all(), 0);
+    assert!(foreseen.spans.iter().all(|span| !span.in_vain), "{:?}", foreseen.spans);
+    assert_eq!(foreseen.folds.ledger.so_far().violations(), 0);
+    // By schedule 3 and then 5 or 6 in what is left of six hours; the first of all ends the enrollment, one is pushed.
+    let sessions = counts.sessions_started / 30;
+    assert!((9..=12).contains(&sessions), "{sessions}");
+    assert!(counts.pushes.woken >= 30, "{}", counts.pushes.woken);
+    let nodes = foreseen.folds.series.per_session(None, PerSession::Nodes);
+    assert!(nodes.max_us() >= Some(5), "{:?}", nodes.latency());
+    assert_eq!(play_pcs(asks, &phases).1, facts, "the same twice");
+}
+
+/// Who proves itself by MD5 is asked to in each session, and says all of its first message again.
+#[test]
+fn md5_costs_a_message_a_session() {
+    let phases = format!("phases:\n{ENROLL}  - wait: 2h\n");
+    let messages = |auth: &str| {
+        let (foreseen, _) = play_pcs(&format!("{{ auth: {auth}, poll: [ {{ every: 10m }} ] }}"), &phases);
+        is_accounted_for(&foreseen);
+        let messages = foreseen.folds.series.per_session(None, PerSession::Messages);
+        messages.quantile_us(0.5).unwrap()
+    };
+    assert_eq!(messages("md5"), messages("certificate") + 1);
+}
+
+#[test]
+fn pcs_that_nobody_enrolls_can_not_be_foreseen() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("day.yaml");
+    let text = "droves: 1\ntarget: { server: practice }\nfleet: { populations: { pcs: { platform: windows, count: 3 } } }\n\
+                phases: [ { wait: 1h } ]\n";
+    std::fs::write(&path, text).unwrap();
+    let plan = Arc::new(droves_scenario::load(&path, &Given::default(), |_| None).unwrap().plan);
+    let what = Foresee { plan, limits: Limits::default(), model: model() };
+    let error = foresee(what, |_| (), |_| (), || false).unwrap_err().to_string();
+    assert!(error.contains("no phase enrolls `pcs`"), "{error}");
 }

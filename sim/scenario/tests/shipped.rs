@@ -54,7 +54,7 @@ fn the_quickstart_is_what_it_says() {
         .iter()
         .map(|step| step.iter().map(|phase| plan.phases[phase.ix()].name.as_str()).collect())
         .collect();
-    assert_eq!(steps, [vec!["enroll"], vec!["check in", "wifi profile"], vec!["stolen"]]);
+    assert_eq!(steps, [vec!["enroll"], vec!["check in", "wifi profile", "policies"], vec!["stolen", "stolen pcs"]]);
     let longest: u64 = plan
         .steps
         .iter()
@@ -71,12 +71,12 @@ fn the_quickstart_is_what_it_says() {
     assert_eq!(plan.phases[0].until.condition, Some(Condition::Enrolled(1.0)));
     let Action::Command { schedule, command, push: true } = &plan.phases[2].action else { panic!("no command") };
     let Asks::Request(request) = &command.asks else { panic!("no request") };
-    assert_eq!((schedule.planned(), request.name.as_str()), (2_000, "InstallProfile"));
+    assert_eq!((schedule.planned(), request.name.as_str()), (1_800, "InstallProfile"));
     assert!(command.payload().unwrap().bytes.starts_with(b"<?xml"));
-    let stolen = plan.phases[3].schedule().unwrap();
+    let stolen = plan.phases[4].schedule().unwrap();
     assert_eq!((stolen.who.devices(), stolen.planned()), (25, 25));
     let more = shipped("quickstart.yaml", &[("phones", "10000"), ("per_second", "500/s"), ("pushes", "500/s")]).plan;
-    assert_eq!(more.roster().devices(), 10_600);
+    assert_eq!(more.roster().devices(), 10_800);
 }
 
 /// What is added is not there, what is changed or deleted is, and at the end nothing is left.

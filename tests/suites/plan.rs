@@ -30,17 +30,48 @@ phases:
     until: { accepted: 100%, within: 30s }
 ";
 
+const PCS: &str = "droves: 1
+target: { server: practice, windows: { auth: md5, poll: [ { every: 8h } ] } }
+fleet:
+  seed: 11
+  keys: { pool: 8 }
+  populations:
+    pcs: { platform: windows, count: 60, behaviour: [ { slow: { factor: 0.02 } } ], wake: { median: 50ms, sigma: 0.3 } }
+bounds: { lag_max: 60s }
+phases:
+  - name: enroll
+    enroll: { who: all, arrivals: { rate: 20/s } }
+    until: { enrolled: 100%, within: 1m }
+  - name: settle
+    wait: 15s
+  - name: check in
+    check_in: { who: all, arrivals: { each: { every: 3s, jitter: 500ms } } }
+    for: 6s
+  - name: profiles
+    command: { who: all, arrivals: { rate: 20/s }, profiles: [ { add: { from: 1, to: 30 } } ], push: true }
+    until: { accepted: 100%, within: 30s }
+";
+
 /// Runs vary: a check-in may find its device in a session or not. More than this is not chance.
 const MARGIN: f64 = 0.05;
 
 #[test]
 fn a_run_does_what_was_foreseen() {
-    case("foreseen", |ground| {
+    does_what_was_foreseen("foreseen", SCENARIO);
+}
+
+#[test]
+fn a_run_of_pcs_does_what_was_foreseen() {
+    does_what_was_foreseen("pcs-foreseen", PCS);
+}
+
+fn does_what_was_foreseen(name: &str, scenario: &str) {
+    case(name, |ground| {
         let droves = Droves::new(ground.path())?;
         let out = ground.path().join("plan");
-        droves.complete(&["plan"], "foreseen", SCENARIO, &[], &["--out", out.to_str().unwrap()])?;
+        droves.complete(&["plan"], name, scenario, &[], &["--out", out.to_str().unwrap()])?;
         let foreseen: Value = serde_json::from_slice(&std::fs::read(out.join("plan.json")).unwrap()).unwrap();
-        let run = droves.run("foreseen", SCENARIO, &[], &[])?;
+        let run = droves.run(name, scenario, &[], &[])?;
         assert_eq!(run.code, 0, "{:#}", run.summary["verdict"]);
         let near = |name: &str, foreseen: &Value, real: u64| {
             let foreseen = foreseen.as_f64().unwrap();

@@ -21,9 +21,14 @@ fn play(seed: u64, rest: &str, model: Model) -> (Foreseen, Vec<String>) {
 
 /// PCs of a server that asks them for this.
 fn play_pcs(asks: &str, rest: &str) -> (Foreseen, Vec<String>) {
+    play_such_pcs("", asks, rest)
+}
+
+/// PCs with something of their own.
+fn play_such_pcs(such: &str, asks: &str, rest: &str) -> (Foreseen, Vec<String>) {
     let text = format!(
         "droves: 1\ntarget: {{ server: practice, windows: {asks} }}\nfleet:\n  populations:\n    \
-         pcs: {{ platform: windows, count: 30 }}\n{rest}"
+         pcs: {{ platform: windows, count: 30{such} }}\n{rest}"
     );
     play_text(7, &text, model())
 }
@@ -222,6 +227,19 @@ fn md5_costs_a_message_a_session() {
         messages.quantile_us(0.5).unwrap()
     };
     assert_eq!(messages("md5"), messages("certificate") + 1);
+}
+
+#[test]
+fn what_windows_queues_comes_minutes_later() {
+    let command = "command: { who: pcs, nodes: [ { get: ./DevDetail/SwV } ], push: true }";
+    let phases =
+        format!("phases:\n{ENROLL}  - wait: 10m\n  - {command}\n    until: {{ accepted: 100%, within: 20m }}\n");
+    let half = |such: &str| {
+        let (foreseen, _) = play_such_pcs(such, "{ poll: [ { every: 8h } ] }", &phases);
+        foreseen.folds.fanout.makespan(PhaseIx(2), 0.5).unwrap()
+    };
+    assert!(half("") < Dur::secs(30), "{}", half(""));
+    assert!(half(", behaviour: [ { queued: { share: 100%, for: 5m } } ]") > Dur::secs(300));
 }
 
 #[test]

@@ -207,9 +207,12 @@ pub(super) fn has_part(message: &Message<'_>) -> bool {
     })
 }
 
+/// Shorter CmdIDs number the commands of a message, and come again in the next one: they name nothing.
+const NAME_BYTES_MIN: usize = 8;
+
 /// States that a command has come, and those in it; of how many nodes they are.
 fn delivered(command: &Command<'_>, ctx: &mut Ctx<'_>) -> u32 {
-    let named = !command.id.is_empty();
+    let named = command.id.len() >= NAME_BYTES_MIN;
     ctx.fact(Fact::Delivered { command: CommandKey::of(command.id.as_bytes()), named });
     match &command.body {
         Body::Nodes { items, .. } => u32::try_from(items.len()).unwrap_or(u32::MAX),

@@ -86,9 +86,9 @@ fn each_command_is_answered_in_its_order() {
     assert_eq!(items[0].data.as_ref().map(Data::as_str), Some("one"));
     assert_eq!(items[0].meta.format.as_deref(), Some(Format::Chr.name()));
     assert_eq!(items[0].source.as_deref(), Some("./Device/Vendor/MSFT/DMClient/Provider/Test/EntDMID"));
-    // The ledger: six commands came, were answered, and the server took it.
+    // The ledger: six commands came, were answered, and the server took it. By such short ids they are not known again.
     for is in [
-        |fact: &Fact| matches!(fact, Fact::Delivered { named: true, .. }),
+        |fact: &Fact| matches!(fact, Fact::Delivered { named: false, .. }),
         |fact: &Fact| matches!(fact, Fact::Answered { .. }),
         |fact: &Fact| matches!(fact, Fact::Accepted { .. }),
     ] {
@@ -110,9 +110,9 @@ fn what_is_only_acknowledged_is_not_answered() {
 #[test]
 fn what_cannot_be_understood_is_answered_with_400() {
     let mut rig = Rig::enrolled();
-    let unknown = Command { id: "u".into(), body: Body::Unknown("Invent".into()) };
+    let unknown = Command { id: "invented-1".into(), body: Body::Unknown("Invent".into()) };
     rig.pushed([says([command("", Verb::Replace, "UPN", "x"), unknown]), says([])]);
-    assert_eq!(said(&rig.told(1)), ["SyncHdr 0 200", "Replace  400", "Invent u 400"]);
+    assert_eq!(said(&rig.told(1)), ["SyncHdr 0 200", "Replace  400", "Invent invented-1 400"]);
     let is = |fact: &Fact| matches!(fact, Fact::Answered { status: CommandStatus::FormatError, .. });
     assert_eq!(rig.count(is), 1);
     assert_eq!(rig.count(|fact| matches!(fact, Fact::Delivered { named: false, .. })), 1);

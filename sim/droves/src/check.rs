@@ -84,6 +84,7 @@ pub(crate) fn schema(args: &SchemaArgs) -> anyhow::Result<u8> {
     let schema = match args.of {
         SchemaOf::Scenario => droves_scenario::schema(),
         SchemaOf::Server => droves_scenario::server_schema(),
+        SchemaOf::Metrics => droves_measure::metric_names().join("\n"),
         SchemaOf::Summary => serde_json::to_string_pretty(&droves_measure::schema()).context("schema")?,
     };
     writeln!(std::io::stdout().lock(), "{schema}")?;

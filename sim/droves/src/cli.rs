@@ -352,6 +352,8 @@ pub(crate) enum SchemaOf {
     Server,
     /// The `summary.json` of a run.
     Summary,
+    /// No schema, but the names of what a threshold can be about, one a line.
+    Metrics,
 }
 
 #[derive(Debug, Args)]

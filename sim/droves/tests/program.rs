@@ -47,6 +47,12 @@ fn an_unknown_metric_is_an_error_before_the_run() {
     let out = droves().arg("check").arg(&path).assert().code(104);
     let said = text(&out.get_output().stderr);
     assert!(said.contains("there is no metric `apple.comand.response`") && said.contains("metric.yaml:10"), "{said}");
+    assert!(said.contains("did you mean `apple.command.response`?"), "{said}");
+    let out = droves().args(["schema", "metrics"]).assert().success();
+    let names = text(&out.get_output().stdout);
+    for name in ["enroll.response", "windows.issue.failed", "fanout.makespan", "ledger.violations", "truth.differs"] {
+        assert!(names.lines().any(|line| line == name), "{name}");
+    }
 }
 
 #[test]

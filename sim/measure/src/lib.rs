@@ -41,7 +41,7 @@ pub use summary::{
     Devices, Generator, Identity, Makespan, PhaseSpan, PhaseSummary, PushService, SCHEMA_VERSION, Summary,
     Surroundings, Verdict, WindowsSummary, exit_code, schema,
 };
-pub use thresholds::{Judgement, ThresholdError, Thresholds};
+pub use thresholds::{Judgement, ThresholdError, Thresholds, metric_names};
 
 use droves_facts::Fact;
 

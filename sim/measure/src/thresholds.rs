@@ -19,7 +19,8 @@ use crate::folds::Folds;
 use crate::histogram::Times;
 use crate::ledger::Verdicts;
 use crate::series::{Kind, Own, PerSession};
-use droves_facts::{Blame, Dur, Mono, Operation, PhaseIx, Unit};
+use droves_facts::{Blame, Dur, Mono, OPERATIONS, Operation, OperationInfo, PhaseIx, Unit};
+use droves_scenario::nearest;
 use droves_scenario::plan::{Place, ThresholdLine};
 
 /// A threshold that can't be read.
@@ -32,6 +33,11 @@ pub struct ThresholdError {
     pub text: String,
     /// What would be right.
     pub cure: String,
+}
+
+/// The names of everything that a threshold can be about.
+pub fn metric_names() -> Vec<String> {
+    metrics().into_iter().map(|(name, _)| name).collect()
 }
 
 /// Every threshold of a plan, read and checked.
@@ -62,7 +68,7 @@ enum Metric {
     Failed(Operation),
     Arrivals(usize),
     Push(usize),
-    Ledger(fn(&Verdicts) -> u64),
+    Ledger(Verdict),
     Truth(usize),
 }
 
@@ -244,8 +250,12 @@ fn threshold(line: &ThresholdLine, phases: &[String]) -> Result<Threshold, Thres
             (name.trim(), tags.ok_or_else(|| at_metric("a `{` without its `}`".into(), "close the tags"))?)
         }
     };
-    let metric = metric(name).ok_or_else(|| {
-        at_metric(format!("there is no metric `{name}`"), "see `droves schema --metrics` for all of them")
+    let known = metrics();
+    let metric = known.iter().find(|(known, _)| known == name).map(|(_, metric)| *metric).ok_or_else(|| {
+        let meant =
+            nearest(name, known.iter().map(|(name, _)| name.as_str())).map(|near| format!("did you mean `{near}`? "));
+        let cure = format!("{}`droves schema metrics` has them all", meant.unwrap_or_default());
+        at_metric(format!("there is no metric `{name}`"), &cure)
     })?;
     let (mut phase, mut blame) = (None, None);
     for tag in tags.split(',').map(str::trim).filter(|tag| !tag.is_empty()) {
@@ -282,49 +292,51 @@ fn threshold(line: &ThresholdLine, phases: &[String]) -> Result<Threshold, Thres
     Ok(Threshold { line: line.clone(), metric, phase, blame, measure, compare, bound, broken_since: None })
 }
 
-fn metric(name: &str) -> Option<Metric> {
-    let (group, part) = name.rsplit_once('.')?;
-    let verdict: Option<fn(&Verdicts) -> u64> = match part {
-        "lost" => Some(|v| v.lost),
-        "duplicated" => Some(|v| v.duplicated),
-        "misdelivered" => Some(|v| v.misdelivered),
-        "late" => Some(|v| v.late),
-        "misstated" => Some(|v| v.misstated),
-        "undecided" => Some(|v| v.undecided),
-        "unknown" => Some(|v| v.unknown),
-        "repeated_lawfully" => Some(|v| v.repeated_lawfully),
-        "ours" => Some(|v| v.ours),
-        "foreign" => Some(|v| v.foreign),
-        "violations" => Some(Verdicts::violations),
-        _ => None,
-    };
-    let place = |names: &[&str]| names.iter().position(|known| *known == part);
-    match group {
-        "ledger" => verdict.map(Metric::Ledger),
-        "fanout" if part == "makespan" => Some(Metric::Makespan),
-        "windows" => {
-            PerSession::ALL.into_iter().find(|(_, known)| *known == part).map(|(which, _)| Metric::PerSession(which))
-        }
-        "fanout" => HOPS.iter().find(|(_, known)| *known == part).map(|(hop, _)| Metric::Hop(*hop)),
-        "generator" if part == "lag" => Some(Metric::Lag),
-        "requests" => match part {
-            "started" => Some(Metric::Requests(Part::Started)),
-            "succeeded" => Some(Metric::Requests(Part::Succeeded)),
-            "failed" => Some(Metric::Requests(Part::Failed)),
-            _ => None,
-        },
-        "arrivals" => place(&["on_time", "late", "merged", "dropped", "waiting"]).map(Metric::Arrivals),
-        "push" => PUSH_FATES.iter().position(|(_, known)| *known == part).map(Metric::Push),
-        "truth" => place(&["agrees", "differs", "unavailable"]).map(Metric::Truth),
-        _ => {
-            let operation = Operation::named(group)?;
-            match part {
-                "failed" => Some(Metric::Failed(operation)),
-                _ => Kind::ALL.into_iter().find(|kind| kind.name() == part).map(|kind| Metric::Times(operation, kind)),
-            }
-        }
+/// Every metric under its name.
+fn metrics() -> Vec<(String, Metric)> {
+    fn of<T>(
+        group: &str,
+        parts: impl IntoIterator<Item = (T, &'static str)>,
+        as_metric: impl Fn(T) -> Metric,
+    ) -> Vec<(String, Metric)> {
+        parts.into_iter().map(|(part, name)| (format!("{group}.{name}"), as_metric(part))).collect()
     }
+    let numbered = |names: &'static [&'static str]| names.iter().copied().enumerate();
+    let of_operation = |row: &OperationInfo| {
+        let times = Kind::ALL.map(|kind| (Metric::Times(row.operation, kind), kind.name()));
+        of(row.name, times.into_iter().chain([(Metric::Failed(row.operation), "failed")]), |metric| metric)
+    };
+    let parts = [(Part::Started, "started"), (Part::Succeeded, "succeeded"), (Part::Failed, "failed")];
+    let arrivals = numbered(&["on_time", "late", "merged", "dropped", "waiting"]);
+    let fates = PUSH_FATES.iter().map(|(_, name)| *name).enumerate();
+    let mut all: Vec<_> = OPERATIONS.iter().flat_map(of_operation).collect();
+    all.extend(of("fanout", HOPS, Metric::Hop));
+    all.extend(of("fanout", [(Metric::Makespan, "makespan")], |metric| metric));
+    all.extend(of("windows", PerSession::ALL, Metric::PerSession));
+    all.extend(of("generator", [(Metric::Lag, "lag")], |metric| metric));
+    all.extend(of("requests", parts, Metric::Requests));
+    all.extend(of("arrivals", arrivals, Metric::Arrivals));
+    all.extend(of("push", fates, Metric::Push));
+    all.extend(of("ledger", VERDICTS, Metric::Ledger));
+    all.extend(of("truth", numbered(&["agrees", "differs", "unavailable"]), Metric::Truth));
+    all
 }
+
+type Verdict = fn(&Verdicts) -> u64;
+
+const VERDICTS: [(Verdict, &str); 11] = [
+    (|v| v.lost, "lost"),
+    (|v| v.duplicated, "duplicated"),
+    (|v| v.misdelivered, "misdelivered"),
+    (|v| v.late, "late"),
+    (|v| v.misstated, "misstated"),
+    (|v| v.undecided, "undecided"),
+    (|v| v.unknown, "unknown"),
+    (|v| v.repeated_lawfully, "repeated_lawfully"),
+    (|v| v.ours, "ours"),
+    (|v| v.foreign, "foreign"),
+    (Verdicts::violations, "violations"),
+];
 
 type Wrong = (String, &'static str);
 

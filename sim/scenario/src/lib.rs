@@ -18,6 +18,6 @@ mod words;
 mod yaml;
 
 pub use load::{Given, Loaded, load};
-pub use problem::{Problem, Problems, Source};
+pub use problem::{Problem, Problems, Source, nearest};
 pub use schema::{schema, server_schema};
 pub use words::words;

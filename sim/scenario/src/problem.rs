@@ -225,7 +225,7 @@ impl std::error::Error for Problems {}
 
 /// The nearest of some words, if it is near enough to have been meant: at most a third of its letters differ (a pair
 /// swapped counts once: optimal string alignment), beside the case.
-pub(crate) fn nearest<'a>(word: &str, among: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, among: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     among
         .into_iter()
         .map(|candidate| (distance(&word.to_lowercase(), &candidate.to_lowercase()), candidate))

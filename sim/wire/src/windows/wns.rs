@@ -4,10 +4,11 @@
 //! Windows gives its MDM client no payload: a notification starts a session, and that is all. A channel is a URL that says
 //! nothing to a server; here its token is whatever its maker puts in, in base64.
 
+use crate::form::pairs;
 use crate::lenient;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
@@ -219,18 +220,6 @@ pub fn target(bytes: &[u8]) {
         let json = token.write();
         assert!(json.len() > ANSWER_BYTES_MAX || Token::read(&json).as_ref() == Ok(&token));
     }
-}
-
-/// The fields of a query or a form. Bytes that are no UTF-8 become U+FFFD.
-fn pairs(form: &str) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
-    form.split('&').filter_map(|field| field.split_once('=')).map(|(name, value)| (decoded(name), decoded(value)))
-}
-
-fn decoded(text: &str) -> Cow<'_, str> {
-    if text.contains('+') {
-        return Cow::Owned(percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned());
-    }
-    percent_decode_str(text).decode_utf8_lossy()
 }
 
 const GRANT: &str = "client_credentials";

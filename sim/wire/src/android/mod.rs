@@ -1,0 +1,17 @@
+//! What Google's REST interfaces have in common, as the Android Management API and Pub/Sub speak them: errors
+//! (`google.rpc.Status`), the JSON forms of protocol buffers' types, field masks, partial responses, resource names.
+//!
+//! Resources themselves are JSON objects and are not modelled here: a policy has a thousand fields, and whoever plays
+//! Google hands most of them back as they came.
+
+pub mod batch;
+pub mod fields;
+pub mod mask;
+pub mod name;
+pub mod pubsub;
+pub mod status;
+pub mod value;
+
+pub use fields::{Fields, FieldsError};
+pub use mask::{FieldMask, MaskError};
+pub use status::{Code, Status};

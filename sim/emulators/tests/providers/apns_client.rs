@@ -1,6 +1,7 @@
 //! APNs on the stage, and the program that plays the provider.
 
-use crate::stage::{Stage, Stop, token_book};
+use crate::left_out::Stop;
+use crate::stage::{Stage, token_book};
 use droves_emulators::apns::{Config, ConnectionRules, Handle, Rules};
 use droves_emulators::push::Registry;
 use droves_facts::{Dice, LaneIx, Wall};

@@ -3,6 +3,8 @@
 
 mod apns;
 mod apns_client;
+#[path = "../left_out/mod.rs"]
+mod left_out;
 mod own_sender;
 mod stage;
 mod wns;

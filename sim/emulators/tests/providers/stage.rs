@@ -1,41 +1,16 @@
 //! The stage: a folder, and a sink that keeps what it hears.
 
+use crate::left_out::{Stop, judge};
 use droves_emulators::push::{Push, Sink};
 use droves_facts::{LaneIx, Mono, PushFate};
 use droves_wire::apple::push::Tokens;
-use std::io::Write;
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-/// Why a case stops: left out, or failed.
-#[derive(Debug)]
-pub(crate) enum Stop {
-    LeftOut(String),
-    Failed(&'static str),
-}
-
-impl From<&'static str> for Stop {
-    fn from(why: &'static str) -> Self {
-        Stop::Failed(why)
-    }
-}
-
-/// Runs a case. One that can't run here is named, and noted for `cargo xtask test`; under `CI` it is a failure.
-#[expect(clippy::print_stderr, reason = "a case that did not run must not look as if it had")]
+/// Runs a case.
 pub(crate) fn case(name: &str, run: impl FnOnce(Stage) -> Result<(), Stop>) {
-    match run(Stage::new()) {
-        Ok(()) => {}
-        Err(Stop::LeftOut(why)) if std::env::var_os("CI").is_none_or(|value| value.is_empty()) => {
-            eprintln!("{name}: left out, {why}");
-            if let Some(path) = std::env::var_os("DROVES_LEFT_OUT") {
-                let mut file = std::fs::OpenOptions::new().append(true).open(path).unwrap();
-                file.write_all(format!("{name}\t{why}\n").as_bytes()).unwrap();
-            }
-        }
-        Err(Stop::LeftOut(why)) => panic!("{name}: {why}"),
-        Err(Stop::Failed(why)) => panic!("{name}: {why}"),
-    }
+    judge(name, run(Stage::new()));
 }
 
 /// What the sink heard.

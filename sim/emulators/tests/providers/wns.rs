@@ -1,7 +1,8 @@
 //! The emulated WNS, driven by a client that is not ours: django-push-notifications (`tests/peers/wns-provider`), which
 //! asks for a token before each notification.
 
-use crate::stage::{Stop, case};
+use crate::left_out::Stop;
+use crate::stage::case;
 use crate::wns_client::{PFN, raw};
 use droves_emulators::push::{Fault, Order, Rate, Strikes};
 use droves_emulators::wns::{App, Reason, Rules};

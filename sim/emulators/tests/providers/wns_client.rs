@@ -1,6 +1,7 @@
 //! WNS on the stage, and the program that plays the server's sender.
 
-use crate::stage::{Stage, Stop, token_book};
+use crate::left_out::Stop;
+use crate::stage::{Stage, token_book};
 use droves_emulators::push::Registry;
 use droves_emulators::wns::{Config, Handle, Rules};
 use droves_facts::{Dice, LaneIx, Wall};

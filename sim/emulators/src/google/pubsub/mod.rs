@@ -1,0 +1,200 @@
+//! Cloud Pub/Sub: topics, subscriptions, and messages that go from the ones to the others, at least once (Google, *Cloud
+//! Pub/Sub*, `google/pubsub/v1/pubsub.proto`).
+//!
+//! Of a subscription's settings those are taken that change what is delivered when; one that would (a filter, exactly-once
+//! delivery, an export) and is not played is refused. Of messages with the same ordering key one is out at a time.
+
+mod iam;
+mod push;
+mod queue;
+mod rest;
+mod settings;
+
+pub(crate) use iam::PUBLISHER;
+pub(crate) use push::Outbound;
+pub(crate) use queue::Delivery;
+
+use super::management::Object;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use droves_facts::{Dur, Wall};
+use droves_wire::android::value::timestamp;
+use droves_wire::android::{Code, Status};
+use push::Pace;
+use queue::Queue;
+use serde_json::{Value, json};
+use settings::Settings;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A message, as it was published.
+#[derive(PartialEq, Debug)]
+pub(crate) struct Message {
+    pub(crate) id: String,
+    pub(crate) published: Wall,
+    pub(crate) attributes: BTreeMap<String, String>,
+    pub(crate) data: Vec<u8>,
+    /// Empty for one that has no order.
+    pub(crate) ordering_key: String,
+}
+
+/// The service.
+#[derive(Debug, Default)]
+pub(crate) struct PubSub {
+    topics: BTreeMap<String, Topic>,
+    subscriptions: BTreeMap<String, Subscription>,
+    published: u64,
+}
+
+#[derive(Debug, Default)]
+struct Topic {
+    body: Object,
+    policy: Object,
+}
+
+#[derive(Debug)]
+struct Subscription {
+    body: Object,
+    settings: Settings,
+    queue: Queue,
+    pace: Pace,
+    policy: Object,
+}
+
+/// What a message may have (Google, *Pub/Sub quotas and limits*).
+const MESSAGE_BYTES_MAX: usize = 10_000_000;
+const ATTRIBUTES_MAX: usize = 100;
+/// The first id; real ones have sixteen digits.
+const ID_FIRST: u64 = 9_153_709_134_000_000;
+
+impl PubSub {
+    /// Publishes a message; its id.
+    pub(crate) fn publish(
+        &mut self,
+        now: Wall,
+        topic: &str,
+        attributes: BTreeMap<String, String>,
+        data: Vec<u8>,
+        ordering_key: String,
+    ) -> Result<String, Status> {
+        if !self.topics.contains_key(topic) {
+            return Err(absent("topic", topic));
+        }
+        if data.is_empty() && attributes.is_empty() {
+            return Err(Status::bad_field("messages", "some message has neither data nor attributes"));
+        }
+        if data.len() > MESSAGE_BYTES_MAX || attributes.len() > ATTRIBUTES_MAX {
+            return Err(Status::bad_field("messages", "message is too large"));
+        }
+        self.published += 1;
+        let id = (ID_FIRST + self.published).to_string();
+        let message = Arc::new(Message { id: id.clone(), published: now, attributes, data, ordering_key });
+        for subscription in self.subscriptions.values_mut().filter(|of| of.settings.topic == topic) {
+            subscription.queue.put(Arc::clone(&message));
+        }
+        Ok(id)
+    }
+
+    /// At most so many messages that are due, each leased for the subscription's ack deadline, or for another.
+    pub(crate) fn pull(
+        &mut self,
+        now: Wall,
+        name: &str,
+        messages_max: usize,
+        lease: Option<Dur>,
+    ) -> Result<Vec<Delivery>, Status> {
+        self.settle(now);
+        let subscription = self.subscriptions.get_mut(name).ok_or_else(|| absent("subscription", name))?;
+        let lease = lease.unwrap_or(subscription.settings.ack_deadline);
+        Ok(subscription.queue.take(now, messages_max, lease, &subscription.settings))
+    }
+
+    /// Messages are done with. What is unknown, or was acknowledged before, or has a newer id, is passed over.
+    pub(crate) fn acknowledge<'a>(
+        &mut self,
+        now: Wall,
+        name: &str,
+        ack_ids: impl Iterator<Item = &'a str>,
+    ) -> Result<(), Status> {
+        self.settle(now);
+        let subscription = self.subscriptions.get_mut(name).ok_or_else(|| absent("subscription", name))?;
+        ack_ids.for_each(|id| subscription.queue.acknowledge(id));
+        Ok(())
+    }
+
+    /// Leases end so long from now; at once for 0, which is a refusal.
+    pub(crate) fn modify<'a>(
+        &mut self,
+        now: Wall,
+        name: &str,
+        ack_ids: impl Iterator<Item = &'a str>,
+        lease: Dur,
+    ) -> Result<(), Status> {
+        if lease > settings::ACK_DEADLINE_MAX {
+            return Err(Status::bad_field("ackDeadlineSeconds", "must be between 0 and 600"));
+        }
+        let subscription = self.subscriptions.get_mut(name).ok_or_else(|| absent("subscription", name))?;
+        ack_ids.for_each(|id| subscription.queue.extend(id, now + lease));
+        self.settle(now);
+        Ok(())
+    }
+
+    /// Whether a message is still out under this id.
+    pub(crate) fn is_out(&self, name: &str, ack_id: &str) -> bool {
+        self.subscriptions.get(name).is_some_and(|subscription| subscription.queue.is_out(ack_id))
+    }
+
+    /// When there may be something to pull: at a lease's end, or, for those who take more, when a message is due.
+    pub(crate) fn next_pull(&self, now: Wall, name: &str, takes_more: bool) -> Option<Wall> {
+        let Subscription { queue, settings, .. } = self.subscriptions.get(name)?;
+        let due = takes_more.then(|| queue.next_due(now, settings)).flatten();
+        due.into_iter().chain(queue.next_end()).min()
+    }
+
+    /// Leases that are over by now end, and messages that failed too often go to where such go.
+    fn settle(&mut self, now: Wall) {
+        let mut dead = Vec::new();
+        for subscription in self.subscriptions.values_mut() {
+            subscription.queue.settle(now, &subscription.settings, &mut dead);
+        }
+        for (topic, message, attempts) in dead {
+            let mut attributes = message.attributes.clone();
+            attributes.insert("CloudPubSubDeadLetterSourceDeliveryCount".to_owned(), attempts.to_string());
+            // A topic that is gone takes its dead letters with it.
+            let _id = self.publish(now, &topic, attributes, message.data.clone(), message.ordering_key.clone()).ok();
+        }
+    }
+
+    /// When something is due that nobody asks for: a lease's end, or a push.
+    pub(crate) fn next(&self, now: Wall) -> Option<Wall> {
+        self.subscriptions.values().filter_map(|subscription| subscription.next(now)).min()
+    }
+}
+
+impl Message {
+    /// As REST and pushes have it.
+    fn json(&self, both_styles: bool) -> Value {
+        let mut message = json!({ "messageId": self.id, "publishTime": timestamp(self.published) });
+        if both_styles {
+            message["message_id"] = message["messageId"].clone();
+            message["publish_time"] = message["publishTime"].clone();
+        }
+        if !self.data.is_empty() {
+            message["data"] = STANDARD.encode(&self.data).into();
+        }
+        if !self.attributes.is_empty() {
+            message["attributes"] = json!(self.attributes);
+        }
+        if !self.ordering_key.is_empty() {
+            message["orderingKey"] = self.ordering_key.clone().into();
+        }
+        message
+    }
+}
+
+fn absent(what: &str, name: &str) -> Status {
+    Status::new(
+        Code::NotFound,
+        format!("Resource not found (resource={}). No such {what}.", name.rsplit('/').next().unwrap_or_default()),
+    )
+}

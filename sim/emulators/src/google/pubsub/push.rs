@@ -1,0 +1,123 @@
+//! Deliveries by push: what is to be posted where, how much of it at once, and what an answer means (Google, *Push
+//! subscriptions*).
+
+use super::{Delivery, PubSub, Subscription, settings};
+use droves_facts::{Dur, Wall};
+use serde_json::json;
+
+/// A message to be posted.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Outbound {
+    pub(crate) subscription: String,
+    pub(crate) ack_id: String,
+    pub(crate) endpoint: String,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+    /// Whose token is to be shown, for which audience.
+    pub(crate) token: Option<(String, String)>,
+    /// How long an answer may take.
+    pub(crate) wait_max: Dur,
+}
+
+/// How many are out at once: it grows by one with each quick acknowledgment, and is halved with each refusal; nothing but
+/// refusals makes a pause, twice as long each time.
+#[derive(Debug)]
+pub(super) struct Pace {
+    window: usize,
+    refusals: u32,
+    paused_until: Wall,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Pace { window: WINDOW_FIRST, refusals: 0, paused_until: Wall(i64::MIN) }
+    }
+}
+
+const WINDOW_FIRST: usize = 3;
+const WINDOW_MAX: usize = 3_000;
+const QUICK: Dur = Dur::secs(1);
+const PAUSE_FIRST: Dur = Dur::ms(100);
+const PAUSE_MAX: Dur = Dur::secs(60);
+/// Refusals in a row that are taken for chance.
+const REFUSALS_FREE: u32 = 3;
+/// What acknowledges. The list is exact: 203 does not.
+const ACKS: [u16; 5] = [102, 200, 201, 202, 204];
+
+impl PubSub {
+    /// What is to be posted now.
+    pub(crate) fn pushes(&mut self, now: Wall) -> Vec<Outbound> {
+        self.settle(now);
+        let mut out = Vec::new();
+        for (name, subscription) in &mut self.subscriptions {
+            let Subscription { settings, queue, pace, .. } = subscription;
+            let Some(push) = &settings.push else { continue };
+            if now < pace.paused_until {
+                continue;
+            }
+            let free = pace.window.saturating_sub(queue.out());
+            let deliveries = queue.take(now, free, settings.ack_deadline, settings);
+            let counts = settings.dead_letter.is_some();
+            let posted = |delivery| outbound(name, push, delivery, counts, settings.ack_deadline);
+            out.extend(deliveries.into_iter().map(posted));
+        }
+        out
+    }
+
+    /// What became of a post: the status, if there was an answer, and how long it took.
+    pub(crate) fn pushed(&mut self, now: Wall, subscription: &str, ack_id: &str, status: Option<u16>, took: Dur) {
+        let Some(Subscription { queue, pace, .. }) = self.subscriptions.get_mut(subscription) else { return };
+        if status.is_some_and(|status| ACKS.contains(&status)) {
+            queue.acknowledge(ack_id);
+            pace.refusals = 0;
+            if took < QUICK {
+                pace.window = (pace.window + 1).min(WINDOW_MAX);
+            }
+        } else {
+            queue.extend(ack_id, now);
+            pace.refusals += 1;
+            pace.window = (pace.window / 2).max(1);
+            if pace.refusals > REFUSALS_FREE {
+                let pause = PAUSE_FIRST.times(1 << (pace.refusals - REFUSALS_FREE - 1).min(20)).min(PAUSE_MAX);
+                pace.paused_until = now + pause;
+            }
+        }
+        self.settle(now);
+    }
+}
+
+impl Subscription {
+    /// When a lease ends, or a push is due.
+    pub(super) fn next(&self, now: Wall) -> Option<Wall> {
+        let push = self.settings.push.as_ref().filter(|_| self.queue.out() < self.pace.window);
+        let due =
+            push.and_then(|_| self.queue.next_due(now, &self.settings)).map(|due| due.max(self.pace.paused_until));
+        due.into_iter().chain(self.queue.next_end()).min()
+    }
+}
+
+fn outbound(subscription: &str, push: &settings::Push, delivery: Delivery, counts: bool, wait_max: Dur) -> Outbound {
+    let Delivery { ack_id, message, attempt } = delivery;
+    let (headers, body) = match push.bare {
+        None => {
+            let mut body = json!({ "message": message.json(true), "subscription": subscription });
+            if counts {
+                body["deliveryAttempt"] = attempt.into();
+            }
+            let json = ("content-type".to_owned(), "application/json".to_owned());
+            (vec![json], serde_json::to_vec(&body).unwrap_or_default())
+        }
+        Some(false) => (Vec::new(), message.data.clone()),
+        Some(true) => {
+            let known = [
+                ("x-goog-pubsub-subscription-name", subscription.to_owned()),
+                ("x-goog-pubsub-message-id", message.id.clone()),
+                ("x-goog-pubsub-publish-time", droves_wire::android::value::timestamp(message.published)),
+            ];
+            let known = known.into_iter().map(|(name, value)| (name.to_owned(), value));
+            (known.chain(message.attributes.clone()).collect(), message.data.clone())
+        }
+    };
+    let (endpoint, token) = (push.endpoint.clone(), push.token.clone());
+    Outbound { subscription: subscription.to_owned(), ack_id, endpoint, headers, body, token, wait_max }
+}

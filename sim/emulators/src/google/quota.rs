@@ -1,0 +1,83 @@
+//! The quota of a project: so many requests in a fixed window, and none more until it is over. A window begins with the
+//! first request after the last one.
+
+use droves_facts::{Dur, Wall};
+use droves_wire::android::{Code, Status};
+use serde_json::json;
+use std::collections::BTreeMap;
+
+/// How many requests a project has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Quota {
+    /// Requests in a window.
+    pub requests_max: u32,
+    /// How long a window is.
+    pub window: Dur,
+}
+
+impl Quota {
+    /// As Google documents it: 1,000 in 100 seconds.
+    pub const DOCUMENTED: Quota = Quota { requests_max: 1_000, window: Dur::secs(100) };
+    /// As projects of late report it: 600 in a minute.
+    pub const PER_MINUTE: Quota = Quota { requests_max: 600, window: Dur::secs(60) };
+}
+
+/// The windows of all projects.
+#[derive(Debug)]
+pub(crate) struct Meter {
+    quota: Quota,
+    windows: BTreeMap<String, (Wall, u32)>,
+}
+
+impl Meter {
+    pub(crate) fn new(quota: Quota) -> Self {
+        Meter { quota, windows: BTreeMap::new() }
+    }
+
+    /// Counts a request of a project.
+    pub(crate) fn count(&mut self, now: Wall, project: &str) -> Result<(), Status> {
+        let (since, used) = self.windows.entry(project.to_owned()).or_insert((now, 0));
+        if now.since(*since) >= self.quota.window {
+            (*since, *used) = (now, 0);
+        }
+        if *used < self.quota.requests_max {
+            *used += 1;
+            return Ok(());
+        }
+        let (name, limit) = match self.quota.window.0 / 1_000_000 {
+            60 => ("Requests per minute".to_owned(), "RequestsPerMinutePerProject".to_owned()),
+            secs => (format!("Requests per {secs} seconds"), format!("RequestsPer{secs}SecondsPerProject")),
+        };
+        let message = format!(
+            "Quota exceeded for quota metric 'Requests' and limit '{name}' of service \
+             'androidmanagement.googleapis.com' for consumer 'project_number:{project}'."
+        );
+        Err(Status::new(Code::ResourceExhausted, message).because(
+            "RATE_LIMIT_EXCEEDED",
+            &json!({
+                "service": "androidmanagement.googleapis.com",
+                "quota_metric": "androidmanagement.googleapis.com/requests",
+                "quota_limit": limit,
+                "quota_limit_value": self.quota.requests_max.to_string(),
+                "consumer": format!("projects/{project}"),
+            }),
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_refuses_everything_until_it_is_over() {
+        let mut meter = Meter::new(Quota { requests_max: 2, window: Dur::secs(60) });
+        let mut count = |secs, project: &str| meter.count(Wall::from_secs(secs), project).map_err(|status| status.code);
+        assert_eq!([count(0, "p"), count(59, "p"), count(59, "p")], [Ok(()), Ok(()), Err(Code::ResourceExhausted)]);
+        assert_eq!(count(59, "other"), Ok(()), "each project has its own");
+        assert_eq!(count(60, "p"), Ok(()));
+        assert_eq!(count(119, "p"), Ok(()), "the window began at 60");
+        assert_eq!(count(119, "p"), Err(Code::ResourceExhausted));
+        assert_eq!(count(200, "p"), Ok(()));
+    }
+}

@@ -1,0 +1,180 @@
+//! Google as it is played, driven by Google's own client libraries for Python, unchanged but for their endpoint
+//! (`tests/peers/google`). The program is the EMM's server; its devices are played here, on its word.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod left_out;
+
+use droves_emulators::google::{
+    Account, Callers, Config, Departure, Enrollment, Handle, Object, Order, Outcome, Quota, Settings,
+};
+use droves_facts::{Dice, Limits};
+use droves_net::clock::RunClock;
+use droves_net::tls::Trust;
+use droves_wire::keys::Key;
+use left_out::{Stop, judge};
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+#[test]
+fn every_method_answers_what_its_schema_allows() {
+    case("management", Quota::DOCUMENTED);
+}
+
+#[test]
+fn a_client_made_from_our_discovery_document_works_and_sends_its_batches_here() {
+    case("discovery", Quota::DOCUMENTED);
+}
+
+#[test]
+fn a_service_account_is_let_in_by_its_signature_and_nobody_else_is() {
+    case("accounts", Quota::DOCUMENTED);
+}
+
+#[test]
+fn a_quota_that_is_used_up_refuses_in_googles_words() {
+    case("quota", Quota { requests_max: 5, ..Quota::PER_MINUTE });
+}
+
+#[test]
+fn pubsub_delivers_until_it_is_acknowledged() {
+    case("pubsub", Quota::PER_MINUTE);
+}
+
+#[test]
+fn every_type_of_notification_reaches_its_topic() {
+    case("notifications", Quota::PER_MINUTE);
+}
+
+#[test]
+fn pushes_show_a_token_that_googles_library_believes() {
+    case("push", Quota::PER_MINUTE);
+}
+
+#[test]
+fn grpc_does_what_rest_does() {
+    case("grpc", Quota::PER_MINUTE);
+}
+
+#[test]
+fn a_stream_brings_each_message_until_it_is_acknowledged() {
+    case("streaming", Quota::PER_MINUTE);
+}
+
+#[test]
+fn one_key_keeps_its_order_and_what_fails_too_often_is_put_away() {
+    case("order", Quota::PER_MINUTE);
+}
+
+#[test]
+fn a_stream_answers_pings_and_gives_back_what_it_held() {
+    case("keepalive", Quota::PER_MINUTE);
+}
+
+fn case(name: &str, quota: Quota) {
+    judge(&format!("google-{name}"), play(name, quota));
+}
+
+/// Starts Google and the program, and plays its devices until it ends.
+fn play(name: &str, quota: Quota) -> Result<(), Stop> {
+    let python = python()?;
+    let key = Key::generate_rsa(2048).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let (key_file, log) = (folder.path().join("key.json"), folder.path().join("log"));
+    let settings = Settings {
+        callers: Callers::Known,
+        accounts: vec![account(Key::from_pkcs8(&key.to_pkcs8().unwrap()).unwrap())],
+        quota,
+        devices_max: 500,
+        dice: Dice::new(7),
+        key: Key::generate_rsa(2048).unwrap(),
+    };
+    let google = Handle::start(Config {
+        listen: ([127, 0, 0, 1], 0).into(),
+        url: None,
+        settings,
+        trust: Trust::system(),
+        clock: RunClock::start(),
+        limits: Limits::default(),
+    });
+    let google = google.unwrap();
+    std::fs::write(&key_file, account(key).key_file(google.url()).unwrap().to_string()).unwrap();
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/peers/google/emm.py");
+    let mut command = Command::new(python);
+    command.arg(program).arg(name).arg(google.url()).arg(&key_file).env("PYTHONDONTWRITEBYTECODE", "1");
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(std::fs::File::create(&log).unwrap());
+    let mut child = command.spawn().unwrap();
+    let (mut input, output) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
+    for line in output.lines() {
+        let asked: Value = serde_json::from_str(&line.unwrap()).unwrap();
+        let came = act(&google, &asked);
+        // A program that has failed meanwhile is judged by its end.
+        if writeln!(input, "{came}").is_err() {
+            break;
+        }
+    }
+    let status = child.wait().unwrap();
+    assert!(status.success(), "{}", std::fs::read_to_string(&log).unwrap());
+    google.stop();
+    Ok(())
+}
+
+fn account(key: Key) -> Account {
+    let email = "emm@p1.iam.gserviceaccount.com".to_owned();
+    Account { email, project: "p1".to_owned(), key_id: "k1".to_owned(), key }
+}
+
+/// A device does what the program wants of it.
+fn act(google: &Handle, asked: &Value) -> Value {
+    let text = |field: &str| asked[field].as_str().unwrap_or_default().to_owned();
+    let object = |field: &str| asked[field].as_object().cloned().unwrap_or_default();
+    let name = text("device");
+    google.with(|google, now| match asked["act"].as_str().unwrap() {
+        "enroll" => {
+            let mut hardware = Object::new();
+            hardware.insert("brand".to_owned(), "Droves".into());
+            hardware.insert("serialNumber".to_owned(), text("serial").into());
+            let (management_mode, ownership) = ("DEVICE_OWNER", "COMPANY_OWNED");
+            let enrollment = Enrollment { token: text("token"), management_mode, ownership, api_level: 35, hardware };
+            match google.enroll(now, enrollment) {
+                Ok(enrolled) => json!({ "name": enrolled.name, "policy": enrolled.policy }),
+                Err(why) => json!({ "error": why.to_string() }),
+            }
+        }
+        "provision" => json!({ "name": google.provision(object("info")) }),
+        "report" => {
+            let (version, _) = google.policy(now, &name).unwrap().unwrap();
+            assert_eq!(version, asked["applied"].as_i64().unwrap());
+            google.report(now, &name, version, object("report")).unwrap();
+            json!({})
+        }
+        "order" => match google.order(now, &name).unwrap() {
+            Order::Nothing => json!({}),
+            Order::Command { operation, command } => json!({ "operation": operation, "command": command }),
+            Order::Wipe => json!({ "wipe": true }),
+        },
+        "done" => {
+            let ended = google.done(now, &text("operation"), Outcome::Done(Object::new()));
+            json!({ "ended": ended.unwrap() })
+        }
+        "log" => {
+            google.log(now, &name, asked["events"].as_array().unwrap().clone()).unwrap();
+            json!({})
+        }
+        "leave" => {
+            google.leave(now, &name, Departure::Told).unwrap();
+            json!({})
+        }
+        other => panic!("{other}"),
+    })
+}
+
+/// Python with Google's libraries, as `cargo xtask peers` installs it.
+fn python() -> Result<PathBuf, Stop> {
+    let peers = std::env::var_os("DROVES_PEERS").map(PathBuf::from);
+    let built = || Some(std::env::current_exe().ok()?.parent()?.parent()?.parent()?.join("peers"));
+    let python = peers.or_else(built).map(|peers| peers.join("python/google/bin/python"));
+    let left_out = || Stop::LeftOut("no Python with Google's libraries: `cargo xtask peers` makes it".to_owned());
+    python.filter(|python| python.is_file()).ok_or_else(left_out)
+}

@@ -18,6 +18,7 @@ mod ctx;
 mod device;
 mod kept;
 mod machine;
+mod scep;
 mod status;
 pub mod tape;
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! A failure in words, as the machines hand it on until somebody states it.
 
+use crate::Event;
 use droves_facts::{Blame, Outcome};
 
 /// A failure in words.
@@ -16,5 +17,13 @@ impl Trouble {
     }
     pub(crate) fn outcome(&self) -> Outcome {
         Outcome::Failed { blame: self.blame, kind: self.kind }
+    }
+}
+
+/// What the shell brought where something else was due.
+pub(crate) fn unexpected(event: &Event<'_>, due: &str) -> Trouble {
+    match event {
+        Event::Failed(failure) => Trouble::new(failure.blame, failure.kind, format!("{due}: {}", failure.text)),
+        other => Trouble::new(Blame::Generator, "unexpected_event", format!("{due}: the shell brought {other:?}")),
     }
 }

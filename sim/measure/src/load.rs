@@ -79,7 +79,7 @@ impl Load {
                     Unit::Admin => at.calls += 1,
                     _ => {}
                 }
-                at.issues += u32::from(*operation == Operation::AppleScepIssue);
+                at.issues += u32::from(matches!(operation, Operation::AppleScepIssue | Operation::WindowsScepIssue));
             }
             What::RequestEnded { operation, outcome, bytes_out, bytes_in, .. } => {
                 if operation.info().unit != Unit::Request {

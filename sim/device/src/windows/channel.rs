@@ -6,7 +6,7 @@ use super::own::Own;
 use super::record::At;
 use super::tree::Channel;
 use super::{State, Step};
-use crate::trouble::Trouble;
+use crate::trouble::{Trouble, unexpected};
 use crate::{Action, Body, Ctx, Enrolls, Event, Method, Peer, Reasons, Request, Sink, What};
 use droves_facts::{Blame, Dur, Operation, Purpose, Wall};
 use droves_wire::windows::wns;
@@ -81,7 +81,7 @@ impl Registering {
             Event::Response(response) => {
                 Trouble::new(Blame::Generator, "push_register", format!("the push service said {}", response.status))
             }
-            other => super::exchange::unexpected(&other, "a channel"),
+            other => unexpected(&other, "a channel"),
         };
         lane.complain(&trouble, ctx);
         lane.record.retries = lane.record.retries.wrapping_add(1);

@@ -1,7 +1,7 @@
 //! One question to a server, and what came of it. Windows follows no redirects but those of a login page.
 
 use crate::status::status_kind;
-use crate::trouble::Trouble;
+use crate::trouble::{Trouble, unexpected};
 use crate::web::{first_line, header, is_allowed};
 use crate::{Action, Body, Ctx, Event, Identity, Method, Peer, Reasons, Request, Sign, Sink, What};
 use bytes::Bytes;
@@ -42,6 +42,11 @@ impl<'a> Question<'a> {
             let text = format!("{}: a device does not go to {url}, which is not https", self.operation);
             return Err(Trouble::new(Blame::Server, "url", text));
         }
+        Ok(self.ask_anywhere(ctx))
+    }
+
+    /// Asks it, also by http: for messages that protect themselves.
+    pub(super) fn ask_anywhere(self, ctx: &Ctx<'_>) -> Action {
         let limits = ctx.limits;
         let request = Request {
             operation: self.operation,
@@ -55,11 +60,11 @@ impl<'a> Question<'a> {
             sign: self.sign,
             sink: Sink::Keep(limits.body_bytes_max),
         };
-        Ok(Action {
+        Action {
             what: What::Request(Box::new(request)),
             until: ctx.clocks.now + limits.connect_wait_max + limits.tls_wait_max + limits.request_wait_max,
             hear: Reasons::NONE,
-        })
+        }
     }
 }
 
@@ -94,13 +99,5 @@ impl Answer {
         let colon = if said.is_empty() { "" } else { ": " };
         let text = format!("{operation}: the server answered {}{colon}{said}", self.status);
         Trouble::new(Blame::Server, status_kind(self.status), text)
-    }
-}
-
-/// What the shell brought where something else was due.
-pub(super) fn unexpected(event: &Event<'_>, due: &str) -> Trouble {
-    match event {
-        Event::Failed(failure) => Trouble::new(failure.blame, failure.kind, format!("{due}: {}", failure.text)),
-        other => Trouble::new(Blame::Generator, "unexpected_event", format!("{due}: the shell brought {other:?}")),
     }
 }

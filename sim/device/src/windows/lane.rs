@@ -187,7 +187,7 @@ impl Lane {
         if record.wanted.has(Operation::Renew) || record.renewal_wanted || record.renew_at.is_due(now) {
             return renewal::begin(self, ctx);
         }
-        if install::is_due(self) {
+        if install::is_due(self, now) {
             return install::begin(self, ctx);
         }
         if channel::is_due(self, now) {

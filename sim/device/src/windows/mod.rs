@@ -1,8 +1,8 @@
 //! Windows PCs: Microsoft's MDM protocol (MS-MDE2, MS-MDM) as a device speaks it.
 //!
 //! Enrolling is in [`enroll`], the management session in [`session`], the tree that it is about in [`tree`], what the
-//! tree's nodes mean in [`csp`]; the certificate's renewal in [`renewal`], the channel of the push service in
-//! [`channel`], when a device speaks by itself in [`schedule`], the ways out in [`leave`]; [`lane`] is what lies between.
+//! tree's nodes mean in [`csp`]; the certificate's renewal in [`renewal`], further ones in [`install`], the
+//! channel of the push service in [`channel`], when a device speaks by itself in [`schedule`], the ways out in [`leave`]; [`lane`] is what lies between.
 //!
 //! A machine is a lane and the state of its exchange. Every state in which a lane may sleep is in the record; folding
 //! loses only a question that is under way, and after it the lane asks again.
@@ -59,6 +59,7 @@ enum State {
     MakingRequest(Box<enroll::MakingRequest>),
     Issuing(Box<enroll::Issuing>),
     Registering(channel::Registering),
+    Installing(Box<install::Installing>),
     Talking(session::Talking),
     Working(session::Working),
     Keeping(session::Keeping),
@@ -110,6 +111,7 @@ impl Machine for Windows {
             State::MakingRequest(state) => state.on(event, lane, ctx),
             State::Issuing(state) => state.on(event, lane, ctx),
             State::Registering(state) => state.on(event, lane, ctx),
+            State::Installing(state) => state.on(event, lane, ctx),
             State::Talking(state) => state.on(event, lane, ctx),
             State::Working(state) => state.on(event, lane, ctx),
             State::Keeping(state) => state.on(event, lane, ctx),

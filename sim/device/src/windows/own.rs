@@ -1,5 +1,6 @@
 //! What is a lane's own beyond its record: by what it proves who it is, its channel, what it has changed in its tree.
 
+use super::install::Pending;
 use super::record::OWN_VERSION;
 use super::tree::{Overlay, Scep};
 use crate::kept::{from_bytes, to_bytes};
@@ -19,6 +20,8 @@ pub(super) struct Own {
     pub(super) channel_refused: bool,
     /// Certificates that the server wants it to get, oldest first.
     pub(super) scep: Vec<Scep>,
+    /// Where the oldest of them stands, if its CA has it pending.
+    pub(super) pending: Option<Pending>,
     /// Its part of the management tree.
     pub(super) overlay: Overlay,
 }

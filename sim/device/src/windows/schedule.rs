@@ -3,7 +3,7 @@
 
 use super::lane::Lane;
 use super::record::At;
-use super::{channel, renewal};
+use super::{channel, install, renewal};
 use crate::Ctx;
 use droves_facts::{Dur, Purpose, Wall};
 use droves_wire::windows::provisioning::Poll;
@@ -49,14 +49,14 @@ fn interval(poll: &Poll, done: u32) -> Dur {
     MINUTE.times(24 * 60)
 }
 
-/// When something of the lane's own wants it awake: delayed work, the channel, a login, too long a time without a
-/// server.
+/// When something of the lane's own wants it awake: delayed work, the channel, a pending certificate, a login, too long a
+/// time without a server.
 pub(super) fn chore_at(lane: &Lane, ctx: &Ctx<'_>) -> At {
     let on_login = lane.account().is_some_and(|account| lane.tree.poll(&account.provider).on_login);
     let login = if on_login { ctx.unlocked_after() } else { None };
     // What is done by now was told in the last session, and is told again by the next if that came to nothing.
     let done = lane.tree.next_due().filter(|due| *due > ctx.clocks.wall);
-    let all = [done, channel::renews_at(lane), login, lost_contact_at(lane)];
+    let all = [done, channel::renews_at(lane), install::due_at(lane), login, lost_contact_at(lane)];
     all.into_iter().flatten().min().into()
 }
 

@@ -27,7 +27,8 @@ impl Work {
         work.0[Offer::Request as usize] = counts.tries_of(None, Unit::Request).ended();
         work.0[Offer::SignP256 as usize] = counts.signed[KeyFamily::P256 as usize];
         work.0[Offer::SignRsa as usize] = counts.signed[KeyFamily::Rsa as usize];
-        work.0[Offer::Scep as usize] = counts.tries(None, Operation::AppleScepIssue).succeeded;
+        let issued = |operation| counts.tries(None, operation).succeeded;
+        work.0[Offer::Scep as usize] = issued(Operation::AppleScepIssue) + issued(Operation::WindowsScepIssue);
         work.0[Offer::Push as usize] = pushes.fate(PushFate::Received);
         work.0[Offer::Timer as usize] = *timers;
         work

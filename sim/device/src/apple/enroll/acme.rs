@@ -9,11 +9,12 @@ mod order;
 mod talk;
 
 use super::profile::{Terms, blame};
-use super::{failed, has, make, unexpected};
+use super::{failed, has, make};
 use crate::apple::exchange::{Exchange, Heard, Trouble};
 use crate::apple::hardware::Hardware;
 use crate::apple::lane::Lane;
 use crate::apple::{State, Step, messages};
+use crate::trouble::unexpected;
 use crate::{Action, Ctx, Event, KeyIx, Made, Work};
 use droves_facts::{Blame, Operation};
 use droves_wire::apple::acme::{self, Challenge, Status};

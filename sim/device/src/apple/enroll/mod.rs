@@ -1,9 +1,8 @@
 //! Enrolling: profile, key, SCEP, Authenticate, push token, TokenUpdate. One type for each state, which holds what is
 //! known by then and no more:
 //!
-//! `Fetching` → `GotProfile` → `HasKey` → `HasCaps` → `HasCa` → `Asked` (and `Waiting` while the CA has it pending), or
-//! the states of [`acme`], or `Unpacking` where the identity is in the profile → saved → `HasIdentity` →
-//! `Authenticated` → saved → `Registered` → enrolled.
+//! `Fetching` → `GotProfile` (while the identity is got by SCEP), or the states of [`acme`], or `Unpacking` where the
+//! identity is in the profile → saved → `HasIdentity` → `Authenticated` → saved → `Registered` → enrolled.
 
 mod acme;
 mod checkin;
@@ -17,7 +16,7 @@ use super::lane::Lane;
 use super::record::Stage;
 use super::{OURS_MAX, State, Step, leave, messages};
 use crate::{Action, Ctx, Enrolls, Event, Identity, Order, ProfileSource, Reasons, What, Work};
-use droves_facts::{Blame, Operation, Wall, What as Fact};
+use droves_facts::{Operation, Wall, What as Fact};
 use std::sync::Arc;
 
 pub(super) use acme::Acme;
@@ -25,7 +24,7 @@ pub(super) use checkin::{Authenticated, Bootstrapping, HasIdentity, Registered, 
 pub(super) use pkcs12::Unpacking;
 pub(super) use profile::{plan, read};
 pub(super) use renewal::{install, is_own, renew};
-pub(super) use scep::{Asked, GotProfile, HasCa, HasCaps, HasKey, Opening, Waiting, renew_at};
+pub(super) use scep::{GotProfile, renew_at};
 
 use profile::{Plan, Source, Terms};
 
@@ -103,7 +102,7 @@ fn get_identity(lane: &mut Lane, Plan { terms, source }: Plan, ctx: &mut Ctx<'_>
         return failed(lane, &trouble, ctx);
     }
     match source {
-        Source::Scep(scep) => scep::start(terms, scep, ctx),
+        Source::Scep(scep) => scep::start(lane, terms, scep, ctx),
         Source::Acme(acme) => acme::start(lane, terms, acme, ctx),
         Source::Pkcs12(file, password) => pkcs12::start(terms, file, password, ctx),
     }
@@ -137,12 +136,4 @@ pub(super) fn failed(lane: &mut Lane, trouble: &Trouble, ctx: &mut Ctx<'_>) -> S
     lane.complain(trouble, ctx);
     lane.ended(Operation::Enroll, trouble.outcome(), ctx);
     leave::end(lane, Stage::Failed, ctx)
-}
-
-/// What the shell brought where something else was due.
-fn unexpected(event: &Event<'_>, due: &str) -> Trouble {
-    match event {
-        Event::Failed(failure) => Trouble::new(failure.blame, failure.kind, format!("{due}: {}", failure.text)),
-        other => Trouble::new(Blame::Generator, "unexpected_event", format!("{due}: the shell brought {other:?}")),
-    }
 }

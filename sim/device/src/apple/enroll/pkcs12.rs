@@ -2,10 +2,11 @@
 //! profile.
 
 use super::profile::{Terms, blame};
-use super::{failed, has, make, unexpected};
+use super::{failed, has, make};
 use crate::apple::exchange::Trouble;
 use crate::apple::lane::Lane;
 use crate::apple::{State, Step};
+use crate::trouble::unexpected;
 use crate::{Ctx, Event, Made, Work};
 use bytes::Bytes;
 use droves_facts::Blame;

@@ -122,6 +122,8 @@ fn enroll(tree: &mut Tree, call: &Call<'_>, scene: &Scene<'_>, effects: &mut Vec
         user: place.user,
         servers,
         subject,
+        key_usage: number("KeyUsage", 0),
+        hashes: said("HashAlgorithm").unwrap_or_default(),
         challenge: said("Challenge").unwrap_or_default(),
         ca_thumbprint: said("CAThumbprint").unwrap_or_default(),
         key_bits: number("KeyLength", 2_048),

@@ -312,6 +312,8 @@ fn a_certificate_is_asked_for_and_told_of() {
         servers: "https://ca.example.test/scep".into(),
         challenge: "secret".into(),
         subject: "CN=D3".into(),
+        key_usage: 160,
+        hashes: "".into(),
         ca_thumbprint: "".into(),
         key_bits: 4_096,
         retries: 2,

@@ -1,8 +1,8 @@
 //! The certificate (MS-WSTEP) and what comes with it: the provisioning document, which is the enrollment.
 
 use super::{Terms, soap};
-use crate::trouble::Trouble;
-use crate::windows::exchange::{Answer, Question, unexpected};
+use crate::trouble::{Trouble, unexpected};
+use crate::windows::exchange::{Answer, Question};
 use crate::windows::lane::Lane;
 use crate::windows::own::Credentials;
 use crate::windows::record::Stage;

@@ -6,7 +6,7 @@ use crate::Ctx;
 use crate::trouble::Trouble;
 use crate::windows::lane::Lane;
 use crate::windows::tree::{Credential, Effect, Executed, Said};
-use crate::windows::{channel, renewal, schedule};
+use crate::windows::{channel, install, renewal, schedule};
 use droves_facts::{Blame, CommandKey, CommandStatus, Dur, What as Fact};
 use droves_wire::windows::syncml::{Body, Command, Data, Item, Message, Meta, ObjectError, Progress};
 use std::sync::Arc;
@@ -193,7 +193,10 @@ impl Session {
             Effect::Wipe { .. } => self.then = Then::Wipe,
             Effect::Reboot if self.then == Then::Nothing => self.then = Then::Restart,
             Effect::Reboot => {}
-            Effect::Scep(scep) => lane.own.scep.push(*scep),
+            Effect::Scep(scep) => {
+                install::want(lane, *scep);
+                self.installs = true;
+            }
         }
         true
     }

@@ -16,7 +16,7 @@ use super::shared::Account;
 use super::tree::Login;
 use super::who::Who;
 use super::{State, Step, leave, saving, schedule};
-use crate::trouble::Trouble;
+use crate::trouble::{Trouble, unexpected};
 use crate::{Action, Ctx, Event, Reasons, Sign, What};
 use droves_facts::{Blame, CommandKey, CommandStatus, Dur, Operation, Outcome, Philox, Purpose, What as Fact};
 use droves_wire::windows::syncml::{self, Assembly, Body, Header, Location, Message, Mode, Status};
@@ -50,6 +50,8 @@ pub(super) struct Session {
     done: Vec<(CommandKey, CommandStatus)>,
     /// Whether something was changed that has to be on disk before the server hears of it.
     saves: bool,
+    /// Whether certificates are to be got once it is over.
+    installs: bool,
     /// Whether the server has taken what the first message says.
     is_open: bool,
     /// What comes after the next message, whatever the server says to it.
@@ -105,6 +107,7 @@ pub(super) fn begin(lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
         message_bytes_max: None,
         done: Vec::new(),
         saves: false,
+        installs: false,
         is_open: false,
         then: Then::Nothing,
     };
@@ -144,7 +147,7 @@ impl Keeping {
     pub(super) fn on(self, event: Event<'_>, lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
         match event {
             Event::Saved => self.0.say(lane, ctx),
-            other => self.0.over(Err(super::exchange::unexpected(&other, "the disk")), lane, ctx),
+            other => self.0.over(Err(unexpected(&other, "the disk")), lane, ctx),
         }
     }
 }
@@ -322,6 +325,8 @@ impl Session {
                 lane.record.next_at = back.into();
                 lane.rest(ctx)
             }
+            // That they are wanted is on disk before anybody is asked for them.
+            Then::Nothing if result.is_ok() && self.installs => Step::save(ctx),
             Then::Nothing if result.is_ok() => lane.proceed(false, ctx),
             Then::Nothing => lane.rest(ctx),
         }

@@ -63,6 +63,7 @@ fn reply((kind, status, bytes, commands): (u8, u16, Vec<u8>, Vec<Command<'static
         1 => Reply::Fails("reset"),
         2 => Reply::Challenge(401, syncml::MD5, "AAAA"),
         3 => Reply::Message(commands, false),
+        4 => says(installing::wants("Wi-Fi", &[])),
         _ => says(commands),
     }
 }

@@ -5,6 +5,7 @@
 mod anything;
 mod commands;
 mod enrolling;
+mod installing;
 mod living;
 mod proving;
 mod talking;
@@ -17,6 +18,7 @@ use crate::{
 };
 use commands::{alert, command, get, says};
 use droves_facts::{CommandKey, CommandStatus, Mono, Operation, Outcome, Wall, What as Fact};
+use droves_wire::apple::scep;
 use droves_wire::ca::Authority;
 use droves_wire::keys::Key;
 use droves_wire::windows::provisioning::{Account, Auth, Certificate, Document, Level, Place, Renewal, Setting, Store};
@@ -26,6 +28,7 @@ use droves_wire::windows::syncml::{
 };
 use droves_wire::windows::{csr, discovery, issue, policy};
 use http::{HeaderMap, HeaderValue};
+use installing::Ca;
 use std::collections::VecDeque;
 use std::sync::OnceLock;
 
@@ -78,6 +81,8 @@ struct Rig {
     bytes_max: Option<u64>,
     policy: discovery::AuthPolicy,
     document: Document,
+    /// Who gives further certificates.
+    ca: Ca,
     asked: Vec<Asked>,
     facts: Vec<Fact>,
     ended: Vec<(Operation, Outcome)>,
@@ -143,6 +148,7 @@ impl Rig {
             bytes_max: None,
             policy: discovery::AuthPolicy::OnPremise,
             document: document(),
+            ca: Ca::default(),
             asked: Vec::new(),
             facts: Vec::new(),
             ended: Vec::new(),
@@ -261,6 +267,16 @@ impl Rig {
                 let der = signer.map(|old| issue::renewal(&bare, key(old.key), &old.certificate).unwrap());
                 Made::CertificateRequest(der.unwrap_or(bare).into())
             }
+            Work::ScepRequest { request, key: ix, .. } => {
+                let (body, pending) = scep::build(&request, key(ix), None, self.world.clocks.wall).unwrap();
+                Made::ScepRequest { body: body.into(), pending: Box::new(pending) }
+            }
+            Work::ScepOpen { reply, pending, key: ix, .. } => {
+                match scep::open(&reply, &pending, key(ix), None, &self.world.limits) {
+                    Ok(reply) => Made::ScepReply(reply),
+                    Err(_) => return self.lose(Blame::Server, "scep"),
+                }
+            }
             other => panic!("a PC has no such work: {other:?}"),
         };
         self.on(Event::Made(made))
@@ -307,12 +323,7 @@ impl Rig {
                     HeaderMap::from_iter([(http::HeaderName::from_static(name), HeaderValue::from_static(value))]);
                 self.answer(status, body, headers)
             }
-            Reply::Fails(kind) => self.on(Event::Failed(Failure {
-                blame: Blame::Network,
-                kind,
-                reached: Reached::Sent,
-                text: kind.into(),
-            })),
+            Reply::Fails(kind) => self.lose(Blame::Network, kind),
             Reply::Message(commands, last) => {
                 let answer = self.message(&body, 200, None, commands, last);
                 self.answer(200, answer, HeaderMap::new())
@@ -385,7 +396,7 @@ impl Rig {
     }
 
     /// What enrollment answers when all is well.
-    fn enrolls(&self, operation: Operation, body: &[u8]) -> Bytes {
+    fn enrolls(&mut self, operation: Operation, body: &[u8]) -> Bytes {
         let limits = droves_facts::Limits::default();
         let mut out = Vec::new();
         match operation {
@@ -422,9 +433,13 @@ impl Rig {
                 document.write(&mut inside);
                 issue::Answer { header: AnswerHeader::default(), document: inside }.write(&mut out);
             }
-            other => panic!("nobody asked for {other}"),
+            other => return self.ca.says(other, body, self.world.clocks.wall),
         }
         out.into()
+    }
+
+    fn lose(&mut self, blame: Blame, kind: &'static str) -> Action {
+        self.on(Event::Failed(Failure { blame, kind, reached: Reached::Sent, text: kind.into() }))
     }
 
     fn answer(&mut self, status: u16, body: Bytes, headers: HeaderMap) -> Action {

@@ -188,6 +188,10 @@ pub(super) struct Scep {
     pub(super) challenge: Arc<str>,
     /// `SubjectName`.
     pub(super) subject: Arc<str>,
+    /// `KeyUsage`: 0x80 signs, 0x20 enciphers keys.
+    pub(super) key_usage: u32,
+    /// `HashAlgorithm`: families with `+` between; empty if nothing is said.
+    pub(super) hashes: Arc<str>,
     /// `CAThumbprint`: SHA-1 of the authority's certificate, hexadecimal; empty if nothing is said.
     pub(super) ca_thumbprint: Arc<str>,
     /// `KeyLength`, bits.

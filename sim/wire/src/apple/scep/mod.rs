@@ -36,7 +36,7 @@ pub enum ScepError {
     #[error("GetCACert gave no certificate that a request can be encrypted for")]
     NoRecipient,
     /// The payload names another certificate.
-    #[error("no certificate of GetCACert has the fingerprint that the profile names")]
+    #[error("no certificate of GetCACert has the fingerprint that is asked for")]
     FingerprintMismatch,
     /// CMS of a message is bad.
     #[error("{0}")]

@@ -78,6 +78,20 @@ impl From<Slept<Windows>> for Slept<Device> {
     }
 }
 
+/// A lane of Apple's asleep; what it has in common with others is the value that it was, if it is the same.
+fn of_apple(Slept { record, shared, own }: Slept<Apple>, before: Arc<Shared>) -> Slept<Device> {
+    let same = matches!(&*before, Shared::Apple(before) if Arc::ptr_eq(before, &shared));
+    let shared = if same { before } else { Arc::new(Shared::Apple(shared)) };
+    Slept { record: Record::Apple(record), shared, own }
+}
+
+/// The same for Windows.
+fn of_windows(Slept { record, shared, own }: Slept<Windows>, before: Arc<Shared>) -> Slept<Device> {
+    let same = matches!(&*before, Shared::Windows(before) if Arc::ptr_eq(before, &shared));
+    let shared = if same { before } else { Arc::new(Shared::Windows(shared)) };
+    Slept { record: Record::Windows(record), shared, own }
+}
+
 impl Machine for Device {
     type Record = Record;
     type Shared = Shared;
@@ -105,18 +119,15 @@ impl Machine for Device {
     #[inline]
     fn fold(self) -> Slept<Self> {
         match self {
-            Device::Apple(machine, before) => {
-                let Slept { record, shared, own } = machine.fold();
-                let same = matches!(&*before, Shared::Apple(before) if Arc::ptr_eq(before, &shared));
-                let shared = if same { before } else { Arc::new(Shared::Apple(shared)) };
-                Slept { record: Record::Apple(record), shared, own }
-            }
-            Device::Windows(machine, before) => {
-                let Slept { record, shared, own } = machine.fold();
-                let same = matches!(&*before, Shared::Windows(before) if Arc::ptr_eq(before, &shared));
-                let shared = if same { before } else { Arc::new(Shared::Windows(shared)) };
-                Slept { record: Record::Windows(record), shared, own }
-            }
+            Device::Apple(machine, before) => of_apple(machine.fold(), before),
+            Device::Windows(machine, before) => of_windows(machine.fold(), before),
+        }
+    }
+
+    fn snapshot(&self) -> Slept<Self> {
+        match self {
+            Device::Apple(machine, before) => of_apple(machine.snapshot(), Arc::clone(before)),
+            Device::Windows(machine, before) => of_windows(machine.snapshot(), Arc::clone(before)),
         }
     }
 

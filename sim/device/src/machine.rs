@@ -24,6 +24,10 @@ pub trait Machine: Sized {
     /// Folds the live machine back. `open(fold(m))` behaves as `m` does.
     fn fold(self) -> Slept<Self>;
 
+    /// The live machine as it would sleep if it were folded now. It goes on as it is: whoever saves in the middle of a
+    /// session has the rest of it still to say.
+    fn snapshot(&self) -> Slept<Self>;
+
     /// The live machine's record, as it would sleep.
     fn record(&self) -> Self::Record;
 

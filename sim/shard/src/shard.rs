@@ -249,12 +249,12 @@ impl<M: Machine> Shard<M> {
     }
 
     /// Every lane as the store would keep it; live ones as they are at this moment.
-    pub fn snapshots(&mut self) -> Vec<Snapshot> {
+    pub fn snapshots(&self) -> Vec<Snapshot> {
         self.lanes_of_it().map(|lane| self.snapshot(lane)).collect()
     }
 
     /// The lanes that are awake, as they are at this moment: the others were saved when they fell asleep.
-    pub fn live_snapshots(&mut self) -> Vec<Snapshot> {
+    pub fn live_snapshots(&self) -> Vec<Snapshot> {
         let is_live = |lane: &LaneIx| matches!(self.lanes[self.place(*lane)].mode, Mode::Live(_));
         let live: Vec<LaneIx> = self.lanes_of_it().filter(is_live).collect();
         live.into_iter().map(|lane| self.snapshot(lane)).collect()
@@ -370,19 +370,12 @@ impl<M: Machine> Shard<M> {
         }
     }
 
-    /// A live lane as it would sleep.
-    fn folded(&mut self, lane: LaneIx) -> Slept<M> {
-        let place = self.place(lane);
-        let Mode::Live(at) = self.lanes[place].mode else { return self.lanes[place].slept.clone() };
-        let live = &mut self.live[at as usize];
-        let machine = std::mem::replace(&mut live.machine, M::open(Slept::default()));
-        let slept = machine.fold();
-        live.machine = M::open(slept.clone());
-        slept
-    }
-
-    fn snapshot(&mut self, lane: LaneIx) -> Snapshot {
-        let slept = self.folded(lane);
+    /// A lane as the store would keep it now. A live one goes on as it is.
+    fn snapshot(&self, lane: LaneIx) -> Snapshot {
+        let slept = match self.live_of(lane) {
+            Some(live) => live.machine.snapshot(),
+            None => self.lanes[self.place(lane)].slept.clone(),
+        };
         let (_, channel) = self.locate(lane);
         Snapshot {
             lane,

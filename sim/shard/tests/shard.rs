@@ -136,6 +136,18 @@ fn an_answer_that_does_not_come_is_a_timeout() {
     );
 }
 
+/// A machine that saves in the middle of a session has the rest of it still to say.
+#[test]
+fn who_saves_goes_on_as_it_was() {
+    let world = World { script: Script::SaveFirst, ..World::default() };
+    let mut run = forecast(plan(TEN, "enroll: { who: all, arrivals: at_once }"), 10, world);
+    run.begin(PhaseIx(0));
+    assert!(run.run_until(Mono::ZERO + Dur::secs(30), 10_000));
+    let ended = |what: &What| matches!(what, What::OperationEnded { outcome: droves_facts::Outcome::Succeeded, .. });
+    assert_eq!(count(&run.facts, ended), 10);
+    assert_eq!(count(&run.facts, |what| matches!(what, What::Saved { .. })), 10);
+}
+
 #[test]
 fn ending_the_device_channel_ends_its_user_channels() {
     let mut run = forecast(
@@ -178,7 +190,7 @@ fn an_order_after_a_slow_answer_is_not_late() {
 
 #[test]
 fn a_restored_shard_goes_on_where_it_was() {
-    let mut run = enrolled(World::default());
+    let run = enrolled(World::default());
     let snapshots = run.shard.snapshots();
     let mut next = forecast(plan(TEN, "enroll: { who: all, arrivals: at_once }"), 100, World::default());
     let (mut known, clocks) = (Known::<toy::Toy>::default(), next.clocks());

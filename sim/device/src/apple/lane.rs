@@ -3,9 +3,9 @@
 use super::own::Own;
 use super::record::{Record, Stage};
 use super::shared::{MdmSettings, Shared};
-use super::{Step, enroll, exchange::Trouble, leave, session};
+use super::{Apple, Step, enroll, exchange::Trouble, leave, session};
 use crate::wanted::Wanted;
-use crate::{Action, Ctx, Order, Reasons, Wake, What, Why};
+use crate::{Action, Ctx, Order, Reasons, Slept, Wake, What, Why};
 use droves_facts::{Dur, Mono, Operation, Outcome, Purpose, Wall, What as Fact};
 use std::sync::Arc;
 
@@ -71,13 +71,15 @@ impl Lane {
         self.record.next_at = Some(ctx.clocks.wall + Dur::ms(10 + dice.below(9_990)));
     }
 
-    /// A renewal that is put to sleep before there is a new identity has not begun: it begins again if it was ordered,
-    /// if its time has come, or if the server asks for it once more.
-    pub(super) fn put_down(&mut self) {
+    /// Put to sleep. A renewal that is put to sleep before there is a new identity has not begun: it begins again if it
+    /// was ordered, if its time has come, or if the server asks for it once more.
+    pub(super) fn fold(mut self) -> Slept<Apple> {
         if self.record.stage == Stage::Enrolled && self.record.renewing {
             self.record.renewing = false;
             self.own.renewal = None;
         }
+        let own = self.own.encode();
+        Slept { record: self.record, shared: self.shared, own }
     }
 
     /// Sleeps, or is over.

@@ -91,10 +91,12 @@ impl Machine for Apple {
         Apple { lane: Lane { record: slept.record, shared: slept.shared, own }, state: State::Asleep }
     }
 
-    fn fold(mut self) -> Slept<Self> {
-        self.lane.put_down();
-        let own = self.lane.own.encode();
-        Slept { record: self.lane.record, shared: self.lane.shared, own }
+    fn fold(self) -> Slept<Self> {
+        self.lane.fold()
+    }
+
+    fn snapshot(&self) -> Slept<Self> {
+        self.lane.clone().fold()
     }
 
     fn record(&self) -> Record {

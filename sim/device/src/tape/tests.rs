@@ -21,6 +21,9 @@ impl Machine for Renewing {
     fn fold(self) -> Slept<Self> {
         Slept { record: (), shared: Arc::new(0), own: None }
     }
+    fn snapshot(&self) -> Slept<Self> {
+        Slept { record: (), shared: Arc::new(0), own: None }
+    }
     fn record(&self) {}
     fn on(&mut self, event: Event<'_>, ctx: &mut Ctx<'_>) -> Action {
         let shown = u64::from(ctx.identity.is_some());

@@ -95,6 +95,10 @@ impl Machine for Windows {
         self.lane.fold()
     }
 
+    fn snapshot(&self) -> Slept<Self> {
+        self.lane.clone().fold()
+    }
+
     fn record(&self) -> Record {
         self.lane.record
     }

@@ -140,6 +140,9 @@ impl Machine for Sleeper {
     fn fold(self) -> Slept<Self> {
         Slept { record: self.record(), shared: Arc::new(()), own: None }
     }
+    fn snapshot(&self) -> Slept<Self> {
+        Slept { record: self.record(), shared: Arc::new(()), own: None }
+    }
     fn record(&self) -> Nights {
         let mut nights = Nights::default();
         nights.0[0] = self.0;

@@ -29,6 +29,10 @@ impl Machine for Deaf {
         let Slept { record, shared, own } = self.0.fold();
         Slept { record, shared, own }
     }
+    fn snapshot(&self) -> Slept<Self> {
+        let Slept { record, shared, own } = self.0.snapshot();
+        Slept { record, shared, own }
+    }
     fn record(&self) -> Self::Record {
         self.0.record()
     }

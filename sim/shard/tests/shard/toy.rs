@@ -45,6 +45,10 @@ impl Machine for Toy {
         Slept { record: self.record, shared: Arc::new(0), own: None }
     }
 
+    fn snapshot(&self) -> Slept<Self> {
+        Slept { record: self.record, shared: Arc::new(0), own: None }
+    }
+
     fn record(&self) -> Record {
         self.record
     }
@@ -62,6 +66,14 @@ impl Machine for Toy {
             Event::Response(response) if response.status == 299 => {
                 self.done(Outcome::Succeeded, ctx);
                 Action { what: What::End(Why::Removed), until: Mono::NEVER, hear: Reasons::NONE }
+            }
+            // What it was asked for is nowhere but in the live machine.
+            Event::Response(response) if response.status == 298 => {
+                Action { what: What::Save, until: ctx.clocks.now + Dur::secs(60), hear: Reasons::NONE }
+            }
+            Event::Saved => {
+                self.done(Outcome::Succeeded, ctx);
+                sleep()
             }
             Event::Response(_) => {
                 if self.asked == Some(Operation::Enroll) && ctx.channel == 0 {
@@ -165,6 +177,8 @@ pub(crate) enum Script {
     Silent,
     /// A status that makes the toy end.
     EndAfterEnroll,
+    /// A status that makes it save before it goes on.
+    SaveFirst,
     /// Sometimes well, in `fails` of 4 cases not; after a drawn time.
     Random {
         /// Of the draws.
@@ -198,6 +212,7 @@ impl forecast::World for World {
             Script::Well => (self.takes, well(200)),
             Script::Silent => (Dur::secs(100_000), well(200)),
             Script::EndAfterEnroll => (self.takes, well(299)),
+            Script::SaveFirst => (self.takes, well(298)),
             Script::Random { seed, fails } => {
                 let mut dice = Dice::new(seed).draw(lane.0, Purpose::Nonce, self.asked);
                 let takes = Dur(dice.u64() % (self.takes.0 + 1));

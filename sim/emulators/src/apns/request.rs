@@ -204,7 +204,7 @@ mod tests {
     const TOPIC: &str = "com.apple.mgmt.External.1f4f7e8a-1d3b-4a53-9d0b-2f8f8f1a6a10";
     const PROVIDER: Provider<'static> = Provider::Certified { topic: Some(TOPIC), from: Wall(0), until: Wall(1_000) };
 
-    /// The body and the headers of nanomdm's pushes, as `apple.md` measured them: no `apns-` header at all.
+    /// The body and the headers of nanomdm's pushes, as they were measured: no `apns-` header at all.
     fn request<'a>(headers: &'a HeaderMap) -> PushRequest<'a> {
         PushRequest {
             method: "POST",

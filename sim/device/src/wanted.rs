@@ -1,6 +1,7 @@
 //! What the plan wants of a lane and has not got yet.
 
-use droves_facts::Operation;
+use crate::Ctx;
+use droves_facts::{Operation, Outcome};
 use serde::{Deserialize, Serialize};
 
 /// A set of orders.
@@ -35,5 +36,17 @@ impl Wanted {
         let had = self.has(operation);
         self.0 &= !Self::bit(operation);
         had
+    }
+    /// An order is fulfilled, or given up, if it was given.
+    pub(crate) fn ended(&mut self, operation: Operation, outcome: Outcome, ctx: &mut Ctx<'_>) {
+        if self.take(operation) {
+            ctx.ended(operation, outcome);
+        }
+    }
+    /// Every order that is still open is given up.
+    pub(crate) fn give_up(&mut self, outcome: Outcome, ctx: &mut Ctx<'_>) {
+        for operation in Wanted::OPERATIONS {
+            self.ended(operation, outcome, ctx);
+        }
     }
 }

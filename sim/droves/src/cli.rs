@@ -14,8 +14,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 use values::{at_least_one, base_url, cores, outage, pair, service, share};
 
-/// A load tester for mobile device management servers: one machine plays a fleet of Apple devices that enroll, are
-/// pushed, take commands and report, and measures the server.
+/// A load tester for mobile device management servers: one machine plays a fleet of Apple devices and Windows PCs that
+/// enroll, are pushed, take commands and report, and measures the server.
 #[derive(Debug, Parser)]
 #[command(name = "droves", version, after_help = AFTER)]
 pub(crate) struct Cli {

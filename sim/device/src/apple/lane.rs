@@ -4,7 +4,6 @@ use super::own::Own;
 use super::record::{Record, Stage};
 use super::shared::{MdmSettings, Shared};
 use super::{Apple, Step, enroll, exchange::Trouble, leave, session};
-use crate::wanted::Wanted;
 use crate::{Action, Ctx, Order, Reasons, Slept, Wake, What, Why};
 use droves_facts::{Dur, Mono, Operation, Outcome, Purpose, Wall, What as Fact};
 use std::sync::Arc;
@@ -32,20 +31,6 @@ impl Lane {
         self.record.renewing = renewing;
         if from != to && ctx.channel == 0 {
             ctx.fact(Fact::Device { from, to });
-        }
-    }
-
-    /// An order is fulfilled, or given up, if it was given.
-    pub(super) fn ended(&mut self, operation: Operation, outcome: Outcome, ctx: &mut Ctx<'_>) {
-        if self.record.wanted.take(operation) {
-            ctx.ended(operation, outcome);
-        }
-    }
-
-    /// Every order that is still open is given up.
-    pub(super) fn give_up_orders(&mut self, outcome: Outcome, ctx: &mut Ctx<'_>) {
-        for operation in Wanted::OPERATIONS {
-            self.ended(operation, outcome, ctx);
         }
     }
 
@@ -104,7 +89,7 @@ impl Lane {
             }
         }
         if ctx.channel > 0 {
-            self.ended(Operation::Renew, NO_IDENTITY, ctx);
+            self.record.wanted.ended(Operation::Renew, NO_IDENTITY, ctx);
         }
         let pushed = wake.reasons.has(Reasons::PUSH);
         if pushed {
@@ -127,7 +112,7 @@ impl Lane {
                 return leave::begin(self, ctx);
             }
             // It would end the next enrollment in the middle.
-            self.ended(Operation::Unenroll, NOT_ENROLLED, ctx);
+            self.record.wanted.ended(Operation::Unenroll, NOT_ENROLLED, ctx);
         }
         let record = &mut self.record;
         if record.wanted.has(Operation::Enroll) && (record.stage.is_over() || record.stage == Stage::Enrolled) {
@@ -136,7 +121,7 @@ impl Lane {
         match record.stage {
             Stage::Wiped if ctx.channel == 0 && due(record.next_at) => enroll::begin(self, ctx),
             Stage::Unenrolled | Stage::Removed | Stage::Wiped | Stage::Failed => {
-                self.give_up_orders(NOT_ENROLLED, ctx);
+                self.record.wanted.give_up(NOT_ENROLLED, ctx);
                 self.rest(ctx)
             }
             // What failed waits for its time, for a push or for an order.

@@ -37,7 +37,7 @@ impl Leaving {
             Heard::Said(verdict) => {
                 if let Err(trouble) = verdict.taken() {
                     lane.complain(&trouble, ctx);
-                    lane.ended(Operation::Unenroll, trouble.outcome(), ctx);
+                    lane.record.wanted.ended(Operation::Unenroll, trouble.outcome(), ctx);
                 }
             }
         }
@@ -63,8 +63,8 @@ pub(super) fn end(lane: &mut Lane, stage: Stage, ctx: &mut Ctx<'_>) -> Step {
         ctx.fact(Fact::Unreachable);
     }
     lane.go(stage, ctx);
-    lane.ended(Operation::Unenroll, Outcome::Succeeded, ctx);
-    lane.give_up_orders(Outcome::Failed { blame: Blame::Scenario, kind: "not_enrolled" }, ctx);
+    lane.record.wanted.ended(Operation::Unenroll, Outcome::Succeeded, ctx);
+    lane.record.wanted.give_up(Outcome::Failed { blame: Blame::Scenario, kind: "not_enrolled" }, ctx);
     if ctx.channel == 0 {
         ctx.adopt(None);
         for channel in 1..=ctx.character.users {

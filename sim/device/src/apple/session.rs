@@ -222,7 +222,7 @@ pub(super) fn done(lane: &mut Lane, session: Session, ctx: &mut Ctx<'_>) -> Step
         let soon = ctx.clocks.wall + Dur::secs(1);
         lane.record.next_at = Some(ctx.locked_until().map_or(soon, |end| end.max(soon)));
     }
-    lane.ended(Operation::CheckIn, Outcome::Succeeded, ctx);
+    lane.record.wanted.ended(Operation::CheckIn, Outcome::Succeeded, ctx);
     lane.rest(ctx)
 }
 
@@ -231,7 +231,7 @@ pub(super) fn broken(lane: &mut Lane, verdict: Verdict, ctx: &mut Ctx<'_>) -> St
     match verdict {
         Verdict::Unenroll(trouble) => {
             lane.complain(&trouble, ctx);
-            lane.ended(Operation::CheckIn, trouble.outcome(), ctx);
+            lane.record.wanted.ended(Operation::CheckIn, trouble.outcome(), ctx);
             leave::begin(lane, ctx)
         }
         Verdict::Refused(trouble) | Verdict::Broken(trouble) => hang_up(lane, &trouble, ctx),
@@ -241,7 +241,7 @@ pub(super) fn broken(lane: &mut Lane, verdict: Verdict, ctx: &mut Ctx<'_>) -> St
 
 pub(super) fn hang_up(lane: &mut Lane, trouble: &Trouble, ctx: &mut Ctx<'_>) -> Step {
     lane.complain(trouble, ctx);
-    lane.ended(Operation::CheckIn, trouble.outcome(), ctx);
+    lane.record.wanted.ended(Operation::CheckIn, trouble.outcome(), ctx);
     lane.failed(ctx);
     lane.rest(ctx)
 }
@@ -256,6 +256,6 @@ fn told(lane: &mut Lane, verdict: Verdict, ctx: &mut Ctx<'_>) {
         }
     };
     if lane.record.stage == Stage::Enrolled {
-        lane.ended(Operation::CheckIn, outcome, ctx);
+        lane.record.wanted.ended(Operation::CheckIn, outcome, ctx);
     }
 }

@@ -7,7 +7,6 @@ use super::shared::{Account, Shared};
 use super::tree::Tree;
 use super::{Step, channel, enroll, install, leave, renewal, session};
 use crate::trouble::Trouble;
-use crate::wanted::Wanted;
 use crate::{Action, Ctx, Order, Reasons, Retry, Slept, Wake, What, Why};
 use droves_facts::{Blame, Dur, Mono, Operation, Outcome, What as Fact};
 use std::sync::Arc;
@@ -52,20 +51,6 @@ impl Lane {
         self.record.stage = stage;
         if from != to {
             ctx.fact(Fact::Device { from, to });
-        }
-    }
-
-    /// An order is fulfilled, or given up, if it was given.
-    pub(super) fn ended(&mut self, operation: Operation, outcome: Outcome, ctx: &mut Ctx<'_>) {
-        if self.record.wanted.take(operation) {
-            ctx.ended(operation, outcome);
-        }
-    }
-
-    /// Every order that is still open is given up.
-    pub(super) fn give_up_orders(&mut self, outcome: Outcome, ctx: &mut Ctx<'_>) {
-        for operation in Wanted::OPERATIONS {
-            self.ended(operation, outcome, ctx);
         }
     }
 
@@ -148,7 +133,7 @@ impl Lane {
                 return leave::begin(self, ctx);
             }
             // It would end the next enrollment in the middle.
-            self.ended(Operation::Unenroll, NOT_ENROLLED, ctx);
+            self.record.wanted.ended(Operation::Unenroll, NOT_ENROLLED, ctx);
         }
         let record = &self.record;
         if record.wanted.has(Operation::Enroll) && (record.stage.is_over() || record.stage == Stage::Enrolled) {
@@ -157,7 +142,7 @@ impl Lane {
         match record.stage {
             Stage::Wiped if record.next_at.is_due(now) => enroll::begin(self, ctx),
             Stage::Unenrolled | Stage::Removed | Stage::Wiped | Stage::Failed => {
-                self.give_up_orders(NOT_ENROLLED, ctx);
+                self.record.wanted.give_up(NOT_ENROLLED, ctx);
                 self.rest(ctx)
             }
             // What the server has put off waits for its time.

@@ -37,8 +37,8 @@ pub(super) fn end(lane: &mut Lane, stage: Stage, ctx: &mut Ctx<'_>) -> Step {
         ctx.fact(Fact::Unreachable);
     }
     lane.go(stage, ctx);
-    lane.ended(Operation::Unenroll, Outcome::Succeeded, ctx);
-    lane.give_up_orders(Outcome::Failed { blame: Blame::Scenario, kind: "not_enrolled" }, ctx);
+    lane.record.wanted.ended(Operation::Unenroll, Outcome::Succeeded, ctx);
+    lane.record.wanted.give_up(Outcome::Failed { blame: Blame::Scenario, kind: "not_enrolled" }, ctx);
     ctx.adopt(None);
     forget(lane);
     if stage == Stage::Wiped {

@@ -31,7 +31,7 @@ pub(super) fn begin(lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
 pub(super) fn done(lane: &mut Lane, identity: Identity, ctx: &mut Ctx<'_>) -> Step {
     lane.record.renew_at = renew_at(lane, &identity, ctx).into();
     ctx.adopt(Some(Arc::new(identity)));
-    lane.ended(Operation::Renew, Outcome::Succeeded, ctx);
+    lane.record.wanted.ended(Operation::Renew, Outcome::Succeeded, ctx);
     lane.connect_soon(ctx);
     Step::save(ctx)
 }
@@ -46,7 +46,7 @@ pub(super) fn failed(lane: &mut Lane, trouble: &Trouble, ctx: &mut Ctx<'_>) -> S
 
 fn ended(lane: &mut Lane, trouble: &Trouble, ctx: &mut Ctx<'_>) -> Step {
     lane.complain(trouble, ctx);
-    lane.ended(Operation::Renew, trouble.outcome(), ctx);
+    lane.record.wanted.ended(Operation::Renew, trouble.outcome(), ctx);
     lane.proceed(false, ctx)
 }
 

@@ -135,7 +135,7 @@ impl Registered {
             Verdict::Taken(_) => enrolled(lane, ctx),
             Verdict::Unenroll(trouble) => {
                 lane.complain(&trouble, ctx);
-                lane.give_up_orders(trouble.outcome(), ctx);
+                lane.record.wanted.give_up(trouble.outcome(), ctx);
                 leave::begin(lane, ctx)
             }
             // 410 tells a user channel that this user is not managed: it waits for the next login, which is not ours.
@@ -156,7 +156,7 @@ fn enrolled(lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
     if renewed {
         return renewal::done(lane, ctx);
     }
-    lane.ended(Operation::Enroll, Outcome::Succeeded, ctx);
+    lane.record.wanted.ended(Operation::Enroll, Outcome::Succeeded, ctx);
     lane.connect_soon(ctx);
     let Some(settings) = lane.settings().filter(|_| ctx.channel == 0 && ctx.character.platform == Platform::Macos)
     else {

@@ -134,6 +134,6 @@ pub(super) fn failed(lane: &mut Lane, trouble: &Trouble, ctx: &mut Ctx<'_>) -> S
         return renewal::failed(lane, trouble, ctx);
     }
     lane.complain(trouble, ctx);
-    lane.ended(Operation::Enroll, trouble.outcome(), ctx);
+    lane.record.wanted.ended(Operation::Enroll, trouble.outcome(), ctx);
     leave::end(lane, Stage::Failed, ctx)
 }

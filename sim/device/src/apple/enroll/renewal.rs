@@ -70,7 +70,7 @@ pub(super) fn adopt(lane: &mut Lane, terms: Terms, ctx: &Ctx<'_>) {
 
 /// The server knows the new identity.
 pub(super) fn done(lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
-    lane.ended(Operation::Renew, Outcome::Succeeded, ctx);
+    lane.record.wanted.ended(Operation::Renew, Outcome::Succeeded, ctx);
     for channel in 1..=ctx.character.users {
         ctx.order(channel, Order::IdentityRenewed);
     }
@@ -97,7 +97,7 @@ pub(super) fn done(lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
 /// It came to nothing: the old identity stays.
 pub(super) fn failed(lane: &mut Lane, trouble: &Trouble, ctx: &mut Ctx<'_>) -> Step {
     lane.complain(trouble, ctx);
-    lane.ended(Operation::Renew, trouble.outcome(), ctx);
+    lane.record.wanted.ended(Operation::Renew, trouble.outcome(), ctx);
     lane.go(Stage::Enrolled, ctx);
     lane.record.renewing = false;
     lane.record.renew_at = lane.record.renew_at.map(|at| at.max(ctx.clocks.wall + AGAIN));

@@ -198,7 +198,7 @@ fn discovery_of(ctx: &Ctx<'_>) -> Option<Arc<Discovery>> {
 pub(super) fn done(lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
     lane.went_well();
     lane.go(Stage::Enrolled, ctx);
-    lane.ended(Operation::Enroll, Outcome::Succeeded, ctx);
+    lane.record.wanted.ended(Operation::Enroll, Outcome::Succeeded, ctx);
     schedule::begin(lane, ctx);
     lane.connect_soon(ctx);
     lane.proceed(false, ctx)
@@ -214,7 +214,7 @@ pub(super) fn failed(lane: &mut Lane, trouble: &Trouble, ctx: &mut Ctx<'_>) -> S
         lane.put_off(ctx);
         return lane.rest(ctx);
     }
-    lane.ended(Operation::Enroll, trouble.outcome(), ctx);
+    lane.record.wanted.ended(Operation::Enroll, trouble.outcome(), ctx);
     leave::end(lane, Stage::Failed, ctx)
 }
 

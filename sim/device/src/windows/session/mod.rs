@@ -306,10 +306,10 @@ impl Session {
             }
         };
         if lane.record.stage == Stage::Leaving {
-            lane.ended(Operation::Unenroll, outcome, ctx);
+            lane.record.wanted.ended(Operation::Unenroll, outcome, ctx);
             return leave::end(lane, Stage::Removed, ctx);
         }
-        lane.ended(Operation::CheckIn, outcome, ctx);
+        lane.record.wanted.ended(Operation::CheckIn, outcome, ctx);
         if result.is_ok() {
             lane.went_well();
             lane.record.reason = Reason::Client;

@@ -7,6 +7,8 @@ use droves_measure::{HOPS, Judgement, PhaseSummary, Second, Summary};
 
 const WIDTH: f64 = 900.0;
 const HEIGHT: f64 = 120.0;
+/// Room that the name of a phase takes.
+const NAME_WIDTH: f64 = 90.0;
 
 const STYLE: &str = "body{font:15px/1.45 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222;background:#fff}\
     h1 .ok{color:#176b2c}h1 .bad{color:#a8201a}table{border-collapse:collapse;width:100%;margin:1rem 0}\
@@ -132,15 +134,19 @@ impl Page {
         let y = |value: u64| HEIGHT - value as f64 * (HEIGHT - 4.0) / top.max(1) as f64;
         let point = |second: &Second| format!("{:.1},{:.1}", x(second.second), y(of(second)));
         let points: Vec<String> = seconds.iter().map(point).collect();
-        let mark = |phase: &PhaseSummary| {
-            let x = phase.start_us as f64 / 1e6 * WIDTH / last.max(1) as f64;
+        let start = |phase: &PhaseSummary| phase.start_us as f64 / 1e6 * WIDTH / last.max(1) as f64;
+        let mark = |(n, phase): (usize, &PhaseSummary)| {
+            let x = start(phase);
+            // Names of phases that begin together stand below each other.
+            let above = summary.phases.iter().take(n).filter(|other| (start(other) - x).abs() < NAME_WIDTH).count();
             format!(
-                "<line x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"0\" y2=\"{HEIGHT}\"/><text x=\"{:.1}\" y=\"10\">{}</text>",
+                "<line x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"0\" y2=\"{HEIGHT}\"/><text x=\"{:.1}\" y=\"{}\">{}</text>",
                 x + 3.0,
+                10 + 11 * above,
                 escaped(&phase.name)
             )
         };
-        let marks: String = summary.phases.iter().map(mark).collect();
+        let marks: String = summary.phases.iter().enumerate().map(mark).collect();
         self.raw(&format!(
             "<figure><svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{0}\"><polyline fill=\"none\" \
              stroke=\"#2a6fdb\" stroke-width=\"1.5\" points=\"{1}\"/>{marks}</svg><figcaption>{0}, up to {2}, in {3}</figcaption></figure>",
@@ -171,13 +177,15 @@ mod tests {
     fn a_curve_has_a_point_a_second_and_a_mark_for_each_phase() {
         let name = "a<b".to_owned();
         let phase = PhaseSpan { phase: PhaseIx(0), name, start_us: 2_000_000, end_us: 4_000_000, in_vain: false };
-        let around = Surroundings { phases: vec![phase], ..Surroundings::default() };
+        let beside = PhaseSpan { phase: PhaseIx(1), name: "beside".to_owned(), ..phase.clone() };
+        let around = Surroundings { phases: vec![phase, beside], ..Surroundings::default() };
         let summary = Summary::of(&Folds::default(), &around);
         let seconds: Vec<Second> =
             (0..5).map(|n| Second { second: n, requests: n * 10, ..Second::default() }).collect();
         let mut page = Page(String::new());
         page.curve("requests", &summary, &seconds, |second| second.requests);
         assert_eq!(page.0.matches(',').count(), 7, "five points and the caption: {}", page.0);
+        assert!(page.0.contains("x=\"453.0\" y=\"21\">beside<"), "{}", page.0);
         assert!(page.0.contains("x=\"453.0\" y=\"10\">a&lt;b<") && page.0.contains("up to 40, in 4s"), "{}", page.0);
     }
 }

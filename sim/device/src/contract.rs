@@ -4,10 +4,12 @@
 //!    reasons it hears meanwhile. `until` ends `Wait` and `Sleep` with a [`Wake`] for time, everything else with
 //!    `Failed` of kind `timeout`. A machine knows its own timers; what the plan wants comes as an *order* in a note.
 //! 2. `Wait` keeps the session's connections; `Sleep` closes them. A session is what lies between two `Sleep`s. The
-//!    shell never sends a request twice.
+//!    shell never sends a request twice. `Open` and `Send` are for a link that is not HTTP: what comes over it is a
+//!    `Frame` a packet, one at a time, the others stay in the socket; its loss is `Failed`, and after `Send` the lane
+//!    waits as in `Wait`.
 //! 3. Latches are levels. What arrives while it is not heard is latched; an action that hears a latched reason is
-//!    woken at once with all that it hears in one [`Wake`]. An `until` that is not later than now, twice running, is
-//!    the machine's fault, and counted.
+//!    woken at once with all that it hears in one [`Wake`]; a request that hears is let go of by it. An `until` that is
+//!    not later than now, twice running, is the machine's fault, and counted.
 //! 4. The shard owns the modelled delay: `lag` says how long after a heard push the lane wakes. The due time of the
 //!    wake is the first cause, or the end of the last `Sleep` that did not hear it, plus the lag.
 //! 5. Saved before told: what the server will remember of a device is on disk (`Save`, then `Saved`) before the
@@ -41,6 +43,10 @@ pub struct Action {
 pub enum What {
     /// An answer to this request. The session begins with the first one.
     Request(Box<Request>),
+    /// The first frame of this link, which answers what it was opened with. A session has one link at a time.
+    Open(Box<Link>),
+    /// Time, something heard, or a frame, once these bytes are on their way over the link.
+    Send(#[serde(with = "whole")] Bytes),
     /// Time, or something heard; connections stay open.
     Wait,
     /// Time, or something heard; the session is over.
@@ -122,11 +128,13 @@ pub enum Event<'a> {
     Wake(Wake<'a>),
     /// The answer to the request.
     Response(Response<'a>),
+    /// A whole packet has come over the link.
+    Frame(Bytes),
     /// What was to be saved is on disk.
     Saved,
     /// The work is done.
     Made(Made),
-    /// The request or the work came to nothing.
+    /// The request or the work came to nothing, or the link is lost.
     Failed(Failure),
 }
 
@@ -165,6 +173,30 @@ pub enum Order {
     MainEnded,
     /// To a lane: another lane has set things right that this one waits for (a new identity).
     IdentityRenewed,
+    /// To a lane: what its sister has in common with it is another now ([`Machine::sister`]), and it has it too.
+    ///
+    /// [`Machine::sister`]: crate::Machine::sister
+    Shared,
+    /// To a lane: its sister is done with what it was given.
+    Done,
+    /// To the main lane: the server has pushed over the link. It is heard as a push; what it asks for is in the dialect's
+    /// own numbers.
+    Pushed(u32),
+}
+
+impl Order {
+    /// As what it is heard.
+    pub fn reason(self) -> Reasons {
+        match self {
+            Order::Pushed(_) => Reasons::PUSH,
+            _ => Reasons::ORDER,
+        }
+    }
+
+    /// Whether the lane that gets it gets what its sister has in common with it, too.
+    pub fn shares(self) -> bool {
+        matches!(self, Order::Enroll | Order::Shared)
+    }
 }
 
 /// One request. The shell keeps one connection per origin and identity while the session lasts.
@@ -176,7 +208,7 @@ pub struct Request {
     pub peer: Peer,
     /// HTTP method.
     pub method: Method,
-    /// Absolute URL; for [`Peer::PushService`] the topic that the token is for.
+    /// Absolute URL; for [`Peer::PushService`] the topic that the token is for, for [`Peer::Google`] nothing.
     pub url: Arc<str>,
     /// The fixed headers of this kind of message on this platform.
     pub headers: &'static [(&'static str, &'static str)],
@@ -192,6 +224,29 @@ pub struct Request {
     pub sink: Sink,
 }
 
+/// A link that is not HTTP. It lives as long as the session, or until its peer ends it.
+#[derive(Debug, Serialize)]
+pub struct Link {
+    /// Under which name its opening is measured: from connecting to the first frame.
+    pub operation: Operation,
+    /// `mqtt://host:port`, or `mqtts://`.
+    pub url: Arc<str>,
+    /// How packets are told apart.
+    pub framing: Framing,
+    /// What is sent first.
+    #[serde(with = "whole")]
+    pub hello: Bytes,
+    /// The identity to present where the server's TLS asks for one.
+    pub identity: Option<Arc<Identity>>,
+}
+
+/// How the packets of a link are told apart.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub enum Framing {
+    /// MQTT: a byte, then the length of the rest in one to four bytes.
+    Mqtt,
+}
+
 /// Who answers a request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 pub enum Peer {
@@ -202,6 +257,8 @@ pub enum Peer {
         /// The generation of the token that the device asks for.
         generation: u32,
     },
+    /// Google, played in this process: the body is an [`Ask`](droves_wire::android::adp::Ask).
+    Google,
 }
 
 /// HTTP methods that devices use.

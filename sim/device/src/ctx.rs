@@ -4,6 +4,7 @@ use crate::{Note, Order};
 use droves_facts::{
     Blame, DeviceIx, Dice, Dur, LaneIx, Limits, Mono, Operation, Outcome, Philox, Platform, Purpose, Wall, What,
 };
+use droves_wire::android::adp;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -34,7 +35,7 @@ pub struct Clocks {
 pub struct Character {
     /// Its platform.
     pub platform: Platform,
-    /// Apple's product name, `iPhone16,1`; a PC's model.
+    /// Apple's product name, `iPhone16,1`; a PC's or a phone's model.
     pub model: Arc<str>,
     /// `18.1`.
     pub os_version: Arc<str>,
@@ -64,6 +65,46 @@ pub enum Enrolls {
     Profile(ProfileSource),
     /// Windows: by discovery.
     Discovery(Arc<Discovery>),
+    /// Android: by Google.
+    Google(Arc<Google>),
+    /// Android: by an agent of the server's own.
+    Agent(Arc<Agent>),
+}
+
+/// How an Android device gets into Google's hands.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Google {
+    /// Value of the enrollment token that each device shows. Of a token that is good for one device there is one each;
+    /// `*` stands for the number of the device.
+    pub token: Arc<str>,
+    /// How the device is managed then.
+    pub mode: adp::Mode,
+    /// How long from one status report to the next, if nothing happens.
+    pub report_every: Dur,
+}
+
+/// Where an agent of the server's own enrolls, and as whom.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Agent {
+    /// Which server's.
+    pub dialect: Dialect,
+    /// Base of its URLs, with the project and without a slash at its end.
+    pub url: Arc<str>,
+    /// Where its messages come from; empty: the host of `url` at the dialect's own port.
+    pub link: Arc<str>,
+    /// The device's number there; `*` in it stands for the number of the device.
+    pub number: Arc<str>,
+    /// What both sign with.
+    pub secret: Arc<str>,
+    /// The configuration that it asks for, if the server is to create it.
+    pub configuration: Option<Arc<str>>,
+}
+
+/// Servers with an agent of their own.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Dialect {
+    /// Headwind MDM.
+    Headwind,
 }
 
 /// Where a Windows device enrolls, and as whom.
@@ -139,7 +180,7 @@ pub struct Ctx<'a> {
     pub lane: LaneIx,
     /// Whose lane.
     pub device: DeviceIx,
-    /// 0 is the device channel, 1.. are user channels.
+    /// 0 is the device channel, 1.. are a Mac's user channels, or an agent's link (1) and its downloads (2).
     pub channel: u8,
     /// What kind of device.
     pub character: &'a Character,

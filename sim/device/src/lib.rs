@@ -11,6 +11,7 @@
 //! 4. go to 2 with what came of it, until the action is `Sleep` or `End`;
 //! 5. fold the lane back: [`Machine::fold`], and let the record sleep until its next wake.
 
+pub mod android;
 pub mod apple;
 mod behaviour;
 pub mod contract;
@@ -31,10 +32,13 @@ mod whole;
 pub mod windows;
 
 pub use contract::{
-    Account, Action, Body, Event, Failure, Made, Method, Note, Order, Peer, Reached, Reasons, Request, Response, Sign,
-    Sink, Wake, What, Why, Work,
+    Account, Action, Body, Event, Failure, Framing, Link, Made, Method, Note, Order, Peer, Reached, Reasons, Request,
+    Response, Sign, Sink, Wake, What, Why, Work,
 };
-pub use ctx::{Character, Clocks, Ctx, Discovery, Enrolls, Identity, KeyIx, Out, ProfileSource, Proof, Retry};
+pub use ctx::{
+    Agent, Character, Clocks, Ctx, Dialect, Discovery, Enrolls, Google, Identity, KeyIx, Out, ProfileSource, Proof,
+    Retry,
+};
 pub use device::{Device, Record, Shared};
 pub use machine::{Machine, RECORD_BYTES_MAX, Slept};
 pub use status::status_kind;

@@ -1,8 +1,8 @@
 //! A machine and the three tiers of its state.
 
-use crate::{Action, Ctx, Event};
+use crate::{Action, Character, Ctx, Event};
 use bytes::Bytes;
-use droves_facts::{DeviceState, Platform};
+use droves_facts::DeviceState;
 use std::fmt::Debug;
 use std::hash::Hash;
 use std::sync::Arc;
@@ -15,8 +15,8 @@ pub trait Machine: Sized {
     /// so that 100,000 devices with the same 20 profiles share one value.
     type Shared: Clone + Eq + Hash + Default + Debug;
 
-    /// The lane of a device of this platform that has never enrolled.
-    fn unenrolled(platform: Platform) -> Slept<Self>;
+    /// The lane of a device of this kind that has never enrolled.
+    fn unenrolled(character: &Character) -> Slept<Self>;
 
     /// The live machine of a sleeping lane.
     fn open(slept: Slept<Self>) -> Self;
@@ -39,6 +39,10 @@ pub trait Machine: Sized {
     /// hands it the order.
     fn sister(&self) -> Arc<Self::Shared>;
 
+    /// The same for a lane that is awake: it has this in the place of its shared part from now on. Only
+    /// [`Order::Shared`](crate::Order::Shared) brings it.
+    fn share(&mut self, _shared: &Arc<Self::Shared>) {}
+
     /// What a push carries that is meant for the enrollment that the lane has now; none if it has none. A push with
     /// another magic is stale, and dropped without a connect.
     fn magic(record: &Self::Record, ctx: &Ctx<'_>) -> Option<String>;
@@ -51,7 +55,8 @@ pub trait Machine: Sized {
     fn registration(record: &Self::Record, shared: &Self::Shared) -> Option<(u32, Arc<str>)>;
 
     /// The id under which a server's administrator finds this lane's enrollment: for Apple the UDID, and for a user
-    /// channel `UDID:UserID`; for Windows the DeviceID.
+    /// channel `UDID:UserID`; for Windows the DeviceID; for Android
+    /// the serial number, or the number that an agent has.
     fn enrollment_id(ctx: &Ctx<'_>) -> String;
 
     /// The messages from which a server that takes enrollments over knows this lane, in order; none if it is not

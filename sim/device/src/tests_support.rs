@@ -1,7 +1,10 @@
 //! A world for tests: everything that a context borrows.
 
-use crate::{Character, Clocks, Ctx, Discovery, Enrolls, Identity, Out, ProfileSource, Proof, Retry};
+use crate::{
+    Agent, Character, Clocks, Ctx, Dialect, Discovery, Enrolls, Google, Identity, Out, ProfileSource, Proof, Retry,
+};
 use droves_facts::{DeviceIx, Dice, Dur, LaneIx, Limits, Mono, Platform, Wall};
+use droves_wire::android::adp::Mode;
 use std::sync::Arc;
 
 pub(crate) struct World {
@@ -85,4 +88,32 @@ pub(crate) fn windows() -> Character {
         })),
         ..ios()
     }
+}
+
+/// A phone of a company's that Google manages, which does everything at once.
+pub(crate) fn google() -> Character {
+    Character {
+        platform: Platform::Android,
+        model: "Pixel 9".into(),
+        os_version: "15".into(),
+        enrolls: Enrolls::Google(Arc::new(Google {
+            token: "TOKEN".into(),
+            mode: Mode::FullyManaged,
+            report_every: Dur::secs(86_400),
+        })),
+        ..ios()
+    }
+}
+
+/// A phone with Headwind's agent, which does everything at once.
+pub(crate) fn agent() -> Character {
+    let agent = Agent {
+        dialect: Dialect::Headwind,
+        url: "https://mdm.example.test/hmdm".into(),
+        link: "".into(),
+        number: "d*".into(),
+        secret: "changeme-C3z9vi54".into(),
+        configuration: None,
+    };
+    Character { enrolls: Enrolls::Agent(Arc::new(agent)), ..google() }
 }

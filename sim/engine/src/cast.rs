@@ -63,6 +63,7 @@ fn character(plan: &Plan, population: &Population, model: &str, os_version: &str
             Enrolls::Discovery(Arc::new(Discovery { duplicates, ..ways.windows.clone() })),
             server.enroll_windows.as_ref().is_some_and(|windows| windows.allow_http),
         ),
+        Family::Android => (Enrolls::Google(Arc::new(ways.google.clone())), false),
     };
     Character {
         platform: population.platform,

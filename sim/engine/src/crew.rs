@@ -2,9 +2,8 @@
 //! queues as it does for threads; a thread for each process empties them into its pipe, and another reads what comes.
 
 use crate::inbox::{PushBox, Shards, ToShard};
-use crate::link::{News, Start, Told, register};
+use crate::link::{Counters, News, Start, Told};
 use crate::run::RunError;
-use droves_emulators::push::Registry;
 use droves_facts::Dur;
 use droves_net::clock::{Clock, RunClock};
 use droves_net::pipe::{self, Ends, Process};
@@ -37,7 +36,7 @@ pub(crate) struct Hiring<'a> {
     pub(crate) arguments: &'a [OsString],
     pub(crate) start: Start,
     pub(crate) shards: &'a Shards,
-    pub(crate) registry: &'a Arc<Registry>,
+    pub(crate) counters: &'a Counters,
     pub(crate) reporter: &'a UnboundedSender<News>,
     pub(crate) clock: RunClock,
 }
@@ -45,7 +44,7 @@ pub(crate) struct Hiring<'a> {
 impl Crew {
     /// Starts them; shard `s` is process `s / shards`'s.
     pub(crate) fn start(hiring: Hiring<'_>, inboxes: Vec<UnboundedReceiver<ToShard>>) -> Result<Self, RunError> {
-        let Hiring { arguments, mut start, shards, registry, reporter, clock } = hiring;
+        let Hiring { arguments, mut start, shards, counters, reporter, clock } = hiring;
         let mut crew = Crew {
             processes: Vec::new(),
             readers: Vec::new(),
@@ -65,10 +64,10 @@ impl Crew {
             let tell = move || tell(way, mine, &boxes);
             // It ends with the last way to its shards.
             drop(thread::Builder::new().name(format!("to-{number}")).spawn(tell)?);
-            let (shards, registry, reporter) = (shards.clone(), Arc::clone(registry), reporter.clone());
+            let (shards, counters, reporter) = (shards.clone(), counters.clone(), reporter.clone());
             let hear = move || {
                 while let Ok(Some(news)) = pipe::read(&mut from) {
-                    if let Some(news) = played(news, &registry, &shards) {
+                    if let Some(news) = played(news, &counters, &shards) {
                         // Without a coordinator nobody wants it.
                         drop(reporter.send(news));
                     }
@@ -130,10 +129,10 @@ impl Crew {
 }
 
 /// Answers what is for somebody who is played in this process; gives back what is for the coordinator.
-fn played(news: News, registry: &Registry, shards: &Shards) -> Option<News> {
+fn played(news: News, counters: &Counters, shards: &Shards) -> Option<News> {
     match news {
         News::Register { lane, ticket, generation, topic, wall } => {
-            let taken = register(registry, lane, generation, &topic, wall);
+            let taken = counters.register(lane, generation, &topic, wall);
             match ticket {
                 Some(ticket) => drop(shards.owner(lane, ToShard::Registered { lane, ticket, taken })),
                 None if !taken => tracing::error!(%lane, "the push service takes its token no more"),
@@ -141,8 +140,13 @@ fn played(news: News, registry: &Registry, shards: &Shards) -> Option<News> {
             }
             None
         }
+        News::Ask { lane, ticket, ask } => {
+            let (status, body) = counters.ask(lane, &ask);
+            shards.owner(lane, ToShard::Asked { lane, ticket, status, body });
+            None
+        }
         News::Withdraw(lane, wall) => {
-            registry.withdraw(lane, wall);
+            counters.registry.withdraw(lane, wall);
             None
         }
         news => Some(news),

@@ -1,8 +1,10 @@
 //! How the fleet gets into the hands of its server: what the server profile says, with its templates filled in.
 
-use droves_device::{Discovery, ProfileSource, Proof};
+use droves_device::{Discovery, Google, ProfileSource, Proof};
+use droves_facts::Dur;
 use droves_scenario::plan::Target;
 use droves_scenario::server::{self, Secret, WindowsEnroll};
+use droves_wire::android::adp::Mode;
 use minijinja::{Environment, UndefinedBehavior};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -36,6 +38,8 @@ pub(crate) struct Ways {
     pub(crate) apple: ProfileSource,
     /// Where Windows devices enroll, and as whom.
     pub(crate) windows: Discovery,
+    /// How Android devices get into Google's hands.
+    pub(crate) google: Google,
 }
 
 impl Ways {
@@ -52,6 +56,7 @@ impl Ways {
                 channels: nothing,
                 duplicates: 0.0,
             },
+            google: Google { token: "".into(), mode: Mode::default(), report_every: Dur::secs(86_400) },
         }
     }
 

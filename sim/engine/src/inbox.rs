@@ -1,6 +1,7 @@
 //! What other threads hand to a shard, and what a shard hands back to the coordinator.
 
 use crate::tape::Taped;
+use bytes::Bytes;
 use droves_device::{Failure, Made};
 use droves_emulators::push::{Push, Sink};
 use droves_facts::{CommandKey, DeviceIx, Fact, LaneIx, Mono, PhaseIx, PushFate, What};
@@ -21,6 +22,8 @@ pub(crate) enum ToShard {
     Saved { lane: LaneIx, ticket: Ticket },
     /// The push service, in another process, has answered a lane.
     Registered { lane: LaneIx, ticket: Ticket, taken: bool },
+    /// Google, in another process, has answered a lane.
+    Asked { lane: LaneIx, ticket: Ticket, status: u16, body: Bytes },
     /// Pushes wait in the shard's box.
     Pushes,
     /// Somebody else's fact about a lane of this shard.

@@ -2,6 +2,8 @@
 
 use crate::health::Health;
 use crate::inbox::{Report, ToShard};
+use bytes::Bytes;
+use droves_emulators::google;
 use droves_emulators::push::{Push, Registry};
 use droves_facts::{CommandKey, Fact, LaneIx, Mono, PhaseIx, Wall};
 use droves_shard::Ticket;
@@ -52,6 +54,7 @@ pub(crate) enum Told {
     Fact(Fact),
     Command(PhaseIx, CommandKey),
     Registered { lane: LaneIx, ticket: Ticket, taken: bool },
+    Asked { lane: LaneIx, ticket: Ticket, status: u16, body: Vec<u8> },
     PhaseBegins(PhaseIx),
     PhaseEnds(PhaseIx),
     Stop,
@@ -65,6 +68,7 @@ impl Told {
             ToShard::Fact(fact) => Told::Fact(fact),
             ToShard::Command(phase, command) => Told::Command(phase, command),
             ToShard::Registered { lane, ticket, taken } => Told::Registered { lane, ticket, taken },
+            ToShard::Asked { lane, ticket, status, body } => Told::Asked { lane, ticket, status, body: body.into() },
             ToShard::PhaseBegins(phase) => Told::PhaseBegins(phase),
             ToShard::PhaseEnds(phase) => Told::PhaseEnds(phase),
             ToShard::Stop => Told::Stop,
@@ -82,6 +86,8 @@ pub(crate) enum News {
     Health(usize, Health),
     /// A lane tells the push service of its token. With a ticket, it waits for the answer.
     Register { lane: LaneIx, ticket: Option<Ticket>, generation: u32, topic: Box<str>, wall: Wall },
+    /// A lane asks Google something, and waits for the answer.
+    Ask { lane: LaneIx, ticket: Ticket, ask: Vec<u8> },
     /// A lane's token is good no more.
     Withdraw(LaneIx, Wall),
     /// A process could not begin.
@@ -90,11 +96,36 @@ pub(crate) enum News {
     Lost(usize),
 }
 
-/// A lane's way to the push service's register.
+/// Whoever is played in this process, as lanes meet them.
+#[derive(Clone, Debug)]
+pub(crate) struct Counters {
+    /// Which lane holds which push token.
+    pub(crate) registry: Arc<Registry>,
+    /// Google, if there are devices that it manages.
+    pub(crate) google: Option<Arc<google::Handle>>,
+}
+
+impl Counters {
+    /// Whether the push service takes a token.
+    pub(crate) fn register(&self, lane: LaneIx, generation: u32, topic: &str, wall: Wall) -> bool {
+        let registry = &self.registry;
+        registry.topic(topic).is_some_and(|topic| registry.register(lane, generation, topic, wall))
+    }
+
+    /// What Google answers to a lane: status and body.
+    pub(crate) fn ask(&self, lane: LaneIx, ask: &[u8]) -> (u16, Bytes) {
+        match &self.google {
+            Some(google) => google.ask(lane, ask),
+            None => (503, Bytes::new()),
+        }
+    }
+}
+
+/// A lane's way to whoever is played: the push service's register, and Google.
 #[derive(Clone, Debug)]
 pub(crate) enum Desk {
     /// In this process.
-    Here(Arc<Registry>),
+    Here(Counters),
     /// In the process that started this one.
     Away(UnboundedSender<News>),
 }
@@ -110,7 +141,7 @@ impl Desk {
         wall: Wall,
     ) -> Option<bool> {
         match self {
-            Desk::Here(registry) => Some(register(registry, lane, generation, topic, wall)),
+            Desk::Here(counters) => Some(counters.register(lane, generation, topic, wall)),
             Desk::Away(way) => {
                 let news = News::Register { lane, ticket, generation, topic: topic.into(), wall };
                 // Without a way the run is over.
@@ -120,16 +151,23 @@ impl Desk {
         }
     }
 
+    /// Asks Google: status and body; `None` where the answer comes later.
+    pub(crate) fn ask(&self, lane: LaneIx, ticket: Ticket, ask: Bytes) -> Option<(u16, Bytes)> {
+        match self {
+            Desk::Here(counters) => Some(counters.ask(lane, &ask)),
+            Desk::Away(way) => {
+                // Without a way the run is over.
+                drop(way.send(News::Ask { lane, ticket, ask: ask.into() }));
+                None
+            }
+        }
+    }
+
     /// The lane has left.
     pub(crate) fn withdraw(&self, lane: LaneIx, wall: Wall) {
         match self {
-            Desk::Here(registry) => registry.withdraw(lane, wall),
+            Desk::Here(counters) => counters.registry.withdraw(lane, wall),
             Desk::Away(way) => drop(way.send(News::Withdraw(lane, wall))),
         }
     }
-}
-
-/// Whether the push service takes a token.
-pub(crate) fn register(registry: &Registry, lane: LaneIx, generation: u32, topic: &str, wall: Wall) -> bool {
-    registry.topic(topic).is_some_and(|topic| registry.register(lane, generation, topic, wall))
 }

@@ -3,17 +3,15 @@
 use crate::crew::{Crew, Hiring};
 use crate::health;
 use crate::inbox::{Shards, ToShard};
-use crate::link::Start;
+use crate::link::{Counters, Start};
 use crate::run::{RunError, Setup};
 use crate::tape::{Header, Recorder};
 use crate::troupe::{Stuff, Troupe};
-use droves_emulators::push::Registry;
 use droves_facts::Dur;
 use droves_fleet::Fleet;
 use droves_net::clock::Clock;
 use droves_net::pipe;
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 /// Who plays the shards.
@@ -54,7 +52,7 @@ impl Players {
     pub(crate) fn start(
         house: &House<'_>,
         stuff: Stuff,
-        registry: &Arc<Registry>,
+        counters: &Counters,
         fleet: Option<Fleet>,
         inboxes: Vec<UnboundedReceiver<ToShard>>,
     ) -> Result<Self, RunError> {
@@ -88,7 +86,7 @@ impl Players {
             is_restart: stuff.is_restart,
         };
         let arguments = workers.arguments.as_slice();
-        let hiring = Hiring { arguments, start, shards, registry, reporter: &stuff.reporter, clock: stuff.clock };
+        let hiring = Hiring { arguments, start, shards, counters, reporter: &stuff.reporter, clock: stuff.clock };
         Ok(Players::Processes(Crew::start(hiring, inboxes)?))
     }
 

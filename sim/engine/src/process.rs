@@ -142,6 +142,7 @@ fn take(shards: &Shards, shard: usize, told: Told) {
         Told::Fact(fact) => ToShard::Fact(fact),
         Told::Command(phase, command) => ToShard::Command(phase, command),
         Told::Registered { lane, ticket, taken } => ToShard::Registered { lane, ticket, taken },
+        Told::Asked { lane, ticket, status, body } => ToShard::Asked { lane, ticket, status, body: body.into() },
         Told::PhaseBegins(phase) => ToShard::PhaseBegins(phase),
         Told::PhaseEnds(phase) => ToShard::PhaseEnds(phase),
         Told::Stop => ToShard::Stop,

@@ -8,7 +8,7 @@ use crate::enrollment::Ways;
 use crate::faults::{self, PushFaults};
 use crate::health::{self, Health};
 use crate::inbox::{Shards, ToShard, queue};
-use crate::link::{Desk, News};
+use crate::link::{Counters, Desk, News};
 use crate::part;
 use crate::players::{House, Players};
 use crate::pushing::Pushing;
@@ -99,6 +99,7 @@ impl Stage {
         let ways = Ways::of(&plan.target, &url, &channels)?;
         let cast = Cast::of(&plan, &roster, &ways);
         let (reporter, news) = queue();
+        let counters = Counters { registry: Arc::clone(push.registry()), google: None };
         let stuff = Stuff {
             plan: Arc::clone(&plan),
             roster: Arc::clone(&roster),
@@ -107,12 +108,12 @@ impl Stage {
             tokens: Arc::clone(&tokens),
             clock,
             roots: roots.clone(),
-            desk: Desk::Here(Arc::clone(push.registry())),
+            desk: Desk::Here(counters.clone()),
             reporter,
             is_restart,
         };
         let house = House { setup: &setup, url: &url, practice_ca, channels, secret, processes, shards: &shards };
-        let players = Players::start(&house, stuff, push.registry(), fleet, inboxes)?;
+        let players = Players::start(&house, stuff, &counters, fleet, inboxes)?;
         let token = practice.as_ref().map(|practice| practice.token().to_owned());
         let client = ClientTls::new(&roots, ClientTlsSettings::default())?;
         let directory = Directory::new(Arc::clone(&plan), Arc::clone(&roster), cast, tokens, Arc::clone(&limits));
@@ -231,7 +232,7 @@ impl Stage {
                 board.folds.ledger.incomplete();
             }
             // The push service has these before the coordinator would.
-            Some(News::Register { .. } | News::Withdraw(..)) => {}
+            Some(News::Register { .. } | News::Ask { .. } | News::Withdraw(..)) => {}
             None => return Err(RunError::Worker(0)),
         }
         Ok(())

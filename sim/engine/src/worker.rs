@@ -4,12 +4,13 @@ use crate::health;
 use crate::inbox::{PushBox, Report, ToShard};
 use crate::link::{Desk, News};
 use crate::makers::Job;
-use crate::session::{Letter, Network, Session};
+use crate::session::{Letter, Link, Network, Session};
 use crate::store::{self, Keep};
 use crate::tape::Taper;
 use crate::track::Tracks;
+use bytes::Bytes;
 use droves_device::Device;
-use droves_device::{Clocks, Peer, Request};
+use droves_device::{Body, Clocks, Peer, Request};
 use droves_facts::{Dur, Fact, LaneIx, Mono, What};
 use droves_fleet::Reader;
 use droves_measure::{Fold, Folds};
@@ -61,6 +62,7 @@ impl Worker {
             alarm_at: Mono::ZERO,
             crowded: false,
             sessions: HashMap::new(),
+            links: HashMap::new(),
             effects: Vec::new(),
             facts: Vec::new(),
             played: Vec::new(),
@@ -84,10 +86,11 @@ struct Running {
     /// Whether there were more messages than are taken in at once.
     crowded: bool,
     sessions: HashMap<LaneIx, Session>,
+    links: HashMap<LaneIx, Link>,
     effects: Vec<Effect>,
     facts: Vec<Fact>,
     /// Answers of whoever is played in this process, for the next turn.
-    played: Vec<(LaneIx, Ticket, u16)>,
+    played: Vec<Played>,
     /// What was saved at once, likewise.
     saved: Vec<(LaneIx, Ticket)>,
     report_at: Mono,
@@ -168,11 +171,11 @@ impl Running {
             go_on &= self.message(taken);
         }
         let clocks = self.clocks();
-        for (lane, ticket, status) in std::mem::take(&mut self.played) {
+        for Played { lane, ticket, status, body } in std::mem::take(&mut self.played) {
             let now = clocks.now;
             let exchange =
                 Exchange { started: now, sent: now, first_byte: Some(now), ended: now, bytes_out: 0, bytes_in: 0 };
-            let answer = Answer { status, headers: HeaderMap::new(), body: bytes::Bytes::new() };
+            let answer = Answer { status, headers: HeaderMap::new(), body };
             self.worker.shard.step(clocks, Input::Answered { lane, ticket, exchange, answer });
         }
         for (lane, ticket) in std::mem::take(&mut self.saved) {
@@ -203,7 +206,8 @@ impl Running {
         match message {
             ToShard::Made { lane, ticket, made } => worker.shard.step(clocks, Input::Made { lane, ticket, made }),
             ToShard::Saved { lane, ticket } => worker.shard.step(clocks, Input::Saved { lane, ticket }),
-            ToShard::Registered { lane, ticket, taken } => self.played.push((lane, ticket, status(taken))),
+            ToShard::Registered { lane, ticket, taken } => self.played.push(registered(lane, ticket, taken)),
+            ToShard::Asked { lane, ticket, status, body } => self.played.push(Played { lane, ticket, status, body }),
             ToShard::Pushes => {
                 for push in worker.pushes[worker.ix].take() {
                     let (lane, keep_until, pushed) = (push.lane, push.keep_until, push.received);
@@ -248,6 +252,11 @@ impl Running {
                 self.held = self.held.saturating_sub(1);
                 shard.state(clocks, lane, What::ConnectionClosed(closing));
             }
+            Letter::Linked { lane, ticket, exchange, frame } => {
+                shard.step(clocks, Input::Linked { lane, ticket, exchange, frame });
+            }
+            Letter::Frame { lane, frame } => shard.step(clocks, Input::Frame { lane, frame }),
+            Letter::LinkLost { lane, failure } => shard.step(clocks, Input::LinkLost { lane, failure }),
             Letter::Signed { lane, took, by } => shard.state(clocks, lane, What::Signed { took, by }),
         }
     }
@@ -261,9 +270,25 @@ impl Running {
         for effect in std::mem::take(&mut self.effects) {
             match effect {
                 Effect::Request { lane, ticket, request } => self.request(lane, ticket, request, clocks),
+                Effect::Open { lane, ticket, link } => {
+                    self.links.insert(lane, Link::open(&self.worker.network, lane, ticket, link));
+                }
+                Effect::Send { lane, bytes } => {
+                    if let Some(link) = self.links.get(&lane) {
+                        link.send(bytes);
+                    }
+                }
+                Effect::Next { lane } => {
+                    if let Some(link) = self.links.get(&lane) {
+                        link.next();
+                    }
+                }
                 Effect::Cancel { lane, ticket, kind } => {
                     if let Some(session) = self.sessions.get(&lane) {
                         session.cancel(ticket, kind);
+                    }
+                    if let Some(link) = self.links.get(&lane) {
+                        link.cancel(kind);
                     }
                 }
                 Effect::Make { lane, ticket, work } => {
@@ -278,6 +303,7 @@ impl Running {
                 }
                 Effect::Close { lane } => {
                     self.sessions.remove(&lane);
+                    self.links.remove(&lane);
                 }
             }
         }
@@ -295,7 +321,15 @@ impl Running {
             Peer::PushService { generation } => {
                 let desk = &self.worker.desk;
                 let taken = desk.register(lane, Some(ticket), generation, &request.url, clocks.wall);
-                self.played.extend(taken.map(|taken| (lane, ticket, status(taken))));
+                self.played.extend(taken.map(|taken| registered(lane, ticket, taken)));
+            }
+            Peer::Google => {
+                let ask = match request.body {
+                    Body::Bytes(ask) => ask,
+                    Body::Empty => Bytes::new(),
+                };
+                let answered = self.worker.desk.ask(lane, ticket, ask);
+                self.played.extend(answered.map(|(status, body)| Played { lane, ticket, status, body }));
             }
             Peer::Server => {
                 let network = &self.worker.network;
@@ -336,6 +370,7 @@ impl Running {
         let clocks = self.clocks();
         self.worker.shard.leave(clocks);
         self.sessions.clear();
+        self.links.clear();
         // Each turn lets some of the sessions' tasks go: there may be a hundred thousand.
         let until = self.worker.clock.now() + CLOSE_MAX;
         while self.held > 0 && self.worker.clock.now() < until {
@@ -365,7 +400,15 @@ impl Running {
     }
 }
 
+/// An answer of whoever is played in this run.
+struct Played {
+    lane: LaneIx,
+    ticket: Ticket,
+    status: u16,
+    body: Bytes,
+}
+
 /// What the push service answers a lane that registers.
-fn status(taken: bool) -> u16 {
-    if taken { 200 } else { 503 }
+fn registered(lane: LaneIx, ticket: Ticket, taken: bool) -> Played {
+    Played { lane, ticket, status: if taken { 200 } else { 503 }, body: Bytes::new() }
 }

@@ -68,6 +68,8 @@ pub enum Platform {
     Macos,
     /// A PC.
     Windows,
+    /// An Android phone, tablet or kiosk.
+    Android,
 }
 
 /// Platforms that speak the same protocol.
@@ -77,16 +79,19 @@ pub enum Family {
     Apple,
     /// MS-MDE2 and MS-MDM.
     Windows,
+    /// The Android Management API, or an agent of the server's own.
+    Android,
 }
 
 impl Family {
     /// Every family; one stands at its own place.
-    pub const ALL: [Family; 2] = [Family::Apple, Family::Windows];
+    pub const ALL: [Family; 3] = [Family::Apple, Family::Windows, Family::Android];
 }
 
 impl Platform {
     /// Every platform, in the order in which tables show them.
-    pub const ALL: [Platform; 4] = [Platform::Ios, Platform::Ipados, Platform::Macos, Platform::Windows];
+    pub const ALL: [Platform; 5] =
+        [Platform::Ios, Platform::Ipados, Platform::Macos, Platform::Windows, Platform::Android];
 
     /// The scenario's spelling.
     pub fn name(self) -> &'static str {
@@ -95,6 +100,7 @@ impl Platform {
             Platform::Ipados => "ipados",
             Platform::Macos => "macos",
             Platform::Windows => "windows",
+            Platform::Android => "android",
         }
     }
 
@@ -103,6 +109,7 @@ impl Platform {
         match self {
             Platform::Ios | Platform::Ipados | Platform::Macos => Family::Apple,
             Platform::Windows => Family::Windows,
+            Platform::Android => Family::Android,
         }
     }
 }

@@ -17,6 +17,9 @@ pub enum Unit {
     Admin,
     /// A request answered by somebody played in this process: never part of the server's latencies.
     Played,
+    /// A request that the server holds until it has something to say: how long that takes is no latency. Any whole answer
+    /// is a good one, and so is its end by the device.
+    Held,
 }
 
 /// One row of [`OPERATIONS`].
@@ -93,6 +96,18 @@ operations! {
     WindowsScepCa "windows.scep.ca" Request "SCEP GetCACert of a ClientCertificateInstall.";
     WindowsScepIssue "windows.scep.issue" Request "SCEP PKIOperation of a ClientCertificateInstall.";
     WindowsChannel "windows.channel" Played "The device asks the push service for its channel.";
+    AndroidNotification "android.notification" Request "One of Google's notifications pushed to the server (Pub/Sub), from its publishing to the server's answer.";
+    AndroidGoogleEnroll "android.google.enroll" Played "The device enrolls at Google by a token.";
+    AndroidGoogleSync "android.google.sync" Played "The device asks Google what is new: policy and commands.";
+    AndroidGoogleReport "android.google.report" Played "The device's status report, or the outcome of a command, to Google.";
+    AndroidGoogleLeave "android.google.leave" Played "The device leaves, which Google hears of, or does not.";
+    AndroidEnroll "android.enroll" Request "The agent's first call: the device is created, and answered with its configuration.";
+    AndroidConfig "android.config" Request "The agent fetches its configuration.";
+    AndroidReport "android.report" Request "The agent reports how the device is.";
+    AndroidLogs "android.logs" Request "The agent asks for log rules, or uploads logs or detailed measurements.";
+    AndroidDownload "android.download" Request "One piece of an application or a file.";
+    AndroidLink "android.link" Request "The agent opens its MQTT connection: from connecting to the broker's CONNACK.";
+    AndroidPoll "android.poll" Held "A long poll: held until the server has a message, or gives up.";
     AdminQueue "admin.queue_command" Admin "One API call that queues a command for one or more devices.";
     AdminPush "admin.push" Admin "One API call that asks the server to push one or more devices.";
     AdminBelieves "admin.believes" Admin "One API call that asks what the server believes of devices.";

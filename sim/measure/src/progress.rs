@@ -79,7 +79,7 @@ impl Recent {
 fn kind_of(unit: Unit) -> Kind {
     match unit {
         Unit::Connection => Kind::Service,
-        Unit::Request | Unit::Whole | Unit::Admin | Unit::Played => Kind::Response,
+        Unit::Request | Unit::Whole | Unit::Admin | Unit::Played | Unit::Held => Kind::Response,
     }
 }
 

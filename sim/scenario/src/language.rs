@@ -122,6 +122,8 @@ enum PlatformWord {
     Macos,
     /// PC.
     Windows,
+    /// Android phone, tablet or kiosk.
+    Android,
 }
 
 /// What a device does beside obeying.

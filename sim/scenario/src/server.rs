@@ -198,6 +198,7 @@ impl Admin {
         match family {
             Family::Apple => self.queue_command.as_ref(),
             Family::Windows => self.queue_syncml.as_ref(),
+            Family::Android => None,
         }
     }
 }
@@ -207,6 +208,7 @@ pub fn queueing_name(family: Family) -> &'static str {
     match family {
         Family::Apple => "queue_command",
         Family::Windows => "queue_syncml",
+        Family::Android => "queue_android",
     }
 }
 

@@ -1,7 +1,8 @@
 //! A lane as the shard keeps it: asleep in the arena, or live while it talks.
 
 use crate::shell::Ticket;
-use droves_device::{Identity, Machine, Note, Reasons, Slept};
+use bytes::Bytes;
+use droves_device::{Failure, Identity, Machine, Note, Reasons, Slept};
 use droves_facts::{Dur, LaneIx, Mono, Operation, PhaseIx, Waker, Wall};
 use std::sync::Arc;
 
@@ -98,12 +99,25 @@ pub(crate) struct Live<M> {
     pub(crate) by_push: bool,
     /// What it waits for.
     pub(crate) waiting: Waiting,
+    /// Its link, or what it holds at the server: such a session is no session of messages, and may last for days.
+    pub(crate) holds: bool,
+    /// What has come over its link and was not heard yet: a frame, or the link's loss.
+    pub(crate) came: Option<Came>,
     /// Deadlines, twice running, that were not later than now.
     pub(crate) overdue: u8,
     /// The cause that orders to sister lanes inherit.
     pub(crate) cause: Mono,
     /// Another identity of the device, which the disk does not have yet: until then the sister lanes show the old one.
     pub(crate) adopted: Option<Arc<Identity>>,
+}
+
+/// What came over a link while its lane was at something else. Before it is heard, nothing more comes.
+#[derive(Debug)]
+pub(crate) enum Came {
+    /// A packet.
+    Frame(Bytes),
+    /// The end.
+    Lost(Failure),
 }
 
 /// What a live lane waits for.
@@ -113,7 +127,9 @@ pub(crate) enum Waiting {
     Nothing,
     /// An answer.
     Response { ticket: Ticket, operation: Operation, due: Mono },
-    /// Time, or something heard.
+    /// The end of a request that was let go of, since something was heard.
+    LetGo { ticket: Ticket, operation: Operation, due: Mono },
+    /// Time, something heard, or a frame.
     Heard,
     /// The store.
     Saved { ticket: Ticket, since: Mono },

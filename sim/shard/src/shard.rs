@@ -8,12 +8,12 @@ mod waking;
 use crate::arrivals::Running;
 use crate::cells::Cells;
 use crate::known::Known;
-use crate::lane::{Inbox, Lane, Live, Mode, OpenArrival, Snapshot, Waiting};
+use crate::lane::{Came, Inbox, Lane, Live, Mode, OpenArrival, Snapshot, Waiting};
 use crate::shell::{Answer, Effect, Exchange, Input, Ticket};
 use crate::wheel::{Entry, Wheel};
 use droves_device::{
-    Action, Character, Clocks, Ctx, Event, Failure, Identity, Machine, Made, Note, Order, Out, Reasons, Request,
-    Response, Slept, Wake, What, status_kind,
+    Action, Character, Clocks, Ctx, Event, Failure, Identity, Machine, Made, Note, Order, Out, Reasons, Response,
+    Slept, Wake, What, status_kind,
 };
 use droves_facts::{
     ArrivalFate, Blame, DeviceIx, Dice, Dur, Fact, LaneIx, Limits, Mono, Operation, Outcome, PhaseIx, PushFate,
@@ -97,8 +97,7 @@ impl<M: Machine> Shard<M> {
         let mut lanes = Vec::with_capacity(lanes_in_all);
         let mut devices = Vec::with_capacity(devices_in_all);
         // What those of a kind have in common is one value from the start.
-        let unenrolled: Vec<Slept<M>> =
-            config.characters.iter().map(|character| M::unenrolled(character.platform)).collect();
+        let unenrolled: Vec<Slept<M>> = config.characters.iter().map(|character| M::unenrolled(character)).collect();
         for (_, of_cell, lanes_of_cell) in config.cells.of_shard(config.shard) {
             devices.extend(of_cell.map(|d| Device { identity: None, character: character_of(DeviceIx(d)) }));
             lanes.extend(lanes_of_cell.map(|lane| {
@@ -182,6 +181,9 @@ impl<M: Machine> Shard<M> {
             Input::Push { lane, magic, keep_until, pushed } => self.push(clocks, lane, magic, keep_until, pushed),
             Input::Answered { lane, ticket, exchange, answer } => self.answered(clocks, lane, ticket, exchange, answer),
             Input::Failed { lane, ticket, exchange, failure } => self.failed(clocks, lane, ticket, exchange, failure),
+            Input::Linked { lane, ticket, exchange, frame } => self.linked(clocks, lane, ticket, exchange, frame),
+            Input::Frame { lane, frame } => self.came(clocks, lane, Came::Frame(frame)),
+            Input::LinkLost { lane, failure } => self.came(clocks, lane, Came::Lost(failure)),
             Input::Made { lane, ticket, made } => self.made(clocks, lane, ticket, made),
             Input::Saved { lane, ticket } => self.saved(clocks, lane, ticket),
             Input::PhaseBegins(phase) => self.running.push(Running::new(&self.config.plan, phase, clocks.now)),
@@ -233,19 +235,25 @@ impl<M: Machine> Shard<M> {
         M::magic(&record, &self.ctx(lane, clocks, clocks.now, &mut Out::default()))
     }
 
-    /// Sessions that are live now.
+    /// Sessions that are live now and come to an end by themselves: what is held at a server does not.
     pub fn live(&self) -> usize {
-        self.live.len()
+        self.live.iter().filter(|(_, live)| !live.holds).count()
     }
 
     /// Requests that have no end yet.
     pub fn unfinished(&self) -> u64 {
-        self.live.iter().filter(|(_, live)| matches!(live.waiting, Waiting::Response { operation, .. } if operation.info().unit == Unit::Request)).count() as u64
+        let asks = |live: &Live<M>| match live.waiting {
+            Waiting::Response { operation, .. } | Waiting::LetGo { operation, .. } => {
+                operation.info().unit == Unit::Request
+            }
+            _ => false,
+        };
+        self.live.iter().filter(|(_, live)| asks(live)).count() as u64
     }
 
     /// Sessions that have begun and are not over.
     pub fn sessions_open(&self) -> u64 {
-        self.live.iter().filter(|(_, live)| live.started.is_some()).count() as u64
+        self.live.iter().filter(|(_, live)| live.started.is_some() && !live.holds).count() as u64
     }
 
     /// Every lane as the store would keep it; live ones as they are at this moment.
@@ -270,12 +278,17 @@ impl<M: Machine> Shard<M> {
         loop {
             if let Some((lane, note, shared)) = self.orders.pop_front() {
                 let place = self.place(lane);
-                if let Some(shared) = shared.filter(|_| !matches!(self.lanes[place].mode, Mode::Live(_))) {
-                    self.tape_shared(lane, &shared);
-                    self.lanes[place].slept.shared = self.intern(shared);
+                if let Some(shared) = shared {
+                    self.hand_over(lane, shared, note.order);
                 }
                 if self.lanes[place].mode == Mode::Ended && note.order != Order::Enroll {
                     continue;
+                }
+                let reason = note.order.reason();
+                if reason == Reasons::PUSH {
+                    let again = self.lanes[place].latched.has(Reasons::PUSH);
+                    self.lanes[place].push_keep_until = Wall(0);
+                    self.state(clocks, lane, Said::Push(if again { PushFate::Coalesced } else { PushFate::Received }));
                 }
                 let inbox = self.lanes[place].inbox.get_or_insert_default();
                 if inbox.notes.len() >= self.config.limits.notes_max {
@@ -291,7 +304,7 @@ impl<M: Machine> Shard<M> {
                     continue;
                 }
                 inbox.notes.push(note);
-                self.latch(lane, clocks, Reasons::ORDER, note.cause);
+                self.latch(lane, clocks, reason, note.cause);
             } else if self.live.len() < self.config.sessions_max
                 && let Some(lane) = self.queue.pop_front()
             {
@@ -299,6 +312,24 @@ impl<M: Machine> Shard<M> {
                 self.begin(lane, clocks, due);
             } else {
                 return;
+            }
+        }
+    }
+
+    /// A lane gets what its sister has in common with it. Awake, it takes it only where that is what it is told.
+    fn hand_over(&mut self, lane: LaneIx, shared: Arc<M::Shared>, order: Order) {
+        match self.lanes[self.place(lane)].mode {
+            Mode::Live(at) if order == Order::Shared => {
+                self.tape_told(lane, &shared);
+                let shared = self.intern(shared);
+                self.live[at as usize].machine.share(&shared);
+            }
+            Mode::Live(_) => {}
+            _ => {
+                self.tape_shared(lane, &shared);
+                let shared = self.intern(shared);
+                let place = self.place(lane);
+                self.lanes[place].slept.shared = shared;
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::lane::Snapshot;
 use bytes::Bytes;
-use droves_device::{Failure, Made, Request, Work};
+use droves_device::{Failure, Link, Made, Request, Work};
 use droves_facts::{LaneIx, Mono, PhaseIx, Wall};
 use http::HeaderMap;
 
@@ -20,6 +20,27 @@ pub enum Effect {
         ticket: Ticket,
         /// What.
         request: Box<Request>,
+    },
+    /// Open this link; answer with `Linked` and its first frame, or with `Failed`.
+    Open {
+        /// For whom.
+        lane: LaneIx,
+        /// To be handed back.
+        ticket: Ticket,
+        /// What.
+        link: Box<Link>,
+    },
+    /// Send this over the lane's link.
+    Send {
+        /// Whose.
+        lane: LaneIx,
+        /// What.
+        bytes: Bytes,
+    },
+    /// The last frame was taken: hand over the next one when it comes. The first frame of a link needs no word.
+    Next {
+        /// Whose.
+        lane: LaneIx,
     },
     /// Let go of the request: nobody waits for it any more. Answer with `Failed`, at once.
     Cancel {
@@ -106,7 +127,32 @@ pub enum Input<'a> {
         /// The answer.
         answer: Answer,
     },
-    /// A request came to nothing.
+    /// A link stands, and its peer has answered.
+    Linked {
+        /// Whose.
+        lane: LaneIx,
+        /// Which.
+        ticket: Ticket,
+        /// When.
+        exchange: Exchange,
+        /// The first frame.
+        frame: Bytes,
+    },
+    /// A frame has come over a lane's link.
+    Frame {
+        /// Whose.
+        lane: LaneIx,
+        /// The packet.
+        frame: Bytes,
+    },
+    /// A lane's link is lost.
+    LinkLost {
+        /// Whose.
+        lane: LaneIx,
+        /// Why.
+        failure: Failure,
+    },
+    /// A request, or the opening of a link, came to nothing.
     Failed {
         /// Whose.
         lane: LaneIx,

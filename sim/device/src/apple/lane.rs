@@ -86,6 +86,8 @@ impl Lane {
                 Order::MainEnded => return leave::end(self, Stage::Removed, ctx),
                 Order::IdentityRenewed if self.record.retrying => self.record.next_at = Some(ctx.clocks.wall),
                 Order::IdentityRenewed => {}
+                // Those are for lanes of other kinds.
+                Order::Shared | Order::Done | Order::Pushed(_) => {}
             }
         }
         if ctx.channel > 0 {

@@ -27,9 +27,9 @@ pub use record::Record;
 pub use shared::Shared;
 
 use crate::kept::{from_bytes, to_bytes};
-use crate::{Action, Ctx, Event, Machine, Reasons, Slept, What};
+use crate::{Action, Character, Ctx, Event, Machine, Reasons, Slept, What};
 use bytes::Bytes;
-use droves_facts::{Blame, DeviceState, Dur, Platform};
+use droves_facts::{Blame, DeviceState, Dur};
 use exchange::Trouble;
 use lane::Lane;
 use own::Own;
@@ -82,7 +82,7 @@ impl Machine for Apple {
     type Record = Record;
     type Shared = Shared;
 
-    fn unenrolled(_: Platform) -> Slept<Self> {
+    fn unenrolled(_: &Character) -> Slept<Self> {
         Slept::default()
     }
 

@@ -27,8 +27,11 @@ use std::sync::Arc;
 pub enum Record {
     /// It is met for the first time.
     Met(Box<Met>),
-    /// Its shared part, while it sleeps, was replaced by this one, encoded: a sister lane orders it to enroll.
+    /// Its shared part, while it sleeps, was replaced by this one, encoded: a sister lane orders it to enroll, or tells it
+    /// what is new.
     Shared(LaneIx, Vec<u8>),
+    /// The same while it is awake.
+    Told(LaneIx, Vec<u8>),
     /// It is opened. What was live of it before has been folded back.
     Opened(LaneIx),
     /// It has heard something, and answered.
@@ -93,11 +96,13 @@ pub enum Heard {
         #[serde(with = "crate::whole")]
         body: Bytes,
     },
+    /// A whole packet has come over the link.
+    Frame(#[serde(with = "crate::whole")] Bytes),
     /// What was to be saved is on disk.
     Saved,
     /// The work is done.
     Made(Made),
-    /// The request or the work came to nothing.
+    /// The request or the work came to nothing, or the link is lost.
     Failed(Failure),
 }
 
@@ -117,6 +122,7 @@ impl Heard {
                     body: Bytes::clone(body),
                 }
             }
+            Event::Frame(frame) => Heard::Frame(Bytes::clone(frame)),
             Event::Saved => Heard::Saved,
             Event::Made(made) => Heard::Made(made.clone()),
             Event::Failed(failure) => Heard::Failed(failure.clone()),
@@ -134,6 +140,7 @@ impl Heard {
                 let response = Response { status: *status, headers: &headers, body: Bytes::clone(body) };
                 machine.on(Event::Response(response), ctx)
             }
+            Heard::Frame(frame) => machine.on(Event::Frame(Bytes::clone(frame)), ctx),
             Heard::Saved => machine.on(Event::Saved, ctx),
             Heard::Made(made) => machine.on(Event::Made(made.clone()), ctx),
             Heard::Failed(failure) => machine.on(Event::Failed(failure.clone()), ctx),
@@ -158,6 +165,7 @@ impl fmt::Display for Heard {
                 write!(f, "it wakes for {reasons}, with the orders {orders:?}")
             }
             Heard::Response { status, body, .. } => write!(f, "an answer with status {status}, {} bytes", body.len()),
+            Heard::Frame(frame) => write!(f, "a frame of {} bytes", frame.len()),
             Heard::Saved => write!(f, "it is saved"),
             Heard::Made(made) => {
                 let what = match made {
@@ -208,6 +216,10 @@ pub fn sum(bytes: &[u8]) -> Sum {
 pub enum Short {
     /// An answer to such a request.
     Request(Operation),
+    /// The first frame of a link.
+    Open(Operation),
+    /// Time, something heard or a frame, after something sent over it.
+    Send,
     /// Time, or something heard.
     Wait,
     /// The same, with nothing open.
@@ -226,6 +238,8 @@ impl Said {
         Said {
             what: match &action.what {
                 What::Request(request) => Short::Request(request.operation),
+                What::Open(link) => Short::Open(link.operation),
+                What::Send(_) => Short::Send,
                 What::Wait => Short::Wait,
                 What::Sleep { lag } => Short::Sleep(*lag),
                 What::Save => Short::Save,
@@ -250,6 +264,8 @@ impl fmt::Display for Said {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.what {
             Short::Request(operation) => write!(f, "request {}", operation.name())?,
+            Short::Open(operation) => write!(f, "open {}", operation.name())?,
+            Short::Send => write!(f, "send, and wait")?,
             Short::Wait => write!(f, "wait")?,
             Short::Sleep(lag) => write!(f, "sleep, {lag} after a push")?,
             Short::Save => write!(f, "save")?,

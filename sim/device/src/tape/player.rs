@@ -105,6 +105,14 @@ impl<M: Machine> Player<M> {
                 let shared = M::shared_from_bytes(&shared).map_err(|why| Problem::Nonsense { lane, why })?;
                 self.asleep(lane, |slept| At::Asleep(Slept { shared: Arc::new(shared), ..slept }))
             }
+            Record::Told(lane, shared) => {
+                let shared = M::shared_from_bytes(&shared).map_err(|why| Problem::Nonsense { lane, why })?;
+                let place = self.lanes.get_mut(&lane).ok_or_else(|| unmet(lane))?;
+                if let At::Live(machine) = &mut place.at {
+                    machine.share(&Arc::new(shared));
+                }
+                Ok(())
+            }
             Record::Opened(lane) => self.asleep(lane, |slept| At::Live(M::open(slept))),
             Record::Step(step) => self.step(&step),
         }
@@ -213,6 +221,8 @@ fn in_full(what: &What, out: &Out) -> String {
             let work = format!("{work:?}");
             work.split([' ', '{', '(']).next().unwrap_or_default().to_owned()
         }
+        What::Open(link) => format!("{:?} {} with {} bytes", link.operation, link.url, link.hello.len()),
+        What::Send(bytes) => format!("{} bytes over the link", bytes.len()),
         other => format!("{other:?}"),
     };
     format!("{}; states {}", short(&action), short(&format!("{:?}", out.facts)))

@@ -1,7 +1,7 @@
 use super::*;
 use crate::tests_support::{World, ios};
-use crate::{KeyIx, Machine, Reasons, Slept};
-use droves_facts::{DeviceState, Dice, Limits, Platform};
+use crate::{Character, KeyIx, Machine, Reasons, Slept};
+use droves_facts::{DeviceState, Dice, Limits};
 use droves_wire::apple::push::Tokens;
 
 /// A device channel adopts an identity when it wakes and saves it; a user channel shows whether there is one.
@@ -11,7 +11,7 @@ impl Machine for Renewing {
     type Record = ();
     type Shared = u8;
 
-    fn unenrolled(_: Platform) -> Slept<Self> {
+    fn unenrolled(_: &Character) -> Slept<Self> {
         Slept::default()
     }
 

@@ -110,7 +110,7 @@ impl Lane {
                 Order::Renew => self.record.wanted.add(Operation::Renew),
                 Order::Unenroll => self.record.wanted.add(Operation::Unenroll),
                 // A PC has one lane.
-                Order::MainEnded | Order::IdentityRenewed => {}
+                Order::MainEnded | Order::IdentityRenewed | Order::Shared | Order::Done | Order::Pushed(_) => {}
             }
         }
         let pushed = wake.reasons.has(Reasons::PUSH);

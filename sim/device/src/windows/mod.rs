@@ -31,9 +31,9 @@ pub use shared::Shared;
 
 use crate::kept::{from_bytes, to_bytes};
 use crate::trouble::Trouble;
-use crate::{Action, Ctx, Event, Machine, Reasons, Slept, What, Work};
+use crate::{Action, Character, Ctx, Event, Machine, Reasons, Slept, What, Work};
 use bytes::Bytes;
-use droves_facts::{Blame, DeviceState, Dur, Platform};
+use droves_facts::{Blame, DeviceState, Dur};
 use lane::Lane;
 use record::{RECORD_VERSION, SHARED_VERSION};
 use std::sync::Arc;
@@ -83,7 +83,7 @@ impl Machine for Windows {
     type Record = Record;
     type Shared = Shared;
 
-    fn unenrolled(_: Platform) -> Slept<Self> {
+    fn unenrolled(_: &Character) -> Slept<Self> {
         Slept::default()
     }
 

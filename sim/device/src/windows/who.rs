@@ -79,7 +79,7 @@ fn login(ctx: &Ctx<'_>) -> Login {
 fn hardware_id(hardware: &Hardware<'_>, ctx: &Ctx<'_>) -> String {
     let share = match &ctx.character.enrolls {
         Enrolls::Discovery(discovery) => discovery.duplicates,
-        Enrolls::Profile(_) => 0.0,
+        _ => 0.0,
     };
     if ctx.device_dice(Purpose::Hardware, CLONED).unit() < share {
         let image: [u8; 32] = ctx.dice.draw(0, Purpose::Hardware, IMAGE).bytes();
@@ -92,7 +92,7 @@ fn hardware_id(hardware: &Hardware<'_>, ctx: &Ctx<'_>) -> String {
 pub(super) fn user(ctx: &Ctx<'_>) -> String {
     match &ctx.character.enrolls {
         Enrolls::Discovery(discovery) => numbered(&discovery.user, ctx),
-        Enrolls::Profile(_) => String::new(),
+        _ => String::new(),
     }
 }
 

@@ -130,7 +130,7 @@ impl Machine for Sleeper {
     type Record = Nights;
     type Shared = ();
 
-    fn unenrolled(_: Platform) -> Slept<Self> {
+    fn unenrolled(_: &Character) -> Slept<Self> {
         Slept::default()
     }
 

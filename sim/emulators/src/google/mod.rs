@@ -6,6 +6,7 @@
 
 mod account;
 mod brain;
+mod devices;
 mod discovery;
 mod grpc;
 mod management;

@@ -4,10 +4,11 @@ use super::brain::{Answer, Google, Request, Settings};
 use super::signer::SignerError;
 use super::{grpc, poster, rpc};
 use bytes::Bytes;
-use droves_facts::{Limits, Wall};
+use droves_facts::{LaneIx, Limits, Wall};
 use droves_net::clock::RunClock;
 use droves_net::listen::{self, BindError, Listener, read_body};
 use droves_net::tls::{ClientTls, ClientTlsSettings, TlsError, Trust, TrustError};
+use droves_wire::android::adp::Ask;
 use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
@@ -112,6 +113,15 @@ impl Handle {
     /// Something is done at Google, now, by a device or by whoever wants to know.
     pub fn with<T>(&self, act: impl FnOnce(&mut Google, Wall) -> T) -> T {
         self.shared.with(act)
+    }
+
+    /// A device asks something: an [`Ask`] as JSON. Status, and the [`Answer`](droves_wire::android::adp::Answer) as JSON.
+    pub fn ask(&self, lane: LaneIx, ask: &[u8]) -> (u16, Bytes) {
+        let Ok(ask) = serde_json::from_slice::<Ask>(ask) else { return (400, Bytes::new()) };
+        match self.with(|google, now| google.ask(now, lane, ask)) {
+            Ok(answer) => (200, serde_json::to_vec(&answer).unwrap_or_default().into()),
+            Err(status) => (status, Bytes::new()),
+        }
     }
 
     /// Ends it.

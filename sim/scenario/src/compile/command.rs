@@ -76,6 +76,7 @@ pub(super) fn command(
             let words = match platform.family() {
                 Family::Apple => "`request`",
                 Family::Windows => "`nodes` or `profiles`",
+                Family::Android => "commands of their own",
             };
             let cure = format!("ask them for {words} in a phase of their own, and leave `{name}` out of this one");
             checks.push(problem.labelled(format!("their platform is `{platform}`")).cured(cure));

@@ -79,6 +79,7 @@ pub(super) fn check_enrolls(fleet: &Fleet, server: &ServerProfile, checks: &mut 
         let (enrolls, words) = match platform.family() {
             Family::Apple => (server.enroll_apple.is_some(), "enroll: { apple: .. }"),
             Family::Windows => (server.enroll_windows.is_some(), "enroll: { windows: .. }"),
+            Family::Android => (false, "enroll: { android: .. }"),
         };
         if !enrolls {
             let title = format!("`{}` enrolls no `{}` devices", server.name, platform.value);
@@ -232,6 +233,10 @@ fn defaults(platform: Platform) -> (Weights, Weights) {
         Platform::Windows => (
             &[("Latitude 5450", 2.0), ("ThinkPad T14 Gen 5", 2.0), ("Surface Laptop 7", 1.0)],
             &[("10.0.26200.7171", 3.0), ("10.0.22631.6199", 2.0), ("10.0.19045.6575", 1.0)],
+        ),
+        Platform::Android => (
+            &[("Pixel 9", 2.0), ("SM-S931B", 3.0), ("SM-A566B", 2.0), ("TC58", 1.0)],
+            &[("16", 2.0), ("15", 3.0), ("14", 2.0)],
         ),
     }
 }

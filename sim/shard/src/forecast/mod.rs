@@ -5,14 +5,17 @@
 //! facts in the same order. Connections, lengths and failures are counted as a real run counts them; nothing is signed or
 //! encrypted, its length is reckoned.
 
+mod link;
 mod model;
 mod talk;
 
 pub use model::{Desk, Model, Network, Served, Server, Service};
 
 use crate::{Answer, Effect, Exchange, Input, Shard, Snapshot, Ticket};
-use droves_device::{Clocks, Failure, Machine, Made, Request, Work};
-use droves_facts::{Dice, Dur, Fact, LaneIx, Mono, PhaseIx, PushFate, Wall, What};
+use bytes::Bytes;
+use droves_device::{Clocks, Failure, Link, Machine, Made, Reached, Request, Work};
+use droves_facts::{Blame, Dice, Dur, Fact, LaneIx, Mono, PhaseIx, PushFate, Wall, What};
+use link::Links;
 use slab::Slab;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -34,6 +37,22 @@ pub trait World {
     fn registers(&mut self, clocks: Clocks, lane: LaneIx, generation: u32, topic: &str) -> bool {
         let (_, _, _, _) = (clocks, lane, generation, topic);
         true
+    }
+    /// What Google, as it is played, answers to a device: status and body.
+    fn google(&mut self, clocks: Clocks, lane: LaneIx, ask: &Bytes) -> (u16, Bytes) {
+        let (_, _, _) = (clocks, lane, ask);
+        (503, Bytes::new())
+    }
+    /// What the peer of a link that is not HTTP answers to what it is opened with.
+    fn link(&mut self, clocks: Clocks, lane: LaneIx, link: &Link) -> Result<Bytes, Failure> {
+        let (_, _) = (clocks, lane);
+        let text = format!("{}: nobody is there", link.url).into();
+        Err(Failure { blame: Blame::Network, kind: "connect_refused", reached: Reached::Nothing, text })
+    }
+    /// What it answers to what is sent over it.
+    fn sent(&mut self, clocks: Clocks, lane: LaneIx, bytes: &Bytes) -> Vec<Bytes> {
+        let (_, _, _) = (clocks, lane, bytes);
+        Vec::new()
     }
     /// What is stored, and how long that takes.
     fn save(&mut self, clocks: Clocks, snapshot: Snapshot) -> Dur {
@@ -87,6 +106,7 @@ pub struct Forecast<M: Machine, W> {
     number: u64,
     effects: Vec<Effect>,
     talks: Talks,
+    links: Links,
 }
 
 /// What is under way.
@@ -104,6 +124,12 @@ enum Parcel {
     Saved { lane: LaneIx, ticket: Ticket },
     /// A push reaches its device.
     Push { lane: LaneIx, magic: Option<String> },
+    /// A link stands; connecting took so long of it.
+    Linked { lane: LaneIx, ticket: Ticket, began: Mono, connect: Dur, frame: Bytes },
+    /// A link does not.
+    NotLinked { lane: LaneIx, ticket: Ticket, failure: Failure },
+    /// Something comes over a link.
+    Frame { lane: LaneIx, frame: Bytes },
 }
 
 impl<M: Machine, W: World> Forecast<M, W> {
@@ -123,6 +149,7 @@ impl<M: Machine, W: World> Forecast<M, W> {
             number: 0,
             effects: Vec::new(),
             talks: Talks::default(),
+            links: Links::new(),
         }
     }
 
@@ -166,13 +193,15 @@ impl<M: Machine, W: World> Forecast<M, W> {
 
     /// Connections that stand.
     pub fn connections(&self) -> u64 {
-        self.talks.values().map(Talk::connections).sum()
+        let links = self.links.values().filter(|held| held.stands()).count() as u64;
+        self.talks.values().map(Talk::connections).sum::<u64>() + links
     }
 
     /// The generator is gone with everything that it had in memory, and another shard stands in its place after `down`.
     /// What was on its way to the server still gets there, and nobody hears the answer; pushes reach the new shard.
     pub fn restart(&mut self, shard: Shard<M>, down: Dur) {
         self.talks.clear();
+        self.links.clear();
         let clocks = self.clocks();
         for Reverse((at, number, place)) in std::mem::take(&mut self.coming).into_sorted_vec().into_iter().rev() {
             match self.parcels.remove(place) {
@@ -231,6 +260,15 @@ impl<M: Machine, W: World> Forecast<M, W> {
             Parcel::Ends { lane, ticket, exchange, result } => self.ends(clocks, lane, ticket, exchange, result),
             Parcel::Made { lane, ticket, made } => self.shard.step(clocks, Input::Made { lane, ticket, made }),
             Parcel::Saved { lane, ticket } => self.shard.step(clocks, Input::Saved { lane, ticket }),
+            Parcel::Linked { lane, ticket, began, connect, frame } => {
+                let (sent, now) = (began + connect, clocks.now);
+                let bytes_in = u32::try_from(frame.len()).unwrap_or(u32::MAX);
+                let exchange =
+                    Exchange { started: began, sent, first_byte: Some(now), ended: now, bytes_out: 0, bytes_in };
+                self.linked(clocks, lane, ticket, exchange, frame);
+            }
+            Parcel::NotLinked { lane, ticket, failure } => self.not_linked(clocks, lane, ticket, failure),
+            Parcel::Frame { lane, frame } => self.framed(clocks, lane, frame),
             Parcel::Push { lane, magic } => {
                 // A server that knows the lane pushes it with the magic of its last TokenUpdate.
                 if let Some(magic) = magic.or_else(|| self.shard.magic(clocks, lane)) {
@@ -259,7 +297,14 @@ impl<M: Machine, W: World> Forecast<M, W> {
     fn effect(&mut self, clocks: Clocks, effect: Effect) {
         match effect {
             Effect::Request { lane, ticket, request } => self.request(clocks, lane, ticket, request),
-            Effect::Cancel { lane, ticket, kind } => self.cancel(clocks, lane, ticket, kind),
+            Effect::Open { lane, ticket, link } => self.open_link(clocks, lane, ticket, *link),
+            Effect::Send { lane, bytes } => self.send(clocks, lane, &bytes),
+            Effect::Next { lane } => self.wants(clocks, lane),
+            Effect::Cancel { lane, ticket, kind } => {
+                if !self.cancel_link(lane, ticket, kind) {
+                    self.cancel(clocks, lane, ticket, kind);
+                }
+            }
             Effect::Make { lane, ticket, work } => {
                 let (after, made) = self.world.make(clocks, lane, *work);
                 self.comes(after, Parcel::Made { lane, ticket, made });
@@ -271,7 +316,10 @@ impl<M: Machine, W: World> Forecast<M, W> {
                     self.comes(after, Parcel::Saved { lane, ticket });
                 }
             }
-            Effect::Close { lane } => self.close(clocks, lane),
+            Effect::Close { lane } => {
+                self.close(clocks, lane);
+                self.close_link(clocks, lane);
+            }
         }
     }
 }

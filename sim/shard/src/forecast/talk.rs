@@ -92,12 +92,19 @@ pub(super) struct Flight {
 impl<M: Machine, W: World> Forecast<M, W> {
     pub(super) fn request(&mut self, clocks: Clocks, lane: LaneIx, ticket: Ticket, request: Box<Request>) {
         let now = clocks.now;
-        if let Peer::PushService { generation } = request.peer {
-            let is_taken = self.world.registers(clocks, lane, generation, &request.url);
+        let played = match (request.peer, &request.body) {
+            (Peer::Server, _) => None,
+            (Peer::PushService { generation }, _) => {
+                let is_taken = self.world.registers(clocks, lane, generation, &request.url);
+                Some((if is_taken { 200 } else { 503 }, Bytes::new()))
+            }
+            (Peer::Google, Body::Bytes(ask)) => Some(self.world.google(clocks, lane, ask)),
+            (Peer::Google, Body::Empty) => Some((400, Bytes::new())),
+        };
+        if let Some((status, body)) = played {
             let exchange =
                 Exchange { started: now, sent: now, first_byte: Some(now), ended: now, bytes_out: 0, bytes_in: 0 };
-            let status = if is_taken { 200 } else { 503 };
-            let answer = Answer { status, headers: HeaderMap::new(), body: Bytes::new() };
+            let answer = Answer { status, headers: HeaderMap::new(), body };
             return self.comes(Dur::ZERO, Parcel::Ends { lane, ticket, exchange, result: Ok(answer) });
         }
         let to = To::of(&request);

@@ -14,7 +14,9 @@ impl<M: Machine> Shard<M> {
         self.lanes[place].slept = slept;
         self.lanes[place].slept_at = clocks.now;
         if let Some(started) = live.started {
-            self.say(clocks, live.phase, lane, Said::SessionEnded { due: live.due, started });
+            if !live.holds {
+                self.say(clocks, live.phase, lane, Said::SessionEnded { due: live.due, started });
+            }
             self.effects.push(Effect::Close { lane });
         }
     }
@@ -67,7 +69,9 @@ impl<M: Machine> Shard<M> {
         for lane in lanes.map(LaneIx) {
             let place = self.place(lane);
             if let Mode::Live(at) = self.lanes[place].mode {
-                if let Waiting::Response { ticket, operation, due } = self.live[at as usize].waiting {
+                if let Waiting::Response { ticket, operation, due } | Waiting::LetGo { ticket, operation, due } =
+                    self.live[at as usize].waiting
+                {
                     let phase = self.live[at as usize].phase;
                     let timing = RequestTiming { due, started: due, sent: due, first_byte: None, ended: clocks.now };
                     let outcome = Outcome::Failed { blame: Blame::Scenario, kind: "device_ended" };

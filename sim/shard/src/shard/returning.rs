@@ -15,6 +15,7 @@ impl<M: Machine> Shard<M> {
         let Answer { status, headers, body } = answer;
         let outcome = match status {
             200..400 => Outcome::Succeeded,
+            _ if self.holds_at_server(lane) => Outcome::Succeeded,
             _ => Outcome::Failed { blame: Blame::Server, kind: status_kind(status) },
         };
         if self.take_response(lane, ticket, clocks, exchange, outcome) {
@@ -30,10 +31,68 @@ impl<M: Machine> Shard<M> {
         exchange: Exchange,
         failure: Failure,
     ) {
-        let outcome = Outcome::Failed { blame: failure.blame, kind: failure.kind };
-        if self.take_response(lane, ticket, clocks, exchange, outcome) {
+        let mut outcome = Outcome::Failed { blame: failure.blame, kind: failure.kind };
+        let let_go = self.live_of(lane).is_some_and(|live| matches!(live.waiting, Waiting::LetGo { .. }));
+        if let_go && self.holds_at_server(lane) {
+            outcome = Outcome::Succeeded;
+        }
+        if !self.take_response(lane, ticket, clocks, exchange, outcome) {
+            return;
+        }
+        if let_go {
+            self.hear(lane, clocks);
+        } else {
             self.run(lane, clocks, Event::Failed(failure));
         }
+    }
+
+    /// Whether what the lane waits for is held by the server: any whole answer is a good one, and so is its end by us.
+    fn holds_at_server(&self, lane: LaneIx) -> bool {
+        let waiting = self.live_of(lane).map(|live| live.waiting);
+        let Some(Waiting::Response { operation, .. } | Waiting::LetGo { operation, .. }) = waiting else {
+            return false;
+        };
+        operation.info().unit == Unit::Held
+    }
+
+    /// A link stands.
+    pub(super) fn linked(
+        &mut self,
+        clocks: Clocks,
+        lane: LaneIx,
+        ticket: Ticket,
+        exchange: Exchange,
+        frame: bytes::Bytes,
+    ) {
+        if self.take_response(lane, ticket, clocks, exchange, Outcome::Succeeded) {
+            self.effects.push(Effect::Next { lane });
+            self.run(lane, clocks, Event::Frame(frame));
+        }
+    }
+
+    /// Something has come over a link: it is heard at once where the lane waits for that, and else when it does.
+    pub(super) fn came(&mut self, clocks: Clocks, lane: LaneIx, came: Came) {
+        let Mode::Live(at) = self.lanes[self.place(lane)].mode else { return };
+        let live = &mut self.live[at as usize];
+        live.came = Some(came);
+        if live.waiting == Waiting::Heard {
+            self.take_came(lane, at, clocks);
+        }
+    }
+
+    /// Hands over what has come over the lane's link, if something has. Whether it did.
+    fn take_came(&mut self, lane: LaneIx, at: u32, clocks: Clocks) -> bool {
+        let live = &mut self.live[at as usize];
+        let Some(came) = live.came.take() else { return false };
+        live.waiting = Waiting::Nothing;
+        match came {
+            Came::Frame(frame) => {
+                self.effects.push(Effect::Next { lane });
+                self.run(lane, clocks, Event::Frame(frame));
+            }
+            Came::Lost(failure) => self.run(lane, clocks, Event::Failed(failure)),
+        }
+        true
     }
 
     /// Whether the lane waits for this answer; if so, states how the request ended.
@@ -46,7 +105,11 @@ impl<M: Machine> Shard<M> {
         outcome: Outcome,
     ) -> bool {
         let Some(live) = self.live_of(lane) else { return false };
-        let Waiting::Response { ticket: waited, operation, due } = live.waiting else { return false };
+        let (Waiting::Response { ticket: waited, operation, due } | Waiting::LetGo { ticket: waited, operation, due }) =
+            live.waiting
+        else {
+            return false;
+        };
         if waited != ticket {
             return false;
         }
@@ -139,7 +202,7 @@ impl<M: Machine> Shard<M> {
         }
         for (channel, note) in orders {
             if let Some(sister) = self.config.roster.lane(device, u32::from(channel)) {
-                let shared = (note.order == Order::Enroll).then(|| self.live[at as usize].machine.sister());
+                let shared = note.order.shares().then(|| self.live[at as usize].machine.sister());
                 self.orders.push_back((sister, note, shared));
             }
         }
@@ -168,7 +231,22 @@ impl<M: Machine> Shard<M> {
         self.ticket = self.ticket.wrapping_add(1);
         let ticket = self.ticket;
         match action.what {
-            What::Request(request) => self.request(lane, at, clocks, ticket, request),
+            What::Request(request) => {
+                self.live[at as usize].holds |= request.operation.info().unit == Unit::Held;
+                self.asks(lane, at, clocks, ticket, request.operation);
+                self.effects.push(Effect::Request { lane, ticket, request });
+                self.lets_go(lane, at);
+            }
+            What::Open(link) => {
+                self.live[at as usize].holds = true;
+                self.asks(lane, at, clocks, ticket, link.operation);
+                self.effects.push(Effect::Open { lane, ticket, link });
+                self.lets_go(lane, at);
+            }
+            What::Send(bytes) => {
+                self.effects.push(Effect::Send { lane, bytes });
+                self.waits(lane, at, clocks);
+            }
             What::Make(work) => {
                 self.live[at as usize].waiting = Waiting::Made { ticket, since: clocks.now };
                 self.effects.push(Effect::Make { lane, ticket, work });
@@ -178,29 +256,48 @@ impl<M: Machine> Shard<M> {
                 let snapshot = Box::new(self.snapshot(lane));
                 self.effects.push(Effect::Save { ticket: Some(ticket), snapshot });
             }
-            What::Wait => {
-                self.live[at as usize].waiting = Waiting::Heard;
-                if !self.lanes[place].latched.and(action.hear).is_empty() {
-                    self.hear(lane, clocks);
-                }
-            }
+            What::Wait => self.waits(lane, at, clocks),
             What::Sleep { .. } | What::End(_) => {}
         }
     }
 
-    pub(super) fn request(&mut self, lane: LaneIx, at: u32, clocks: Clocks, ticket: Ticket, request: Box<Request>) {
+    /// The lane waits for time, for something heard, or for a frame.
+    fn waits(&mut self, lane: LaneIx, at: u32, clocks: Clocks) {
+        self.live[at as usize].waiting = Waiting::Heard;
+        if !self.take_came(lane, at, clocks) && self.has_heard(lane) {
+            self.hear(lane, clocks);
+        }
+    }
+
+    /// Whether something is latched that the lane hears.
+    fn has_heard(&self, lane: LaneIx) -> bool {
+        let l = &self.lanes[self.place(lane)];
+        !l.latched.and(l.hear).is_empty()
+    }
+
+    /// A request that hears what is latched already is let go of at once.
+    fn lets_go(&mut self, lane: LaneIx, at: u32) {
+        if self.has_heard(lane)
+            && let Waiting::Response { ticket, operation, due } = self.live[at as usize].waiting
+        {
+            self.let_go(lane, at, ticket, operation, due);
+        }
+    }
+
+    /// A request begins, or a link. The first of a session begins it.
+    fn asks(&mut self, lane: LaneIx, at: u32, clocks: Clocks, ticket: Ticket, operation: Operation) {
         let live = &mut self.live[at as usize];
-        let operation = request.operation;
         let due = if live.started.is_none() { live.due } else { clocks.now };
         live.waiting = Waiting::Response { ticket, operation, due };
         let phase = live.phase;
         if live.started.is_none() {
             live.started = Some(clocks.now);
             let by = live.by;
-            self.say(clocks, phase, lane, Said::SessionStarted { due, by });
+            if !live.holds {
+                self.say(clocks, phase, lane, Said::SessionStarted { due, by });
+            }
         }
         self.say(clocks, phase, lane, Said::RequestStarted { operation });
-        self.effects.push(Effect::Request { lane, ticket, request });
     }
 
     /// A deadline that is not later than now, twice running, is the machine's fault: it would spin.

@@ -54,6 +54,13 @@ impl<M: Machine> Shard<M> {
             tape.records.push(Record::Shared(lane, M::shared_to_bytes(shared)));
         }
     }
+
+    /// A lane that is awake is about to get this.
+    pub(super) fn tape_told(&mut self, lane: LaneIx, shared: &M::Shared) {
+        if let Some(tape) = &mut self.tape {
+            tape.records.push(Record::Told(lane, M::shared_to_bytes(shared)));
+        }
+    }
 }
 
 impl Tape {

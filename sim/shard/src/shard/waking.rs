@@ -28,7 +28,7 @@ impl<M: Machine> Shard<M> {
                         };
                         self.run(lane, clocks, Event::Failed(failure));
                     }
-                    Waiting::Nothing => {}
+                    Waiting::LetGo { .. } | Waiting::Nothing => {}
                 }
             }
             Mode::Live(_) => self.set_timer(lane, until),
@@ -121,11 +121,19 @@ impl<M: Machine> Shard<M> {
                 self.awake(lane, clocks);
             }
             Mode::Asleep if l.hear.has(reason) => self.awake(lane, clocks),
-            Mode::Live(at) if l.hear.has(reason) && self.live[at as usize].waiting == Waiting::Heard => {
-                self.hear(lane, clocks);
-            }
+            Mode::Live(at) if l.hear.has(reason) => match self.live[at as usize].waiting {
+                Waiting::Heard => self.hear(lane, clocks),
+                Waiting::Response { ticket, operation, due } => self.let_go(lane, at, ticket, operation, due),
+                _ => {}
+            },
             _ => {}
         }
+    }
+
+    /// A request hears something: it is let go of, and when the shell has done so, what is latched is heard.
+    pub(super) fn let_go(&mut self, lane: LaneIx, at: u32, ticket: Ticket, operation: Operation, due: Mono) {
+        self.live[at as usize].waiting = Waiting::LetGo { ticket, operation, due };
+        self.effects.push(Effect::Cancel { lane, ticket, kind: "let_go" });
     }
 
     /// When a sleeping lane wakes: by its own timer, or the lag after what it heard.
@@ -179,6 +187,8 @@ impl<M: Machine> Shard<M> {
             by,
             by_push: false,
             waiting: Waiting::Heard,
+            holds: false,
+            came: None,
             overdue: 0,
             cause: due,
             adopted: None,
@@ -204,8 +214,10 @@ impl<M: Machine> Shard<M> {
             reasons = reasons | Reasons::TIME;
         }
         let (pushed, ordered) = (l.pushed, l.ordered);
-        let inbox = if reasons.has(Reasons::ORDER) { l.inbox.as_mut() } else { None };
-        let notes = inbox.map(|i| std::mem::take(&mut i.notes)).unwrap_or_default();
+        let notes = match l.inbox.as_mut() {
+            Some(inbox) => inbox.notes.extract_if(.., |note| reasons.has(note.order.reason())).collect(),
+            None => Vec::new(),
+        };
         self.start_arrivals(lane, clocks, at, &notes);
         let live = &mut self.live[at as usize];
         live.waiting = Waiting::Nothing;

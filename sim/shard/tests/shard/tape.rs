@@ -5,7 +5,7 @@ use crate::toy::{self, Script, Toy};
 use bytes::Bytes;
 use droves_device::tape::{Player, Problem, Record};
 use droves_device::{Action, Character, Ctx, Event, Machine, Reasons, Slept};
-use droves_facts::{DeviceState, Dur, LaneIx, Limits, Mono, PhaseIx, Platform};
+use droves_facts::{DeviceState, Dur, LaneIx, Limits, Mono, PhaseIx};
 use droves_shard::Input;
 use droves_wire::apple::push::Tokens;
 use std::sync::Arc;
@@ -17,8 +17,8 @@ impl Machine for Deaf {
     type Record = toy::Record;
     type Shared = u8;
 
-    fn unenrolled(platform: Platform) -> Slept<Self> {
-        let Slept { record, shared, own } = Toy::unenrolled(platform);
+    fn unenrolled(character: &Character) -> Slept<Self> {
+        let Slept { record, shared, own } = Toy::unenrolled(character);
         Slept { record, shared, own }
     }
 

@@ -33,7 +33,7 @@ impl Machine for Toy {
     type Record = Record;
     type Shared = u8;
 
-    fn unenrolled(_: Platform) -> Slept<Self> {
+    fn unenrolled(_: &Character) -> Slept<Self> {
         Slept::default()
     }
 

@@ -4,9 +4,11 @@
 //! Resources themselves are JSON objects and are not modelled here: a policy has a thousand fields, and whoever plays
 //! Google hands most of them back as they came.
 
+pub mod adp;
 pub mod batch;
 pub mod fields;
 pub mod mask;
+pub mod mqtt;
 pub mod name;
 pub mod pubsub;
 pub mod status;

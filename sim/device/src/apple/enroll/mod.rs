@@ -71,7 +71,7 @@ pub(super) fn start(lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
             Step(State::Fetching(Fetching { exchange }), action)
         }
         // Who casts the fleet gives Apple devices a profile; without one nothing can be read.
-        Enrolls::Discovery(_) => got(lane, &[], ctx),
+        _ => got(lane, &[], ctx),
     }
 }
 

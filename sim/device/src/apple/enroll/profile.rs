@@ -94,7 +94,7 @@ pub(super) fn blame(lane: &Lane, ctx: &Ctx<'_>) -> Blame {
     let is_installed = lane.own.renewal.as_ref().is_some_and(|renewal| renewal.answers.is_some());
     match ctx.character.enrolls {
         Enrolls::Profile(ProfileSource::Bytes(_)) if !is_installed => Blame::Scenario,
-        Enrolls::Profile(_) | Enrolls::Discovery(_) => Blame::Server,
+        _ => Blame::Server,
     }
 }
 

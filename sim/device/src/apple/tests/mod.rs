@@ -274,6 +274,7 @@ impl Rig {
             }
             What::Make(work) => self.make(*work),
             What::Request(request) => self.ask(&request),
+            What::Open(_) | What::Send(_) => panic!("no link: {action:?}"),
         })
     }
 

@@ -190,7 +190,7 @@ fn host(url: &str) -> String {
 fn discovery_of(ctx: &Ctx<'_>) -> Option<Arc<Discovery>> {
     match &ctx.character.enrolls {
         Enrolls::Discovery(discovery) => Some(Arc::clone(discovery)),
-        Enrolls::Profile(_) => None,
+        _ => None,
     }
 }
 

@@ -1,25 +1,31 @@
-//! A lane's session on the network: one task, its connections, one request at a time.
+//! A lane's session on the network: one task, its connections, one request at a time. A link that is not HTTP is a task of
+//! its own.
 //!
 //! One connection per origin and identity is kept while the session lasts. A request is never sent twice; one that
 //! found its kept connection closed before a byte was taken goes out on a new one.
 
+mod dial;
+mod link;
+
 use crate::faults::LaneFaults;
 use crate::keys::KeyRing;
 use crate::signing;
-use droves_device::{Body, Failure, Identity, Method, Reached, Request, Sink};
+pub(crate) use dial::Destination;
+pub(crate) use link::Link;
+
+use bytes::Bytes;
+use dial::{Dialled, Place, To, destination};
+use droves_device::{Body, Failure, Method, Reached, Request, Sink};
 use droves_facts::{Blame, Closing, Dur, KeyFamily, LaneIx, Limits, Mono, Opening};
-use droves_net::authorise;
 use droves_net::clock::{Clock, RunClock};
-use droves_net::connect::{self, ConnectError, Dialler};
-use droves_net::faults::{ByteStream, Cut, CutAt, How, Late, Narrow};
+use droves_net::connect::Dialler;
+use droves_net::faults::ByteStream;
 use droves_net::http::{self as net, Conn, Failed, Origin, Outgoing};
-use droves_net::tls::{Alpn, ClientTls, TicketOwner, certified_key};
-use droves_scenario::plan::{FaultKind, Http, Resumption};
+use droves_net::tls::{Alpn, ClientTls};
+use droves_scenario::plan::{Http, Resumption};
 use droves_shard::{Answer, Exchange, Ticket};
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderName, HeaderValue, Uri};
-use rustls::pki_types::CertificateDer;
-use rustls::sign::CertifiedKey;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -96,6 +102,12 @@ pub(crate) enum Letter {
     NotOpened { lane: LaneIx, blame: Blame, kind: &'static str },
     /// A connection is gone.
     Closed { lane: LaneIx, closing: Closing },
+    /// A link stands, and its peer has answered.
+    Linked { lane: LaneIx, ticket: Ticket, exchange: Exchange, frame: Bytes },
+    /// A frame has come over a link. The next one comes when it was taken.
+    Frame { lane: LaneIx, frame: Bytes },
+    /// A link is lost.
+    LinkLost { lane: LaneIx, failure: Failure },
     /// Something was signed.
     Signed { lane: LaneIx, took: Dur, by: KeyFamily },
 }
@@ -186,7 +198,7 @@ impl Orders {
 }
 
 /// A connection of the session, and whom it is to.
-struct Link {
+struct Connection {
     network: Rc<Network>,
     lane: LaneIx,
     to: To,
@@ -194,49 +206,24 @@ struct Link {
     closing: Closing,
 }
 
-/// Whom a connection is to, and as whom.
-#[derive(Clone, PartialEq)]
-struct To {
-    place: Rc<Place>,
-    identity: Option<Arc<Identity>>,
-}
-
-/// An origin.
-#[derive(PartialEq, Debug)]
-struct Place {
-    tls: bool,
-    host: String,
-    port: u16,
-}
-
-/// What a URL says. A fleet asks a few of them again and again.
-#[derive(Debug)]
-pub(crate) struct Destination {
-    place: Rc<Place>,
-    target: PathAndQuery,
-}
-
-/// URLs that are remembered. A server may name another one to each device.
-const DESTINATIONS_MAX: usize = 256;
-
-impl Drop for Link {
+impl Drop for Connection {
     fn drop(&mut self) {
         self.network.mailbox.put(Letter::Closed { lane: self.lane, closing: self.closing });
     }
 }
 
 async fn talk(network: Rc<Network>, lane: LaneIx, orders: Rc<Orders>) {
-    let mut links: Vec<Link> = Vec::new();
+    let mut connections: Vec<Connection> = Vec::new();
     loop {
         let job = tokio::select! {
             biased;
             job = orders.next() => job,
-            () = one_closed(&mut links), if !links.is_empty() => continue,
+            () = one_closed(&mut connections), if !connections.is_empty() => continue,
         };
         let Some(Job { ticket, request }) = job else { return };
         let mut progress = Progress::begin(&network.clock);
         let ended = {
-            let mut exchange = pin!(exchange(&network, lane, &mut links, &request, &mut progress));
+            let mut exchange = pin!(exchange(&network, lane, &mut connections, &request, &mut progress));
             tokio::select! {
                 biased;
                 result = &mut exchange => Ok(result),
@@ -261,18 +248,18 @@ async fn talk(network: Rc<Network>, lane: LaneIx, orders: Rc<Orders>) {
 }
 
 /// Waits until the peer closes a resting connection, and forgets it.
-async fn one_closed(links: &mut Vec<Link>) {
+async fn one_closed(connections: &mut Vec<Connection>) {
     let at = poll_fn(|cx| {
-        for (at, link) in links.iter_mut().enumerate() {
-            if pin!(link.conn.until_closed()).poll(cx).is_ready() {
+        for (at, connection) in connections.iter_mut().enumerate() {
+            if pin!(connection.conn.until_closed()).poll(cx).is_ready() {
                 return Poll::Ready(at);
             }
         }
         Poll::Pending
     })
     .await;
-    let mut link = links.swap_remove(at);
-    link.closing = Closing::ByPeer;
+    let mut connection = connections.swap_remove(at);
+    connection.closing = Closing::ByPeer;
 }
 
 /// How far a request has come, for whoever has to tell of it when it is cancelled.
@@ -315,11 +302,11 @@ impl Progress {
 async fn exchange(
     network: &Rc<Network>,
     lane: LaneIx,
-    links: &mut Vec<Link>,
+    connections: &mut Vec<Connection>,
     request: &Request,
     progress: &mut Progress,
 ) -> Result<Answer, Failure> {
-    let result = attempt(network, lane, links, request, progress).await;
+    let result = attempt(network, lane, connections, request, progress).await;
     progress.ended = network.clock.now();
     result
 }
@@ -327,33 +314,33 @@ async fn exchange(
 async fn attempt(
     network: &Rc<Network>,
     lane: LaneIx,
-    links: &mut Vec<Link>,
+    connections: &mut Vec<Connection>,
     request: &Request,
     progress: &mut Progress,
 ) -> Result<Answer, Failure> {
-    let destination = destination(network, request)?;
-    let to = To::of(&destination, request);
+    let destination = destination(network, &request.url)?;
+    let to = To::new(&destination, request.identity.as_ref());
     let outgoing = outgoing(network, lane, request, destination.target.clone())?;
     let sink = match request.sink {
         Sink::Keep(bytes_max) => net::Sink::Keep { bytes_max },
         Sink::Digest(bytes_max) => net::Sink::Digest { bytes_max },
     };
     loop {
-        let kept = links.iter().position(|link| link.to == to).map(|at| links.swap_remove(at));
+        let kept = connections.iter().position(|connection| connection.to == to).map(|at| connections.swap_remove(at));
         let is_kept = kept.is_some();
-        let mut link = match kept {
-            Some(link) => link,
+        let mut connection = match kept {
+            Some(connection) => connection,
             // Boxed: it is large, and over when the session has still far to go.
             None => Box::pin(open(network, lane, &to)).await?,
         };
-        if is_kept && !link.conn.is_open() {
-            link.closing = Closing::ByPeer;
+        if is_kept && !connection.conn.is_open() {
+            connection.closing = Closing::ByPeer;
             continue;
         }
         progress.sent = network.clock.now();
         progress.reached = Reached::Sent;
         let wait_max = network.limits.request_wait_max;
-        match link.conn.send(outgoing.clone(), sink, wait_max, &network.clock).await {
+        match connection.conn.send(outgoing.clone(), sink, wait_max, &network.clock).await {
             Ok(answer) => {
                 progress.sent = answer.sent;
                 progress.first_byte = Some(answer.first_byte);
@@ -361,13 +348,13 @@ async fn attempt(
                 progress.bytes_in = answer.bytes_in;
                 let body = match answer.body {
                     net::Body::Kept(bytes) => bytes,
-                    net::Body::Digested { .. } => bytes::Bytes::new(),
+                    net::Body::Digested { .. } => Bytes::new(),
                 };
-                links.push(link);
+                connections.push(connection);
                 return Ok(Answer { status: answer.status.as_u16(), headers: answer.headers, body });
             }
             Err(failed) => {
-                link.closing = Closing::ByPeer;
+                connection.closing = Closing::ByPeer;
                 if is_kept && failed.reached == net::Reached::NotSent && !matches!(failed.why, net::SendError::Timeout)
                 {
                     continue;
@@ -396,49 +383,6 @@ fn failure(failed: Failed, request: &Request, progress: &mut Progress) -> Failur
     }
 }
 
-impl To {
-    fn of(destination: &Destination, request: &Request) -> Self {
-        let place = Rc::clone(&destination.place);
-        To { identity: request.identity.clone().filter(|_| place.tls), place }
-    }
-}
-
-fn destination(network: &Network, request: &Request) -> Result<Rc<Destination>, Failure> {
-    let mut known = network.destinations.borrow_mut();
-    if let Some(known) = known.get(&request.url) {
-        return Ok(Rc::clone(known));
-    }
-    let read = Rc::new(read(request)?);
-    if known.len() >= DESTINATIONS_MAX {
-        known.clear();
-    }
-    known.insert(Arc::clone(&request.url), Rc::clone(&read));
-    Ok(read)
-}
-
-fn read(request: &Request) -> Result<Destination, Failure> {
-    let bad = |why: &str| Failure {
-        blame: Blame::Server,
-        kind: "bad_url",
-        reached: Reached::Nothing,
-        text: format!("{}: {why}", request.url).into(),
-    };
-    let uri: Uri = request.url.parse().map_err(|_| bad("not a URL"))?;
-    let tls = match uri.scheme_str() {
-        Some("https") => true,
-        Some("http") => false,
-        _ => return Err(bad("neither http nor https")),
-    };
-    let host = uri.host().ok_or_else(|| bad("no host"))?.trim_matches(['[', ']']).to_owned();
-    let port = uri.port_u16().unwrap_or(if tls { 443 } else { 80 });
-    let target = uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
-    Ok(Destination { place: Rc::new(Place { tls, host, port }), target })
-}
-
-fn ours(kind: &'static str, text: String) -> Failure {
-    Failure { blame: Blame::Generator, kind, reached: Reached::Nothing, text: text.into() }
-}
-
 fn outgoing(network: &Network, lane: LaneIx, request: &Request, target: PathAndQuery) -> Result<Outgoing, Failure> {
     let mut headers = HeaderMap::with_capacity(request.headers.len() + request.varying.len() + 1);
     for (name, value) in request.headers {
@@ -450,7 +394,7 @@ fn outgoing(network: &Network, lane: LaneIx, request: &Request, target: PathAndQ
         headers.insert(HeaderName::from_static(name), value);
     }
     let body = match &request.body {
-        Body::Empty => bytes::Bytes::new(),
+        Body::Empty => Bytes::new(),
         Body::Bytes(bytes) => bytes.clone(),
     };
     let began = network.clock.now();
@@ -468,121 +412,36 @@ fn outgoing(network: &Network, lane: LaneIx, request: &Request, target: PathAndQ
     Ok(Outgoing { method, target, headers, body })
 }
 
-async fn open(network: &Rc<Network>, lane: LaneIx, to: &To) -> Result<Link, Failure> {
-    let result = dial(network, lane, to).await;
-    if let Err(failure) = &result {
-        network.mailbox.put(Letter::NotOpened { lane, blame: failure.blame, kind: failure.kind });
+/// Opens a connection for requests.
+async fn open(network: &Rc<Network>, lane: LaneIx, to: &To) -> Result<Connection, Failure> {
+    let alpn = match network.http {
+        Http::Auto => Alpn::Either,
+        Http::H1 => Alpn::Http1,
+        Http::H2 => Alpn::Http2,
+    };
+    let Dialled { stream, http2 } = dial::open(network, lane, to, alpn).await?;
+    let Place { tls, host, port } = &*to.place;
+    let conn = match Origin::new(*tls, host, *port) {
+        Ok(origin) => {
+            Conn::open(stream, http2, origin, &network.limits).await.map_err(|error| dial::refused(to, &error))
+        }
+        Err(error) => Err(ours("bad_host", error.to_string())),
+    };
+    match conn {
+        Ok(conn) => Ok(Connection { network: Rc::clone(network), lane, to: to.clone(), conn, closing: Closing::ByUs }),
+        Err(failure) => {
+            network.mailbox.put(Letter::Closed { lane, closing: Closing::ByPeer });
+            Err(failure)
+        }
     }
-    result
 }
 
 /// Opens the connection that a request needs, as its session would, and lets go of it.
 pub(crate) async fn knock(network: &Rc<Network>, lane: LaneIx, request: &Request) -> Result<(), Failure> {
-    let to = To::of(&*destination(network, request)?, request);
+    let to = To::new(&*destination(network, &request.url)?, request.identity.as_ref());
     open(network, lane, &to).await.map(drop)
 }
 
-async fn dial(network: &Rc<Network>, lane: LaneIx, to: &To) -> Result<Link, Failure> {
-    let Place { tls, host, port } = &*to.place;
-    let refused = |error: ConnectError| Failure {
-        blame: error.blame(),
-        kind: error.kind(),
-        reached: Reached::Nothing,
-        text: format!("{host}:{port}: {error}").into(),
-    };
-    let address = address(network, &to.place).await?;
-    let faults = network.faults.strike(lane, network.clock.now());
-    if faults.contains(&FaultKind::NetworkRefused) {
-        let text = format!("{host}:{port}: refused on order").into();
-        return Err(Failure { blame: Blame::Network, kind: "connect_refused", reached: Reached::Nothing, text });
-    }
-    let mut shows = None;
-    let config = if *tls {
-        let identity = to.identity.as_ref().map(|identity| certified(network, identity)).transpose()?;
-        let (identity, family) = identity.unzip();
-        let owner = match network.resumption {
-            Resumption::Off => None,
-            // An owner is a lane's identity: with or without certificate are two.
-            Resumption::PerIdentity => Some(TicketOwner(u64::from(lane.0) << 1 | u64::from(identity.is_some()))),
-        };
-        let alpn = match network.http {
-            Http::Auto => Alpn::Either,
-            Http::H1 => Alpn::Http1,
-            Http::H2 => Alpn::Http2,
-        };
-        let name = connect::server_name(host).map_err(refused)?;
-        let (config, shown) = network.tls.watched(identity.as_ref(), owner, alpn);
-        shows = family.map(|family| (family, shown));
-        Some((config, name))
-    } else {
-        None
-    };
-    let (stream, mut opening) = network.dialler.dial(address, config, &network.clock).await.map_err(refused)?;
-    let http2 = if *tls { opening.http2 } else { network.http == Http::H2 };
-    opening.http2 = http2;
-    opening.shown = shows.filter(|(_, shown)| shown.is() && !opening.resumed).map(|(family, _)| family);
-    let origin = Origin::new(*tls, host, *port).map_err(|error| ours("bad_host", error.to_string()))?;
-    network.mailbox.put(Letter::Opened { lane, opening });
-    let mut stream: Box<dyn ByteStream> = Box::new(stream);
-    for fault in faults {
-        stream = match fault {
-            FaultKind::NetworkLatency(delay) => {
-                let mut draw = network.faults.delays(lane, delay);
-                // The connect's own way there and back.
-                tokio::time::sleep(draw().std()).await;
-                // What is read comes later by both ways.
-                Box::new(Late::new(stream, draw))
-            }
-            FaultKind::NetworkBandwidth(bytes_per_second) => Box::new(Narrow::new(stream, bytes_per_second)),
-            FaultKind::NetworkReset => {
-                let at = CutAt { after: Some(Dur::us(1)), ..CutAt::default() };
-                Box::new(Cut::new(stream, at, How::Reset))
-            }
-            _ => stream,
-        };
-    }
-    match Conn::open(stream, http2, origin, &network.limits).await {
-        Ok(conn) => {
-            let (network, to) = (Rc::clone(network), to.clone());
-            Ok(Link { network, lane, to, conn, closing: Closing::ByUs })
-        }
-        Err(error) => {
-            network.mailbox.put(Letter::Closed { lane, closing: Closing::ByPeer });
-            Err(refused(error))
-        }
-    }
-}
-
-/// The address of a host, looked up once a run, and only if the scenario may talk to it.
-async fn address(network: &Network, to: &Place) -> Result<SocketAddr, Failure> {
-    let key = (to.host.clone(), to.port);
-    if let Some(known) = network.addresses.borrow().get(&key) {
-        return Ok(*known);
-    }
-    let found =
-        connect::resolve(&to.host, to.port, network.limits.connect_wait_max).await.map_err(|error| Failure {
-            blame: error.blame(),
-            kind: error.kind(),
-            reached: Reached::Nothing,
-            text: format!("{}: {error}", to.host).into(),
-        })?;
-    authorise::check(&to.host, &found, &network.authorised).map_err(|error| Failure {
-        blame: Blame::Scenario,
-        kind: "not_authorised",
-        reached: Reached::Nothing,
-        text: error.to_string().into(),
-    })?;
-    let address = *found.first().ok_or_else(|| ours("no_address", format!("{} has no address", to.host)))?;
-    network.addresses.borrow_mut().insert(key, address);
-    Ok(address)
-}
-
-fn certified(network: &Network, identity: &Identity) -> Result<(Arc<CertifiedKey>, KeyFamily), Failure> {
-    let key = network
-        .keys
-        .find(identity.key)
-        .ok_or_else(|| ours("key_missing", "the identity's key is not in the pool".to_owned()))?;
-    let signing = key.tls().map_err(|error| ours("key_unusable", error.to_string()))?;
-    let certified = certified_key(vec![CertificateDer::from(identity.certificate.to_vec())], signing);
-    Ok((certified, key.kind().family()))
+fn ours(kind: &'static str, text: String) -> Failure {
+    Failure { blame: Blame::Generator, kind, reached: Reached::Nothing, text: text.into() }
 }

@@ -1,6 +1,8 @@
 //! A shard with a toy machine in virtual time: latches, lag, admission, accounts, restarts.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+#[path = "shard/links.rs"]
+mod links;
 #[path = "shard/tape.rs"]
 mod tape;
 #[path = "shard/toy.rs"]

@@ -74,13 +74,38 @@ pub enum Enrolls {
 /// How an Android device gets into Google's hands.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Google {
-    /// Value of the enrollment token that each device shows. Of a token that is good for one device there is one each;
-    /// `*` stands for the number of the device.
-    pub token: Arc<str>,
+    /// The enrollment token that it shows.
+    pub token: Token,
     /// How the device is managed then.
     pub mode: adp::Mode,
     /// How long from one status report to the next, if nothing happens.
     pub report_every: Dur,
+}
+
+/// Enrollment tokens, by their values.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Token {
+    /// One that is good for all.
+    Shared(Arc<str>),
+    /// One for each device, from this one on.
+    Each {
+        /// The first of them.
+        first: DeviceIx,
+        /// The tokens.
+        tokens: Arc<[Box<str>]>,
+    },
+}
+
+impl Token {
+    /// The token that a device shows; empty for one that has none.
+    pub fn of(&self, device: DeviceIx) -> &str {
+        match self {
+            Token::Shared(token) => token,
+            Token::Each { first, tokens } => {
+                device.0.checked_sub(first.0).and_then(|at| tokens.get(at as usize)).map_or("", |token| token)
+            }
+        }
+    }
 }
 
 /// Where an agent of the server's own enrolls, and as whom.

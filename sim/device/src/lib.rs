@@ -37,7 +37,7 @@ pub use contract::{
 };
 pub use ctx::{
     Agent, Character, Clocks, Ctx, Dialect, Discovery, Enrolls, Google, Identity, KeyIx, Out, ProfileSource, Proof,
-    Retry,
+    Retry, Token,
 };
 pub use device::{Device, Record, Shared};
 pub use machine::{Machine, RECORD_BYTES_MAX, Slept};

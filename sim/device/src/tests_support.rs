@@ -2,6 +2,7 @@
 
 use crate::{
     Agent, Character, Clocks, Ctx, Dialect, Discovery, Enrolls, Google, Identity, Out, ProfileSource, Proof, Retry,
+    Token,
 };
 use droves_facts::{DeviceIx, Dice, Dur, LaneIx, Limits, Mono, Platform, Wall};
 use droves_wire::android::adp::Mode;
@@ -97,7 +98,7 @@ pub(crate) fn google() -> Character {
         model: "Pixel 9".into(),
         os_version: "15".into(),
         enrolls: Enrolls::Google(Arc::new(Google {
-            token: "TOKEN".into(),
+            token: Token::Shared("TOKEN".into()),
             mode: Mode::FullyManaged,
             report_every: Dur::secs(86_400),
         })),

@@ -1,9 +1,9 @@
 //! The fleet as the plan casts it: what kinds of devices there are, and which device is of which kind.
 
 use crate::enrollment::Ways;
-use droves_device::{Character, Discovery, Enrolls, Retry};
+use droves_device::{Character, Discovery, Enrolls, Google, Retry, Token};
 use droves_facts::{DeviceIx, Dur, Family};
-use droves_scenario::plan::{self, Behaviour, Plan, Population, Roster};
+use droves_scenario::plan::{self, Behaviour, Managed, Mode, Plan, Population, Roster};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -63,7 +63,7 @@ fn character(plan: &Plan, population: &Population, model: &str, os_version: &str
             Enrolls::Discovery(Arc::new(Discovery { duplicates, ..ways.windows.clone() })),
             server.enroll_windows.as_ref().is_some_and(|windows| windows.allow_http),
         ),
-        Family::Android => (Enrolls::Google(Arc::new(ways.google.clone())), false),
+        Family::Android => (android(plan, population, ways), false),
     };
     Character {
         platform: population.platform,
@@ -82,5 +82,16 @@ fn character(plan: &Plan, population: &Population, model: &str, os_version: &str
         locked,
         users: u8::try_from(population.users).unwrap_or(u8::MAX),
         reenrolls_after_wipe: population.reenrolls_after_wipe,
+    }
+}
+
+fn android(plan: &Plan, population: &Population, ways: &Ways) -> Enrolls {
+    match population.android {
+        Some(Managed::Agent) => Enrolls::Agent(Arc::new(ways.agent.clone())),
+        by => {
+            let token = ways.tokens.get(&population.ix).cloned().unwrap_or_else(|| Token::Shared("".into()));
+            let mode = if let Some(Managed::Google { mode, .. }) = by { mode } else { Mode::default() };
+            Enrolls::Google(Arc::new(Google { token, mode, report_every: plan.target.android.report_every }))
+        }
     }
 }

@@ -1,11 +1,11 @@
 //! How the fleet gets into the hands of its server: what the server profile says, with its templates filled in.
 
-use droves_device::{Discovery, Google, ProfileSource, Proof};
-use droves_facts::Dur;
+use droves_device::{Agent, Dialect, Discovery, ProfileSource, Proof, Token};
+use droves_facts::PopulationIx;
 use droves_scenario::plan::Target;
-use droves_scenario::server::{self, Secret, WindowsEnroll};
-use droves_wire::android::adp::Mode;
+use droves_scenario::server::{self, AgentEnroll, Secret, WindowsEnroll};
 use minijinja::{Environment, UndefinedBehavior};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -31,15 +31,28 @@ pub enum EnrollmentError {
     },
 }
 
-/// How devices enroll, by family.
+/// How devices enroll.
 #[derive(Clone, Debug)]
 pub(crate) struct Ways {
     /// Where Apple devices get their enrollment profiles.
     pub(crate) apple: ProfileSource,
     /// Where Windows devices enroll, and as whom.
     pub(crate) windows: Discovery,
-    /// How Android devices get into Google's hands.
-    pub(crate) google: Google,
+    /// What Android devices show to Google, by their population.
+    pub(crate) tokens: BTreeMap<PopulationIx, Token>,
+    /// Where Android devices with an agent enroll, and as whom.
+    pub(crate) agent: Agent,
+}
+
+/// What is known only when the run's own services stand, and the server has been asked.
+#[derive(Clone, Default, Debug, Serialize, Deserialize)]
+pub(crate) struct Found {
+    /// Host and port of WNS's channels; empty where it does not run.
+    pub(crate) channels: String,
+    /// Host and port of the practice server's MQTT broker; empty where it does not run.
+    pub(crate) broker: String,
+    /// Enrollment tokens of Android devices.
+    pub(crate) tokens: BTreeMap<PopulationIx, Token>,
 }
 
 impl Ways {
@@ -53,22 +66,32 @@ impl Ways {
                 url: Arc::clone(&nothing),
                 user: Arc::clone(&nothing),
                 proof: Proof::Login,
-                channels: nothing,
+                channels: Arc::clone(&nothing),
                 duplicates: 0.0,
             },
-            google: Google { token: "".into(), mode: Mode::default(), report_every: Dur::secs(86_400) },
+            tokens: BTreeMap::new(),
+            agent: Agent {
+                dialect: Dialect::Headwind,
+                url: Arc::clone(&nothing),
+                link: Arc::clone(&nothing),
+                number: Arc::clone(&nothing),
+                secret: nothing,
+                configuration: None,
+            },
         }
     }
 
-    /// The ways that the target's profile says, given where the target is, and host and port of the push service's
-    /// channels for Windows.
-    pub(crate) fn of(target: &Target, url: &str, channels: &str) -> Result<Self, EnrollmentError> {
-        let mut ways = Ways::nowhere();
+    /// The ways that the target's profile says, given where the target is.
+    pub(crate) fn of(target: &Target, url: &str, found: &Found) -> Result<Self, EnrollmentError> {
+        let mut ways = Ways { tokens: found.tokens.clone(), ..Ways::nowhere() };
         if let Some(apple) = &target.profile.enroll_apple {
             ways.apple = source(target, url, &apple.profile)?;
         }
         if let Some(windows) = &target.profile.enroll_windows {
-            ways.windows = discovery(target, url, windows, channels)?;
+            ways.windows = discovery(target, url, windows, &found.channels)?;
+        }
+        if let Some(from) = &target.profile.enroll_agent {
+            ways.agent = agent(target, url, from, &found.broker)?;
         }
         Ok(ways)
     }
@@ -103,6 +126,24 @@ fn discovery(
         },
         channels: channels.into(),
         duplicates: 0.0,
+    })
+}
+
+fn agent(target: &Target, url: &str, from: &AgentEnroll, broker: &str) -> Result<Agent, EnrollmentError> {
+    let link = match &from.link {
+        Some(link) => render(target, url, link)?,
+        None if broker.is_empty() => String::new(),
+        None => format!("mqtt://{broker}"),
+    };
+    Ok(Agent {
+        dialect: match from.dialect {
+            server::Dialect::Headwind => Dialect::Headwind,
+        },
+        url: absolute(target, url, &from.url)?.trim_end_matches('/').into(),
+        link: link.into(),
+        number: render(target, url, &from.number)?.into(),
+        secret: render(target, url, &from.secret.0)?.into(),
+        configuration: from.configuration.as_ref().map(|text| render(target, url, text)).transpose()?.map(Into::into),
     })
 }
 

@@ -15,6 +15,7 @@ mod directory;
 mod enrollment;
 mod faults;
 pub mod forecast;
+mod google;
 mod health;
 mod inbox;
 mod inventory;

@@ -1,5 +1,6 @@
 //! What a run and its worker processes say to each other, and how a lane's news reach the push service from either.
 
+use crate::enrollment::Found;
 use crate::health::Health;
 use crate::inbox::{Report, ToShard};
 use bytes::Bytes;
@@ -29,8 +30,8 @@ pub(crate) struct Start {
     pub(crate) url: String,
     /// The practice server's authority, PEM.
     pub(crate) practice_ca: Option<String>,
-    /// Host and port of WNS's channels.
-    pub(crate) channels: String,
+    /// What was found of the run's own services.
+    pub(crate) found: Found,
     /// From which the fleet's push tokens come.
     pub(crate) secret: [u8; 32],
     /// Where the fleet is kept.

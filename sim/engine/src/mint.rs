@@ -5,7 +5,7 @@
 
 use crate::cast::Cast;
 use crate::directory::Directory;
-use crate::enrollment::{EnrollmentError, Ways};
+use crate::enrollment::{EnrollmentError, Found, Ways};
 use crate::health;
 use crate::keys::{KeyRing, RingError};
 use crate::stage;
@@ -170,7 +170,7 @@ fn profile(mint: &Mint) -> Result<Vec<u8>, MintError> {
         return Ok(profile.clone());
     }
     let target = &mint.plan.target;
-    match Ways::of(target, target.url.as_deref().unwrap_or_default(), "")?.apple {
+    match Ways::of(target, target.url.as_deref().unwrap_or_default(), &Found::default())?.apple {
         ProfileSource::Bytes(bytes) => Ok(bytes.to_vec()),
         ProfileSource::Url(url) => Err(MintError::ProfileElsewhere(url.to_string())),
     }

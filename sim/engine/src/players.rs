@@ -1,6 +1,7 @@
 //! Who plays the shards of a run: threads of this process, or worker processes.
 
 use crate::crew::{Crew, Hiring};
+use crate::enrollment::Found;
 use crate::health;
 use crate::inbox::{Shards, ToShard};
 use crate::link::{Counters, Start};
@@ -38,8 +39,8 @@ pub(crate) struct House<'a> {
     pub(crate) url: &'a str,
     /// The practice server's authority, PEM.
     pub(crate) practice_ca: Option<&'a str>,
-    /// Host and port of WNS's channels.
-    pub(crate) channels: String,
+    /// What was found of the run's own services.
+    pub(crate) found: Found,
     /// From which push tokens come.
     pub(crate) secret: [u8; 32],
     /// Among how many the shards are dealt out.
@@ -76,7 +77,7 @@ impl Players {
             shards: shards.count() / house.processes,
             url: house.url.to_owned(),
             practice_ca: house.practice_ca.map(str::to_owned),
-            channels: house.channels.clone(),
+            found: house.found.clone(),
             secret: house.secret,
             fleet: setup.fleet.clone(),
             fleet_stays: setup.fleet_stays,

@@ -109,7 +109,7 @@ fn begin(
     let owns = |cell: usize| mine.clone().any(|shard| cells.of_shard(shard).any(|(of, _, _)| of == cell));
     let fleet = start.fleet.as_deref();
     let fleet = fleet.map(|folder| Fleet::open_cells(folder, stage::whose(plan, &roster), owns)).transpose()?;
-    let ways = Ways::of(&plan.target, &start.url, &start.channels)?;
+    let ways = Ways::of(&plan.target, &start.url, &start.found)?;
     let stuff = Stuff {
         cast: Cast::of(plan, &roster, &ways),
         plan: Arc::clone(plan),

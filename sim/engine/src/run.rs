@@ -3,12 +3,13 @@
 use crate::admin::AdminError;
 use crate::directory::Directory;
 use crate::enrollment::EnrollmentError;
+use crate::google::KeyFileError;
 use crate::health::Health;
 use crate::keys::RingError;
 use crate::stage::Stage;
 use crate::steps::Span;
 use crate::tape::Taped;
-use droves_emulators::{apns, practice, wns};
+use droves_emulators::{apns, google, practice, wns};
 use droves_facts::{Dur, LaneIx, Limits, Platform};
 use droves_fleet::{FleetError, KeyPoolError};
 use droves_measure::{Calibration, Folds, Progress, PushService, Second, Thresholds};
@@ -49,6 +50,8 @@ pub struct Setup {
     pub push_port: u16,
     /// The port of WNS, which runs where there are Windows devices; 0 picks one.
     pub wns_port: u16,
+    /// The port of Google, which runs where there are Android devices that it manages; 0 picks one.
+    pub google_port: u16,
     /// The port of the door that leads to both; 0 picks one.
     pub door_port: u16,
     /// How long the target may take to be there.
@@ -77,6 +80,8 @@ pub struct Ready {
     pub push: SocketAddr,
     /// WNS, if there are Windows devices.
     pub wns: Option<SocketAddr>,
+    /// Google, if there are Android devices that it manages: its URL, and a key by which a server may call it.
+    pub google: Option<(String, PathBuf)>,
     /// The CONNECT door to both.
     pub door: Option<SocketAddr>,
     /// The authority that a server must trust for pushes, PEM.
@@ -219,6 +224,12 @@ pub enum RunError {
     /// WNS.
     #[error(transparent)]
     Wns(#[from] wns::StartError),
+    /// Google.
+    #[error(transparent)]
+    Google(#[from] google::StartError),
+    /// The key by which a server may call Google.
+    #[error(transparent)]
+    GoogleKey(#[from] KeyFileError),
     /// The practice server.
     #[error(transparent)]
     Practice(#[from] practice::StartError),

@@ -1,11 +1,12 @@
 //! Everything that runs: started in order, led through the plan's steps, stopped in order.
 
-use crate::admin::{Admin, AdminError, Naming, begun};
+use crate::admin::{Admin, AdminError, Asking, Naming, begun};
 use crate::board::Board;
 use crate::cast::Cast;
 use crate::directory::Directory;
-use crate::enrollment::Ways;
+use crate::enrollment::{Found, Ways};
 use crate::faults::{self, PushFaults};
+use crate::google::Google;
 use crate::health::{self, Health};
 use crate::inbox::{Shards, ToShard, queue};
 use crate::link::{Counters, Desk, News};
@@ -86,20 +87,30 @@ impl Stage {
         let tokens = Arc::new(Tokens::new(secret));
         let (shards, inboxes) = Shards::new(cells);
         let push = Pushing::start(&setup, &roster, &shards, clock, secret)?;
+        let google = Google::start(&setup, &shards, clock)?;
         let practice = match &plan.target.url {
             Some(_) => None,
             None => Some(practice_server(&setup, &push, clock)?),
         };
         let url = practice.as_ref().map_or_else(|| plan.target.url.clone().unwrap_or_default(), |p| p.url().to_owned());
-        ready(&told(&url, &push, practice.as_ref()));
+        ready(&told(&url, &push, google.as_ref(), practice.as_ref()));
         reach(&url, &plan.target.authorised, &limits, setup.target_wait, clock).await?;
         let practice_ca = practice.as_ref().map(Practice::ca_pem);
         let roots = roots(&plan, practice_ca)?;
-        let channels = push.channels();
-        let ways = Ways::of(&plan.target, &url, &channels)?;
+        let token = practice.as_ref().map(|practice| practice.token().to_owned());
+        let ask = Asking { plan: &plan, url: &url, token: token.as_deref(), limits: &limits, clock };
+        let found = Found {
+            channels: push.channels(),
+            broker: String::new(),
+            tokens: ask.tokens(ClientTls::new(&roots, ClientTlsSettings::default())?).await?,
+        };
+        let ways = Ways::of(&plan.target, &url, &found)?;
         let cast = Cast::of(&plan, &roster, &ways);
         let (reporter, news) = queue();
-        let counters = Counters { registry: Arc::clone(push.registry()), google: None };
+        let counters = Counters {
+            registry: Arc::clone(push.registry()),
+            google: google.as_ref().map(|google| Arc::clone(&google.handle)),
+        };
         let stuff = Stuff {
             plan: Arc::clone(&plan),
             roster: Arc::clone(&roster),
@@ -112,9 +123,8 @@ impl Stage {
             reporter,
             is_restart,
         };
-        let house = House { setup: &setup, url: &url, practice_ca, channels, secret, processes, shards: &shards };
+        let house = House { setup: &setup, url: &url, practice_ca, found, secret, processes, shards: &shards };
         let players = Players::start(&house, stuff, &counters, fleet, inboxes)?;
-        let token = practice.as_ref().map(|practice| practice.token().to_owned());
         let client = ClientTls::new(&roots, ClientTlsSettings::default())?;
         let directory = Directory::new(Arc::clone(&plan), Arc::clone(&roster), cast, tokens, Arc::clone(&limits));
         let directory = Rc::new(directory);
@@ -267,7 +277,7 @@ impl Stage {
         let lanes: Vec<_> = due.iter().map(|&(_, lane)| (lane, self.directory.enrollment(lane))).collect();
         match &planned.action {
             Action::Command { command, push, .. } => {
-                let ready = naming.calls(command, phase, &lanes, admin.queue_batch_max(command.family()));
+                let ready = naming.calls(command, phase, &lanes, admin.queue_batch_max(command.queueing()));
                 for name in ready.iter().flat_map(|(command, _)| &command.names) {
                     self.directory.queued(&name.text);
                     self.shards.all(|| ToShard::Command(phase, name.key));
@@ -417,11 +427,12 @@ impl Stage {
     }
 }
 
-fn told(url: &str, push: &Pushing, practice: Option<&Practice>) -> Ready {
+fn told(url: &str, push: &Pushing, google: Option<&Google>, practice: Option<&Practice>) -> Ready {
     Ready {
         url: url.to_owned(),
         push: push.apns(),
         wns: push.wns(),
+        google: google.map(|google| (google.handle.url().to_owned(), google.key_file.clone())),
         door: push.door(),
         push_ca: push.ca_pem_path().to_owned(),
         is_practice: practice.is_some(),

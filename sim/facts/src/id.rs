@@ -54,6 +54,11 @@ impl CommandKey {
         h = (h ^ (h >> 32)).wrapping_mul(0xd6e8_feb8_6659_fd93);
         CommandKey(h ^ (h >> 32))
     }
+
+    /// The key of what has no name of its own and is told apart by its order: the `n`-th of its kind for this lane, from 0.
+    pub fn by_order(lane: LaneIx, kind: &str, n: u64) -> Self {
+        CommandKey::of(&[kind.as_bytes(), &lane.0.to_le_bytes(), &n.to_le_bytes()].concat())
+    }
 }
 
 /// The operating system that a device runs, as scenarios spell it.

@@ -20,4 +20,5 @@ pub use copy::{CopyError, Exported, export, import};
 pub use fleet::{Fleet, FleetError, Reader, Whose};
 pub use keys::{KeyPool, KeyPoolError};
 pub use landing::Landing;
+pub use private::write as write_private;
 pub use writer::{Acknowledge, Saver, Writer};

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 /// Writes a file of mode 0600, whole or not at all: it appears under its name when it is on the disk.
-pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     written(path, bytes, |new| fs::rename(new, path))
 }
 

@@ -7,7 +7,7 @@ mod command;
 mod target;
 
 pub(crate) use command::{Command, Node, Numbers, Profiles};
-pub(crate) use target::{Http, PollSet, Resumption, Target, Tls, WindowsAuth, WindowsServer};
+pub(crate) use target::{AndroidServer, Http, PollSet, Resumption, Target, Tls, WindowsAuth, WindowsServer};
 
 use crate::units::{Amount, Bandwidth, Length, Rate, Share};
 use crate::yaml::{At, Named, TextOr};
@@ -91,6 +91,12 @@ pub(crate) struct Population {
     pub(crate) weight: Option<At<f64>>,
     /// macOS user channels of each device. Default: 0.
     pub(crate) users: Option<At<u32>>,
+    /// By whom Android devices are managed. Default: google, if the server uses it.
+    pub(crate) managed_by: Option<At<ManagedBy>>,
+    /// How Android devices are managed by Google. Default: fully_managed.
+    pub(crate) mode: Option<At<ManagementMode>>,
+    /// Of Android devices by Google: whether an enrollment token is good for all, or for one. Default: shared.
+    pub(crate) token: Option<At<Token>>,
     /// Hardware models with weights, such as `"iPhone16,1": 3`.
     #[serde(default)]
     pub(crate) models: Named<At<f64>>,
@@ -124,6 +130,40 @@ enum PlatformWord {
     Windows,
     /// Android phone, tablet or kiosk.
     Android,
+}
+
+/// By whom Android devices are managed.
+#[derive(Deserialize, JsonSchema, Clone, Copy, PartialEq)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ManagedBy {
+    /// By Google (Android Device Policy): the server uses the Android Management API and never sees a device.
+    Google,
+    /// By an agent of the server's own.
+    Agent,
+}
+
+/// How Android devices are managed by Google.
+#[derive(Deserialize, JsonSchema, Clone, Copy)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ManagementMode {
+    /// The whole device, which the company owns.
+    FullyManaged,
+    /// The same, for one purpose: a kiosk.
+    Dedicated,
+    /// A work profile on somebody's own device.
+    WorkProfile,
+    /// A work profile on a device that the company owns.
+    CompanyWorkProfile,
+}
+
+/// For how many devices an enrollment token is good.
+#[derive(Deserialize, JsonSchema, Clone, Copy, PartialEq)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Token {
+    /// For all of them.
+    Shared,
+    /// For one.
+    OneTime,
 }
 
 /// What a device does beside obeying.

@@ -3,11 +3,12 @@
 //! No server's name stands in Rust. Strings that say so are minijinja templates; their syntax and the names that they
 //! use are checked when the profile is read, and the engine renders them. What they know: `vars` (text by name),
 //! `target.url`, and in a call `ids` (enrollment ids), `id` (the first of them) and `command`, of which Apple's call knows
-//! `plist`, `uuid` and `request`, and Windows' `syncml` (the commands as they stand in a message), `list` (the same as
-//! data, for APIs that speak JSON) and `name`; in an import `id` and `message`.
+//! `plist`, `uuid` and `request`, Windows' `syncml` (the commands as they stand in a message), `list` (the same as data,
+//! for APIs that speak JSON) and `name`, and Android's `json` (the command, the policy or the message's payload), `type` and
+//! `name`; in an import `id` and `message`; where an enrollment token is
+//! asked for `mode`, `one_time` and `label`.
 
 use crate::plan::Payload;
-use droves_facts::Family;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -28,6 +29,10 @@ pub struct ServerProfile {
     pub enroll_apple: Option<AppleEnroll>,
     /// Where Windows devices enroll, and as whom; none: it enrolls none.
     pub enroll_windows: Option<WindowsEnroll>,
+    /// How Android devices get into Google's hands for it; none: it uses no Google.
+    pub enroll_google: Option<TokenSource>,
+    /// Where an agent of its own enrolls; none: it has none.
+    pub enroll_agent: Option<AgentEnroll>,
     /// The administrator's API; none: only what devices do by themselves can be tested.
     pub admin: Option<Admin>,
     /// What the server reports by webhook.
@@ -35,9 +40,9 @@ pub struct ServerProfile {
 }
 
 impl ServerProfile {
-    /// Whether the names of commands for devices of this family are known, so that what becomes of them is too.
-    pub fn names_commands(&self, family: Family) -> bool {
-        let call = self.admin.as_ref().and_then(|admin| admin.queueing(family));
+    /// Whether the names of commands that are queued so are known, so that what becomes of them is too.
+    pub fn names_commands(&self, queueing: Queueing) -> bool {
+        let call = self.admin.as_ref().and_then(|admin| admin.queueing(queueing));
         call.is_some_and(|call| call.command_name != CommandName::Unknown)
     }
 }
@@ -84,6 +89,46 @@ pub enum Proof {
     Login,
 }
 
+/// From where the enrollment tokens of Android devices come.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TokenSource {
+    /// This one. A template.
+    Given(Secret),
+    /// The server's API is asked.
+    Asked {
+        /// The call that has it made.
+        make: Box<Call>,
+        /// The call that gets it then; none: it is in the answer of the first.
+        get: Option<Box<Call>>,
+        /// Member (by dots) of the JSON answer.
+        member: String,
+    },
+}
+
+/// Where an agent of the server's own enrolls, and as whom. Texts are templates.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AgentEnroll {
+    /// Which server's protocol it speaks.
+    pub dialect: Dialect,
+    /// Base of its URLs, with the project: a URL, or a path on the target.
+    pub url: String,
+    /// Where its messages come from, as `mqtt://host:port`; none: the target's host, at the dialect's own port.
+    pub link: Option<String>,
+    /// The device's number there; `*` in it stands for the number of the device.
+    pub number: String,
+    /// What both sign with.
+    pub secret: Secret,
+    /// The configuration that it asks for, if the server is to create the device.
+    pub configuration: Option<String>,
+}
+
+/// Servers with an agent of their own, by the protocol that it speaks.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Dialect {
+    /// Headwind MDM's.
+    Headwind,
+}
+
 /// From where an enrollment profile comes.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ProfileSource {
@@ -102,10 +147,8 @@ pub struct Admin {
     pub url: Option<String>,
     /// Who calls.
     pub auth: Auth,
-    /// Queues a command for Apple devices.
-    pub queue_command: Option<Call>,
-    /// Queues SyncML commands for Windows devices.
-    pub queue_syncml: Option<Call>,
+    /// Calls by which commands are queued.
+    pub queueing: BTreeMap<Queueing, Call>,
     /// Asks the server to push devices.
     pub push: Option<Call>,
     /// Tells the server of a device that enrolled elsewhere, by one of the messages that it sent there.
@@ -181,6 +224,23 @@ pub struct Call {
     pub command_name: CommandName,
 }
 
+impl Call {
+    /// A GET that is answered with 200.
+    pub(crate) fn get(path: String, in_flight: u32) -> Self {
+        Call {
+            method: Method::Get,
+            path,
+            body: None,
+            content_type: None,
+            batch: 1,
+            in_flight,
+            accepted_status: vec![200],
+            failed_ids: None,
+            command_name: CommandName::Given,
+        }
+    }
+}
+
 /// How the command's name on the wire is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CommandName {
@@ -188,27 +248,48 @@ pub enum CommandName {
     Given,
     /// The server returns it, at this member of the JSON answer.
     Returned(String),
+    /// It has none: what is queued for a device is known by its order.
+    ByOrder,
     /// It is not known: the server numbers the commands of each message anew. What becomes of them can't be followed.
     Unknown,
 }
 
-impl Admin {
-    /// The call that queues commands for devices of this family.
-    pub fn queueing(&self, family: Family) -> Option<&Call> {
-        match family {
-            Family::Apple => self.queue_command.as_ref(),
-            Family::Windows => self.queue_syncml.as_ref(),
-            Family::Android => None,
+/// By which call of the API something is queued.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Queueing {
+    /// A command for Apple devices.
+    Apple,
+    /// SyncML commands for Windows devices.
+    Windows,
+    /// A command for Android devices that Google manages.
+    Android,
+    /// What Android devices are to be like: a policy, or an agent's configuration.
+    Policy,
+    /// A message for Android devices with an agent.
+    Message,
+}
+
+impl Queueing {
+    /// Every one; one stands at its own place.
+    pub const ALL: [Queueing; 5] =
+        [Queueing::Apple, Queueing::Windows, Queueing::Android, Queueing::Policy, Queueing::Message];
+
+    /// What the call is called in a profile.
+    pub fn name(self) -> &'static str {
+        match self {
+            Queueing::Apple => "queue_command",
+            Queueing::Windows => "queue_syncml",
+            Queueing::Android => "queue_android",
+            Queueing::Policy => "set_policy",
+            Queueing::Message => "send_message",
         }
     }
 }
 
-/// What the call that queues commands for devices of this family is called.
-pub fn queueing_name(family: Family) -> &'static str {
-    match family {
-        Family::Apple => "queue_command",
-        Family::Windows => "queue_syncml",
-        Family::Android => "queue_android",
+impl Admin {
+    /// The call by which something is queued so.
+    pub fn queueing(&self, queueing: Queueing) -> Option<&Call> {
+        self.queueing.get(&queueing)
     }
 }
 

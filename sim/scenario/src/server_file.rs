@@ -8,14 +8,14 @@ use crate::files::Files;
 use crate::plan::{Payload, Place};
 use crate::problem::{Problem, nearest};
 use crate::server::{
-    Admin, AppleEnroll, Auth, Believes, Call, CommandName, FailedIds, Method, ProfileSource, Proof, Secret,
-    ServerProfile, Var, Webhook, WebhookEvent, WindowsEnroll,
+    Admin, AgentEnroll, AppleEnroll, Auth, Believes, Call, CommandName, Dialect, FailedIds, Method, ProfileSource,
+    Proof, Queueing, Secret, ServerProfile, TokenSource, Var, Webhook, WebhookEvent, WindowsEnroll,
 };
 use crate::yaml::At;
 use std::collections::BTreeMap;
 use words::{
-    AcceptedFile, AdminFile, AuthFile, BelievesCallFile, BelievesFile, CallFile, EventWord, NameFile, ProofFile,
-    SourceFile, WindowsFile,
+    AcceptedFile, AdminFile, AgentFile, AuthFile, BelievesCallFile, BelievesFile, CallFile, CallsFile, DialectWord,
+    EventWord, NameFile, ProofFile, SourceFile, TokenFile, WindowsFile,
 };
 
 /// Checks a profile and makes it what the engine reads.
@@ -31,6 +31,8 @@ pub(crate) fn profile(file: ServerFile, files: &Files, problems: &mut Vec<Proble
         .apple
         .map(|apple| AppleEnroll { profile: read.source(apple.profile.value, files), allow_http: apple.allow_http });
     let enroll_windows = file.enroll.windows.map(|windows| read.windows(windows));
+    let enroll_google = file.enroll.android.google.map(|google| read.token(google.token));
+    let enroll_agent = file.enroll.android.agent.map(|agent| read.agent(agent));
     let admin = file.admin.map(|admin| read.admin(admin));
     let webhook = file.webhook.map(|webhook| Webhook {
         path: webhook.path,
@@ -45,6 +47,8 @@ pub(crate) fn profile(file: ServerFile, files: &Files, problems: &mut Vec<Proble
         vars,
         enroll_apple,
         enroll_windows,
+        enroll_google,
+        enroll_agent,
         admin,
         webhook,
     }
@@ -63,6 +67,8 @@ fn event(word: EventWord) -> WebhookEvent {
 const ANYWHERE: &[&str] = &["target.url"];
 const IN_A_CALL: &[&str] = &["target.url", "ids", "id", "command.plist", "command.uuid", "command.request"];
 const IN_A_SYNCML_CALL: &[&str] = &["target.url", "ids", "id", "command.syncml", "command.list", "command.name"];
+const IN_AN_ANDROID_CALL: &[&str] = &["target.url", "ids", "id", "command.json", "command.type", "command.name"];
+const FOR_A_TOKEN: &[&str] = &["target.url", "mode", "one_time", "label"];
 const IN_AN_IMPORT: &[&str] = &["target.url", "id", "message"];
 
 struct Read<'a> {
@@ -109,7 +115,55 @@ impl Read<'_> {
         }
     }
 
-    fn admin(&mut self, admin: AdminFile) -> Admin {
+    fn token(&mut self, token: TokenFile) -> TokenSource {
+        match token {
+            TokenFile::Given(token) => {
+                self.template(&token.value, token.place, ANYWHERE);
+                TokenSource::Given(Secret(token.value))
+            }
+            TokenFile::Asked(asked) => {
+                let get = asked.get.map(|path| {
+                    self.template(&path.value, path.place, FOR_A_TOKEN);
+                    Box::new(Call::get(path.value, 1))
+                });
+                match self.call(asked.make, FOR_A_TOKEN) {
+                    Some(make) => TokenSource::Asked { make: Box::new(make), get, member: asked.member },
+                    None => TokenSource::Given(Secret(String::new())),
+                }
+            }
+        }
+    }
+
+    fn agent(&mut self, agent: AgentFile) -> AgentEnroll {
+        let mut text = |text: At<String>| {
+            self.template(&text.value, text.place, ANYWHERE);
+            text.value
+        };
+        AgentEnroll {
+            dialect: match agent.dialect {
+                DialectWord::Headwind => Dialect::Headwind,
+            },
+            url: text(agent.url),
+            link: agent.link.map(&mut text),
+            number: text(agent.number),
+            secret: Secret(text(agent.secret)),
+            configuration: agent.configuration.map(&mut text),
+        }
+    }
+
+    fn queueing(&mut self, calls: &mut CallsFile) -> BTreeMap<Queueing, Call> {
+        let written = [
+            (Queueing::Apple, calls.queue_command.take(), IN_A_CALL),
+            (Queueing::Windows, calls.queue_syncml.take(), IN_A_SYNCML_CALL),
+            (Queueing::Android, calls.queue_android.take(), IN_AN_ANDROID_CALL),
+            (Queueing::Policy, calls.set_policy.take(), IN_AN_ANDROID_CALL),
+            (Queueing::Message, calls.send_message.take(), IN_AN_ANDROID_CALL),
+        ];
+        let read = written.into_iter().filter_map(|(of, call, names)| Some((of, self.call(call?, names)?)));
+        read.collect()
+    }
+
+    fn admin(&mut self, mut admin: AdminFile) -> Admin {
         if let Some(url) = &admin.url {
             self.template(&url.value, url.place, ANYWHERE);
         }
@@ -121,8 +175,7 @@ impl Read<'_> {
                 AuthFile::Bearer(token) => Auth::Bearer(Secret(token)),
                 AuthFile::Header(header) => Auth::Header { name: header.name, value: Secret(header.value) },
             },
-            queue_command: admin.calls.queue_command.and_then(|call| self.call(call, IN_A_CALL)),
-            queue_syncml: admin.calls.queue_syncml.and_then(|call| self.call(call, IN_A_SYNCML_CALL)),
+            queueing: self.queueing(&mut admin.calls),
             push: admin.calls.push.and_then(|call| self.call(call, IN_A_CALL)),
             import_enrollment: admin.calls.import_enrollment.and_then(|call| self.call(call, IN_AN_IMPORT)),
             believes: match admin.believes {
@@ -134,17 +187,7 @@ impl Read<'_> {
 
     fn believes(&mut self, believes: BelievesCallFile) -> Believes {
         self.template(&believes.get.value, believes.get.place, IN_A_CALL);
-        let call = Call {
-            method: Method::Get,
-            path: believes.get.value,
-            body: None,
-            content_type: None,
-            batch: 1,
-            in_flight: self.bounded(believes.in_flight.as_ref(), 4, 256),
-            accepted_status: vec![200],
-            failed_ids: None,
-            command_name: CommandName::Given,
-        };
+        let call = Call::get(believes.get.value, self.bounded(believes.in_flight.as_ref(), 4, 256));
         Believes::Call { call: Box::new(call), enrolled: believes.enrolled, pending: believes.pending }
     }
 
@@ -176,6 +219,7 @@ impl Read<'_> {
             failed_ids,
             command_name: match call.command_name {
                 None | Some(NameFile::Given) => CommandName::Given,
+                Some(NameFile::ByOrder) => CommandName::ByOrder,
                 Some(NameFile::Returned(member)) => CommandName::Returned(member),
                 Some(NameFile::Unknown) => CommandName::Unknown,
             },
@@ -243,7 +287,9 @@ impl Read<'_> {
             "command": {
                 "plist": "<plist/>", "uuid": "U", "request": "SecurityInfo",
                 "syncml": "<Get/>", "name": "U", "list": [ { "cmd": "Get", "id": "U", "uri": "./DevDetail/SwV" } ],
+                "json": "{}", "type": "LOCK",
             },
+            "mode": "fully_managed", "one_time": false, "label": "phones-1",
         });
         if let (true, Err(error)) = (unknown.is_empty(), template.render(minijinja::value::Serde(&sample))) {
             self.problems.push(broken(&error));

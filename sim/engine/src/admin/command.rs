@@ -1,10 +1,12 @@
-//! A command of the plan with its names, as it goes to the server: a property list, or SyncML commands.
+//! A command of the plan with its names, as it goes to the server: a property list, SyncML commands, or JSON.
 
-use droves_facts::{CommandKey, Dice, Family, PhaseIx, Purpose};
+use droves_facts::{CommandKey, Dice, PhaseIx, Purpose};
 use droves_scenario::plan::{self, Asks, Node, SyncCommand, Value};
+use droves_scenario::server::Queueing;
 use droves_wire::plist::{self, Writer};
 use droves_wire::windows::syncml::{self, Body, Data, Group, Item, Meta};
 use serde::Serialize;
+use serde_json::Map;
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
@@ -42,6 +44,15 @@ pub enum Says {
         syncml: Vec<u8>,
         /// The same as data.
         list: Vec<Listed>,
+    },
+    /// Android.
+    Json {
+        /// By which call it is queued.
+        queueing: Queueing,
+        /// `LOCK`, or `runApp`; empty for a policy.
+        kind: String,
+        /// A Command, a policy, or a message's payload.
+        json: String,
     },
 }
 
@@ -89,15 +100,23 @@ impl Command {
                 syncml::fragment(&commands, &mut syncml);
                 Says::Nodes { syncml, list: commands.iter().map(listed).collect() }
             }
+            Asks::Order(order) => {
+                let mut fields = object(&order.with);
+                fields.insert("type".to_owned(), order.kind.clone().into());
+                json(command, &order.kind, fields)
+            }
+            Asks::Policy(policy) => json(command, "", object(policy)),
+            Asks::Message(order) => json(command, &order.kind, object(&order.with)),
         };
         Command { names, says }
     }
 
-    /// Whose devices it is for.
-    pub fn family(&self) -> Family {
+    /// By which call it is queued.
+    pub fn queueing(&self) -> Queueing {
         match self.says {
-            Says::Request { .. } => Family::Apple,
-            Says::Nodes { .. } => Family::Windows,
+            Says::Request { .. } => Queueing::Apple,
+            Says::Nodes { .. } => Queueing::Windows,
+            Says::Json { queueing, .. } => queueing,
         }
     }
 
@@ -106,6 +125,7 @@ impl Command {
         match &self.says {
             Says::Request { plist, .. } => plist,
             Says::Nodes { syncml, .. } => syncml,
+            Says::Json { json, .. } => json.as_bytes(),
         }
     }
 
@@ -120,7 +140,29 @@ impl Command {
             Says::Nodes { list, .. } => {
                 minijinja::context! { syncml => bytes, list => minijinja::value::Serde(list), name => name }
             }
+            Says::Json { kind, .. } => minijinja::context! { json => bytes, type => kind, name => name },
         }
+    }
+}
+
+/// What Android is told, as JSON.
+fn json(command: &plan::Command, kind: &str, fields: Map<String, serde_json::Value>) -> Says {
+    let json = serde_json::Value::Object(fields).to_string();
+    Says::Json { queueing: command.queueing(), kind: kind.to_owned(), json }
+}
+
+fn object(pairs: &BTreeMap<String, Value>) -> Map<String, serde_json::Value> {
+    pairs.iter().map(|(key, value)| (key.clone(), json_of(value))).collect()
+}
+
+fn json_of(value: &Value) -> serde_json::Value {
+    match value {
+        Value::Bool(value) => (*value).into(),
+        Value::Integer(value) => (*value).into(),
+        Value::Real(value) => (*value).into(),
+        Value::Text(text) => text.as_str().into(),
+        Value::List(values) => values.iter().map(json_of).collect(),
+        Value::Dict(pairs) => object(pairs).into(),
     }
 }
 

@@ -8,20 +8,24 @@ mod announce;
 mod call;
 mod command;
 mod due;
+mod tokens;
 
 pub use announce::{Announce, AnnounceError, Announced, announce};
 pub use command::{Command, Listed, Name, Says};
 pub(crate) use due::{Naming, begun};
+pub(crate) use tokens::Asking;
 
 use crate::directory::Directory;
 use crate::inbox::Shards;
 use call::{Api, Failed};
-use droves_facts::{Blame, CommandKey, Dur, Fact, Family, LaneIx, Mono, Operation, PhaseIx, Truth, What};
+use droves_facts::{Blame, CommandKey, Dur, Fact, LaneIx, Mono, Operation, PhaseIx, Truth, What};
 use droves_net::clock::{Clock, RunClock};
 use droves_net::tls::ClientTls;
 use droves_scenario::plan::Target;
-use droves_scenario::server::{self, Believes, CommandName, Secret};
+use droves_scenario::server::{self, Believes, CommandName, Queueing, Secret};
 use minijinja::context;
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -40,6 +44,14 @@ pub enum AdminError {
     /// A template can't be filled in.
     #[error("administrator's API: {0}")]
     Template(String),
+    /// The server gives no enrollment token.
+    #[error("no enrollment token for `{population}`: {why}")]
+    NoToken {
+        /// For which devices.
+        population: String,
+        /// Why.
+        why: String,
+    },
     /// The profile has no such call.
     #[error("server profile `{server}` has no call `{call}`, which the scenario needs")]
     NoCall {
@@ -62,8 +74,10 @@ pub(crate) struct Admin {
     shards: Shards,
     clock: RunClock,
     directory: Rc<Directory>,
-    /// Room for calls that queue, by the family of their devices.
-    queueing: [Rc<Semaphore>; Family::ALL.len()],
+    /// Room for calls that queue, each kind at its own place.
+    queueing: [Rc<Semaphore>; Queueing::ALL.len()],
+    /// How many were queued for a lane of what is known by its order.
+    ordered: RefCell<HashMap<(LaneIx, Queueing), u64>>,
     pushing: Rc<Semaphore>,
 }
 
@@ -80,11 +94,7 @@ impl Admin {
         directory: &Rc<Directory>,
     ) -> Result<Option<Self>, AdminError> {
         let Some(mut profile) = target.profile.admin.clone() else { return Ok(None) };
-        if let (server::Auth::Bearer(Secret(secret)), Some(token)) = (&mut profile.auth, token)
-            && secret.is_empty()
-        {
-            token.clone_into(secret);
-        }
+        authorised(&mut profile, token);
         let vars = context! { vars => target.vars.clone(), target => context! { url => url.trim_end_matches('/') } };
         let base = match &profile.url {
             Some(template) => call::render(template, &vars)?,
@@ -95,7 +105,8 @@ impl Admin {
             Rc::new(Semaphore::new(call.map_or(1, |call| call.in_flight.max(1) as usize)))
         };
         Ok(Some(Admin {
-            queueing: Family::ALL.map(|family| room(profile.queueing(family))),
+            queueing: Queueing::ALL.map(|queueing| room(profile.queueing(queueing))),
+            ordered: RefCell::default(),
             pushing: room(profile.push.as_ref()),
             server: target.profile.name.clone(),
             profile,
@@ -107,9 +118,9 @@ impl Admin {
         }))
     }
 
-    /// Devices of a family that one call can queue a command for.
-    pub(crate) fn queue_batch_max(&self, family: Family) -> usize {
-        self.profile.queueing(family).map_or(1, |call| call.batch.max(1) as usize)
+    /// Devices that one call of this kind can queue a command for.
+    pub(crate) fn queue_batch_max(&self, queueing: Queueing) -> usize {
+        self.profile.queueing(queueing).map_or(1, |call| call.batch.max(1) as usize)
     }
 
     /// Queues commands, each for those who share one call, and gives the lanes for which the server took it.
@@ -121,8 +132,8 @@ impl Admin {
     ) -> Result<Vec<Named>, AdminError> {
         let mut tasks = Vec::new();
         for (command, lanes) in commands {
-            if self.profile.queueing(command.family()).is_none() {
-                return Err(self.missing(server::queueing_name(command.family())));
+            if self.profile.queueing(command.queueing()).is_none() {
+                return Err(self.missing(command.queueing().name()));
             }
             let this = Rc::clone(self);
             tasks.push(tokio::task::spawn_local(
@@ -145,9 +156,13 @@ impl Admin {
         deadline: Option<Dur>,
         phase: PhaseIx,
     ) -> Result<Vec<Named>, AdminError> {
-        let family = command.family();
-        let Some(call) = self.profile.queueing(family) else { return Ok(Vec::new()) };
-        let room = self.queueing[family as usize].acquire().await;
+        let queueing = command.queueing();
+        let Some(call) = self.profile.queueing(queueing) else { return Ok(Vec::new()) };
+        let room = self.queueing[queueing as usize].acquire().await;
+        let ordered = match call.command_name {
+            CommandName::ByOrder => self.next_in_order(queueing, &lanes, phase),
+            _ => Vec::new(),
+        };
         let asked = self.clock.now();
         let ids: Vec<String> = lanes.iter().map(|(_, id)| id.clone()).collect();
         let first = ids.first().cloned();
@@ -162,14 +177,17 @@ impl Admin {
         };
         let deadline = deadline.map_or(Mono::NEVER, |deadline| queued + deadline);
         let mut taken = Vec::new();
-        for (lane, id) in lanes {
+        for (at, (lane, id)) in lanes.into_iter().enumerate() {
             let why = refused.iter().find(|(refused, _)| *refused == id).map(|(_, why)| why);
+            if !ordered.is_empty() && (why.is_some() || outcome.as_ref().is_err_and(|failed| !failed.is_unknown)) {
+                self.take_back(queueing, lane);
+            }
             let of = |command: CommandKey| match (&outcome, why) {
                 (Ok(_), None) => What::CommandQueued { command, asked, queued, deadline },
                 (Err(failed), _) if failed.is_unknown => What::CommandUnknown { command, asked },
                 (Ok(_), Some(_)) | (Err(_), _) => What::CommandRefused { command },
             };
-            for what in keys.iter().map(|&key| of(key)) {
+            for what in keys.iter().chain(ordered.get(at)).map(|&key| of(key)) {
                 self.shards.fact(Fact { at: self.clock.now(), phase, lane, what });
             }
             match (&outcome, why) {
@@ -179,6 +197,26 @@ impl Admin {
             }
         }
         Ok(taken)
+    }
+
+    /// What is queued for these lanes now is the next of its kind for each, and belongs to this phase.
+    fn next_in_order(&self, queueing: Queueing, lanes: &[Named], phase: PhaseIx) -> Vec<CommandKey> {
+        let mut ordered = self.ordered.borrow_mut();
+        let next = |(lane, _): &Named| {
+            let n = ordered.entry((*lane, queueing)).or_default();
+            let key = CommandKey::by_order(*lane, kind(queueing), *n);
+            *n += 1;
+            self.shards.owner(*lane, crate::inbox::ToShard::Command(phase, key));
+            key
+        };
+        lanes.iter().map(next).collect()
+    }
+
+    /// The last one was not taken, and the next has its place.
+    fn take_back(&self, queueing: Queueing, lane: LaneIx) {
+        if let Some(n) = self.ordered.borrow_mut().get_mut(&(lane, queueing)) {
+            *n = n.saturating_sub(1);
+        }
     }
 
     /// The names by which what was queued can be followed.
@@ -200,7 +238,7 @@ impl Admin {
                 }
                 named.or(given).into_iter().collect()
             }
-            CommandName::Unknown => Vec::new(),
+            CommandName::ByOrder | CommandName::Unknown => Vec::new(),
         }
     }
 
@@ -330,6 +368,20 @@ impl Admin {
         let what = What::Complaint { blame, kind, text: text.into() };
         self.shards.fact(Fact { at: self.clock.now(), phase, lane, what });
     }
+}
+
+/// A bearer's token, where the profile leaves it open.
+fn authorised(profile: &mut server::Admin, token: Option<&str>) {
+    if let (server::Auth::Bearer(Secret(secret)), Some(token)) = (&mut profile.auth, token)
+        && secret.is_empty()
+    {
+        token.clone_into(secret);
+    }
+}
+
+/// How whoever plays Google counts what is asked of a lane.
+fn kind(queueing: Queueing) -> &'static str {
+    if queueing == Queueing::Policy { "policy" } else { "command" }
 }
 
 /// What a server said, on one line.

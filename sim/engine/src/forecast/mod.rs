@@ -17,7 +17,7 @@ pub use play::{Cut, Play, Side};
 pub use server::{SCEP_REPLY_BYTES, SCEP_REQUEST_BYTES, ca_says, made};
 pub use troubles::Troubles;
 
-use crate::enrollment::{EnrollmentError, Ways};
+use crate::enrollment::{EnrollmentError, Found, Ways};
 use crate::steps::Span;
 use bytes::Bytes;
 use droves_device::Device;
@@ -170,7 +170,8 @@ pub fn foresee(
 
 /// How the devices enroll.
 fn ways(plan: &Plan) -> Result<Ways, EnrollmentError> {
-    Ways::of(&plan.target, url_of(plan), CHANNELS)
+    let found = Found { channels: CHANNELS.to_owned(), ..Found::default() };
+    Ways::of(&plan.target, url_of(plan), &found)
 }
 
 /// Where the server would be.
@@ -218,9 +219,8 @@ fn check(plan: &Plan) -> Result<(), ForeseeError> {
     let admin = plan.target.profile.admin.as_ref();
     for phase in &plan.phases {
         let is_possible = match &phase.action {
-            Action::Command { command, push, .. } => {
-                admin.is_some_and(|admin| admin.queueing(command.family()).is_some() && (!push || admin.push.is_some()))
-            }
+            Action::Command { command, push, .. } => admin
+                .is_some_and(|admin| admin.queueing(command.queueing()).is_some() && (!push || admin.push.is_some())),
             Action::Push(_) => admin.is_some_and(|admin| admin.push.is_some()),
             _ => true,
         };

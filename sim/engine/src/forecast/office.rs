@@ -5,9 +5,9 @@ use super::Side;
 use crate::admin::{Command, Naming, begun};
 use crate::track::Tracks;
 use droves_device::Device;
-use droves_facts::{Blame, Dice, Dur, Fact, Family, LaneIx, Mono, Operation, Outcome, PhaseIx, RequestTiming, What};
+use droves_facts::{Blame, Dice, Dur, Fact, LaneIx, Mono, Operation, Outcome, PhaseIx, RequestTiming, What};
 use droves_scenario::plan::{Action, Plan};
-use droves_scenario::server;
+use droves_scenario::server::{self, Queueing};
 use droves_shard::forecast::{Forecast, Served};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -19,8 +19,8 @@ const ID_BYTES: usize = 26;
 pub(super) struct Office {
     plan: Arc<Plan>,
     naming: Naming,
-    /// By the family of the devices.
-    queueing: [Counter; Family::ALL.len()],
+    /// Each kind at its own place.
+    queueing: [Counter; Queueing::ALL.len()],
     pushing: Counter,
     /// Calls that are open, by the time of their answer and a number.
     open: BTreeMap<(Mono, u64), Open>,
@@ -81,8 +81,8 @@ impl Office {
         let admin = plan.target.profile.admin.as_ref();
         Office {
             naming: Naming::new(Dice::new(plan.seed)),
-            queueing: Family::ALL
-                .map(|family| Counter::new(Operation::AdminQueue, admin.and_then(|admin| admin.queueing(family)))),
+            queueing: Queueing::ALL
+                .map(|of| Counter::new(Operation::AdminQueue, admin.and_then(|admin| admin.queueing(of)))),
             pushing: Counter::new(Operation::AdminPush, admin.and_then(|admin| admin.push.as_ref())),
             plan: Arc::clone(plan),
             open: BTreeMap::new(),
@@ -111,7 +111,7 @@ impl Office {
         let plan = Arc::clone(&self.plan);
         match plan.phases.get(phase.ix()).map(|planned| &planned.action) {
             Some(Action::Command { command, push, .. }) => {
-                let queueing = &mut self.queueing[command.family() as usize];
+                let queueing = &mut self.queueing[command.queueing() as usize];
                 let calls = self.naming.calls(command, phase, &lanes, queueing.batch_max);
                 self.ordered += 1;
                 let order =
@@ -171,7 +171,7 @@ impl Office {
     fn answered<S: Side>(&mut self, open: Open, now: Mono, running: &mut Forecast<Device, S>) {
         let Open { call: Call { phase, lanes, queues, asked }, started, is_well } = open;
         let counter = match &queues {
-            Some((command, _)) => &mut self.queueing[command.family() as usize],
+            Some((command, _)) => &mut self.queueing[command.queueing() as usize],
             None => &mut self.pushing,
         };
         counter.in_flight -= 1;
@@ -210,7 +210,7 @@ impl Office {
         running: &mut Forecast<Device, S>,
     ) {
         let now = running.clocks().now;
-        let is_named = self.plan.target.profile.names_commands(command.family());
+        let is_named = self.plan.target.profile.names_commands(command.queueing());
         let Some(of) = self.orders.get_mut(&order) else { return };
         let taken = if is_well { running.world.queue(running.clocks(), lanes, command) } else { Vec::new() };
         for &lane in lanes {

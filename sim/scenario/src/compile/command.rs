@@ -2,11 +2,12 @@
 
 use super::phases::World;
 use super::{Checks, nodes};
-use crate::language;
-use crate::plan::{Asks, Command, Place, Request, Selection};
+use crate::language::{self, Plain};
+use crate::plan::{Asks, Command, Managed, Order, Place, Request, Selection, Value};
 use crate::problem::{Problem, nearest};
 use crate::yaml::At;
 use droves_facts::Family;
+use std::collections::BTreeMap;
 
 /// What a request can't do without.
 #[derive(Clone, Copy, PartialEq)]
@@ -65,21 +66,32 @@ pub(super) fn command(
     }
     let (word, place) = one_word(written, checks)?;
     let asks = match word {
-        "request" => request(written, checks).map(Asks::Request),
+        "request" => match android(written, checks) {
+            Some(order) => Some(Asks::Order(order)),
+            None => request(written, checks).map(Asks::Request),
+        },
+        "policy" => written.policy.as_ref().map(|policy| Asks::Policy(plain(policy))),
+        "message" => written.message.as_ref().map(|kind| Asks::Message(order(kind, written))),
         _ => nodes::nodes(written, world.dice, checks).map(Asks::Nodes),
     };
     let command = Command { asks: asks?, deadline: written.deadline.as_ref().map(|deadline| deadline.0) };
     for (population, _) in who.into_iter().flat_map(Selection::parts) {
-        let (name, platform) = (&world.names[population.ix()], world.platforms[population.ix()]);
-        if platform.family() != command.family() {
-            let problem = Problem::new(format!("`{word}` says nothing to `{name}`"), place);
-            let words = match platform.family() {
-                Family::Apple => "`request`",
-                Family::Windows => "`nodes` or `profiles`",
-                Family::Android => "commands of their own",
+        let (name, (platform, android)) = (&world.names[population.ix()], world.kinds[population.ix()]);
+        if !command.suits(platform, android) {
+            let title = match &command.asks {
+                Asks::Request(request) if android.is_some() => format!("`{}` says nothing to `{name}`", request.name),
+                _ => format!("`{word}` says nothing to `{name}`"),
+            };
+            let (is, words) = match (platform.family(), android) {
+                (Family::Apple, _) => (format!("their platform is `{platform}`"), "`request`"),
+                (Family::Windows, _) => (format!("their platform is `{platform}`"), "`nodes` or `profiles`"),
+                (Family::Android, Some(Managed::Agent)) => {
+                    ("they have an agent of the server's".to_owned(), "`policy` or `message`")
+                }
+                (Family::Android, _) => ("Google manages them".to_owned(), "`policy`, or `request: LOCK`"),
             };
             let cure = format!("ask them for {words} in a phase of their own, and leave `{name}` out of this one");
-            checks.push(problem.labelled(format!("their platform is `{platform}`")).cured(cure));
+            checks.push(Problem::new(title, place).labelled(is).cured(cure));
         }
     }
     let push = written.push.as_ref().is_some_and(|push| push.value);
@@ -92,11 +104,14 @@ fn one_word(written: &At<language::Command>, checks: &mut Checks<'_>) -> Option<
         ("request", written.request.as_ref().map(|word| word.place)),
         ("nodes", written.nodes.as_ref().map(|word| word.place)),
         ("profiles", written.profiles.as_ref().map(|word| word.place)),
+        ("policy", written.policy.as_ref().map(|word| word.place)),
+        ("message", written.message.as_ref().map(|word| word.place)),
     ];
     let mut given = words.into_iter().filter_map(|(word, place)| place.map(|place| (word, place)));
     let Some(first) = given.next() else {
         let problem = Problem::new("this command asks for nothing", written.place);
-        let cure = "say `request: SecurityInfo` to Apple devices, `nodes: [ { get: ./DevDetail/SwV } ]` to Windows";
+        let cure = "say `request: SecurityInfo` to Apple devices, `nodes: [ { get: ./DevDetail/SwV } ]` to Windows, \
+                    `request: LOCK` to Android";
         checks.absent(written.place, problem.cured(cure));
         return None;
     };
@@ -105,21 +120,54 @@ fn one_word(written: &At<language::Command>, checks: &mut Checks<'_>) -> Option<
         checks.push(problem.cured("give each a phase of its own; `together` lets them run side by side"));
     }
     match (first.0, &written.payload, &written.atomic) {
-        ("request", _, Some(atomic)) => {
-            let problem = Problem::new("a request is one thing", atomic.place);
+        ("request" | "policy" | "message", _, Some(atomic)) => {
+            let problem = Problem::new(format!("a {} is one thing", first.0), atomic.place);
             checks.push(problem.labelled("`atomic` goes with `nodes` and `profiles`").cured("leave it out"));
         }
-        ("nodes" | "profiles", Some(payload), _) => {
+        ("nodes" | "profiles" | "policy" | "message", Some(payload), _) => {
             let problem = Problem::new(format!("`{}` takes no payload", first.0), payload.place);
-            checks.push(problem.labelled("that is Apple's").cured("write the data at its node"));
+            checks.push(problem.labelled("that is Apple's").cured("leave it out"));
         }
-        ("nodes" | "profiles", None, _) if !written.with.is_empty() => {
+        ("nodes" | "profiles" | "policy", None, _) if !written.with.is_empty() => {
             let problem = Problem::new(format!("`{}` takes no further keys", first.0), written.place);
-            checks.push(problem.labelled("`with` is Apple's").cured("leave `with` out"));
+            checks.push(problem.labelled("`with` goes with `request` and `message`").cured("leave `with` out"));
         }
         _ => {}
     }
     Some(first)
+}
+
+/// Types of commands of the Android Management API (developers.google.com/android/management, `Command`).
+const ORDERS: &[&str] = &[
+    "LOCK",
+    "RESET_PASSWORD",
+    "REBOOT",
+    "RELINQUISH_OWNERSHIP",
+    "CLEAR_APP_DATA",
+    "START_LOST_MODE",
+    "STOP_LOST_MODE",
+    "ADD_ESIM",
+    "REMOVE_ESIM",
+    "REQUEST_DEVICE_INFO",
+    "WIPE",
+];
+
+/// A command for Android, if the request is one.
+fn android(written: &At<language::Command>, checks: &mut Checks<'_>) -> Option<Order> {
+    let request = written.request.as_ref().filter(|request| ORDERS.contains(&request.value.as_str()))?;
+    if let Some(payload) = &written.payload {
+        let problem = Problem::new(format!("`{}` takes no payload", request.value), payload.place);
+        checks.push(problem.cured("leave it out; fields of the command go into `with`"));
+    }
+    Some(order(request, written))
+}
+
+fn order(kind: &At<String>, written: &At<language::Command>) -> Order {
+    Order { kind: kind.value.clone(), with: plain(&written.with) }
+}
+
+fn plain(pairs: &BTreeMap<String, Plain>) -> BTreeMap<String, Value> {
+    pairs.iter().map(|(key, value)| (key.clone(), value.0.clone())).collect()
 }
 
 /// An Apple request.
@@ -128,7 +176,7 @@ fn request(written: &At<language::Command>, checks: &mut Checks<'_>) -> Option<R
     let needs = REQUESTS.iter().find(|(name, _)| *name == request.value).map(|(_, needs)| *needs);
     if needs.is_none() {
         let problem = Problem::warning(format!("`{}` is no request that we know", request.value), request.place);
-        let near = nearest(&request.value, REQUESTS.iter().map(|(name, _)| *name));
+        let near = nearest(&request.value, REQUESTS.iter().map(|(name, _)| *name).chain(ORDERS.iter().copied()));
         checks.push(match near {
             Some(near) => problem.labelled(format!("did you mean `{near}`?")),
             None => problem.labelled("devices will answer with an error"),
@@ -153,8 +201,7 @@ fn request(written: &At<language::Command>, checks: &mut Checks<'_>) -> Option<R
         None => None,
         Some(path) => Some(payload(path, checks)?),
     };
-    let with = written.with.iter().map(|(key, value)| (key.clone(), value.0.clone())).collect();
-    Some(Request { name: request.value.clone(), payload, with })
+    Some(Request { name: request.value.clone(), payload, with: plain(&written.with) })
 }
 
 /// A profile: an XML or binary plist, or one within a CMS signature (DER).

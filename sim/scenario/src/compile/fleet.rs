@@ -2,7 +2,7 @@
 
 use super::Checks;
 use crate::language::{self, Fleet};
-use crate::plan::{Behaviour, Mix, Population, Retry, Wake, largest_remainder};
+use crate::plan::{Behaviour, Managed, Mix, Mode, Population, Retry, Wake, largest_remainder};
 use crate::problem::Problem;
 use crate::server::ServerProfile;
 use crate::units::grouped;
@@ -17,7 +17,7 @@ const USERS_MAX: u32 = 16;
 const MIX_MAX: usize = 64;
 
 /// The populations, in order. What is wrong is told, and replaced by something that later checks can live with.
-pub(super) fn populations(fleet: &Fleet, checks: &mut Checks<'_>) -> Vec<Population> {
+pub(super) fn populations(fleet: &Fleet, server: Option<&ServerProfile>, checks: &mut Checks<'_>) -> Vec<Population> {
     let counts = counts(fleet, checks);
     let mut populations = Vec::new();
     let (mut device, mut lane) = (0_u64, 0_u64);
@@ -27,23 +27,15 @@ pub(super) fn populations(fleet: &Fleet, checks: &mut Checks<'_>) -> Vec<Populat
             checks
                 .push(Problem::new("a population can't be called `all`", name.place).labelled("`all` is all of them"));
         }
-        let users = users(population, checks);
-        let (devices_end, lanes_end) =
-            (device + u64::from(count), lane + u64::from(count) * u64::from(users.saturating_add(1)));
-        if lanes_end > LANES_MAX {
-            let at = population.count.as_ref().map_or(name.place, |c| c.place);
-            let title = format!("the fleet has more than {} lanes", grouped(LANES_MAX));
-            checks.push(Problem::new(title, at).labelled(format!("with these it would be {}", grouped(lanes_end))));
-            break;
-        }
         let (models, os) = defaults(population.platform.value);
-        populations.push(Population {
+        let mut of = Population {
             ix: PopulationIx(row as u32),
             name: name.value.clone(),
             platform: population.platform.value,
-            devices: device as u32..devices_end as u32,
-            users,
-            lanes: lane as u32..lanes_end as u32,
+            devices: 0..0,
+            users: users(population, checks),
+            android: android(population, server, checks),
+            lanes: 0..0,
             models: mix(&population.models, models, count, checks),
             os_versions: mix(&population.os, os, count, checks),
             behaviours: population
@@ -59,7 +51,18 @@ pub(super) fn populations(fleet: &Fleet, checks: &mut Checks<'_>) -> Vec<Populat
                 language::Retry::Capped => Retry::Capped,
                 language::Retry::Jittered => Retry::Jittered,
             },
-        });
+        };
+        let (devices_end, lanes_end) =
+            (device + u64::from(count), lane + u64::from(count) * u64::from(of.sisters().saturating_add(1)));
+        if lanes_end > LANES_MAX {
+            let at = population.count.as_ref().map_or(name.place, |c| c.place);
+            let title = format!("the fleet has more than {} lanes", grouped(LANES_MAX));
+            checks.push(Problem::new(title, at).labelled(format!("with these it would be {}", grouped(lanes_end))));
+            break;
+        }
+        of.devices = device as u32..devices_end as u32;
+        of.lanes = lane as u32..lanes_end as u32;
+        populations.push(of);
         (device, lane) = (devices_end, lanes_end);
     }
     if fleet.populations.0.is_empty() {
@@ -79,7 +82,9 @@ pub(super) fn check_enrolls(fleet: &Fleet, server: &ServerProfile, checks: &mut 
         let (enrolls, words) = match platform.family() {
             Family::Apple => (server.enroll_apple.is_some(), "enroll: { apple: .. }"),
             Family::Windows => (server.enroll_windows.is_some(), "enroll: { windows: .. }"),
-            Family::Android => (false, "enroll: { android: .. }"),
+            Family::Android => {
+                (server.enroll_google.is_some() || server.enroll_agent.is_some(), "enroll: { android: .. }")
+            }
         };
         if !enrolls {
             let title = format!("`{}` enrolls no `{}` devices", server.name, platform.value);
@@ -152,6 +157,62 @@ fn users(population: &At<language::Population>, checks: &mut Checks<'_>) -> u32 
         return 0;
     }
     users.value
+}
+
+/// By whom Android devices are managed: as the population says, or by whom the server has them managed.
+fn android(
+    population: &At<language::Population>,
+    server: Option<&ServerProfile>,
+    checks: &mut Checks<'_>,
+) -> Option<Managed> {
+    let words = [
+        ("managed_by", population.managed_by.as_ref().map(|word| word.place)),
+        ("mode", population.mode.as_ref().map(|word| word.place)),
+        ("token", population.token.as_ref().map(|word| word.place)),
+    ];
+    let mut given = words.into_iter().filter_map(|(word, place)| place.map(|place| (word, place)));
+    if population.platform.value.family() != Family::Android {
+        for (word, place) in given {
+            let problem = Problem::new(format!("`{word}` is Android's"), place);
+            checks.push(problem.labelled(format!("these are `{}`", population.platform.value)).cured("leave it out"));
+        }
+        return None;
+    }
+    let offers = |by| match (by, server) {
+        (language::ManagedBy::Google, Some(server)) => server.enroll_google.is_some(),
+        (language::ManagedBy::Agent, Some(server)) => server.enroll_agent.is_some(),
+        (_, None) => true,
+    };
+    let by = match &population.managed_by {
+        Some(by) => {
+            if let Some(server) = server.filter(|_| !offers(by.value)) {
+                let (what, words) = match by.value {
+                    language::ManagedBy::Google => ("uses no Google", "google"),
+                    language::ManagedBy::Agent => ("has no agent of its own", "agent"),
+                };
+                let problem = Problem::new(format!("`{}` {what}", server.name), by.place);
+                checks.push(problem.labelled(format!("its profile has no `enroll: {{ android: {{ {words}: .. }} }}`")));
+            }
+            by.value
+        }
+        None if offers(language::ManagedBy::Google) => language::ManagedBy::Google,
+        None => language::ManagedBy::Agent,
+    };
+    if by == language::ManagedBy::Agent {
+        if let Some((word, place)) = given.find(|(word, _)| *word != "managed_by") {
+            let problem = Problem::new(format!("`{word}` is of devices that Google manages"), place);
+            checks.push(problem.cured("leave it out, or say `managed_by: google`"));
+        }
+        return Some(Managed::Agent);
+    }
+    let mode = match population.mode.as_ref().map(|mode| mode.value) {
+        None | Some(language::ManagementMode::FullyManaged) => Mode::FullyManaged,
+        Some(language::ManagementMode::Dedicated) => Mode::Dedicated,
+        Some(language::ManagementMode::WorkProfile) => Mode::PersonalWorkProfile,
+        Some(language::ManagementMode::CompanyWorkProfile) => Mode::CompanyWorkProfile,
+    };
+    let one_time = population.token.as_ref().is_some_and(|token| token.value == language::Token::OneTime);
+    Some(Managed::Google { mode, one_time })
 }
 
 fn mix(given: &Named<At<f64>>, default: &[(&str, f64)], count: u32, checks: &mut Checks<'_>) -> Mix {

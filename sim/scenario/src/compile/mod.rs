@@ -79,7 +79,7 @@ pub(crate) fn compile(
         checks.name(name);
     }
     let before = checks.problems.len();
-    let populations = fleet::populations(&scenario.fleet, checks);
+    let populations = fleet::populations(&scenario.fleet, profile.as_ref(), checks);
     let sound = checks.problems.len() == before && !checks.holed.contains(&scenario.fleet.populations.place);
     checks.sizes_known = sound;
     let names: Vec<String> = populations.iter().map(|p| p.name.clone()).collect();
@@ -87,7 +87,7 @@ pub(crate) fn compile(
         dice: Dice::new(scenario.fleet.seed),
         roster: Roster::of(&populations),
         names: &names,
-        platforms: populations.iter().map(|p| p.platform).collect(),
+        kinds: populations.iter().map(|p| (p.platform, p.android)).collect(),
         server: profile.as_ref(),
         names_place: scenario.fleet.populations.place,
     };

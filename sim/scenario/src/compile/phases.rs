@@ -2,7 +2,9 @@
 
 use super::{Checks, command, end};
 use crate::language::{self, Channel, Who};
-use crate::plan::{Action, Arrivals, Channels, Command, Phase, Place, Roster, Schedule, Selection, largest_remainder};
+use crate::plan::{
+    Action, Arrivals, Channels, Command, Managed, Phase, Place, Roster, Schedule, Selection, largest_remainder,
+};
 use crate::problem::{Problem, nearest};
 use crate::server::ServerProfile;
 use crate::units::{Amount, grouped};
@@ -17,8 +19,8 @@ pub(super) struct World<'a> {
     pub(super) dice: Dice,
     pub(super) roster: Roster,
     pub(super) names: &'a [String],
-    /// What each runs.
-    pub(super) platforms: Vec<Platform>,
+    /// What each runs, and by whom it is managed if that is Android.
+    pub(super) kinds: Vec<(Platform, Option<Managed>)>,
     /// The server's profile, if there is a sound one.
     pub(super) server: Option<&'a ServerProfile>,
     /// Where the populations stand in the file.
@@ -183,8 +185,8 @@ fn phase(
 
 /// Whether it can be known when the commands of a phase are answered, if its end waits for that.
 fn check_names(command: &Command, item: &language::Phase, place: Place, world: &World<'_>, checks: &mut Checks<'_>) {
-    let Some(server) = world.server.filter(|server| !server.names_commands(command.family())) else { return };
-    let queues = server.admin.as_ref().is_some_and(|admin| admin.queueing(command.family()).is_some());
+    let Some(server) = world.server.filter(|server| !server.names_commands(command.queueing())) else { return };
+    let queues = server.admin.as_ref().is_some_and(|admin| admin.queueing(command.queueing()).is_some());
     let waits = item.until.as_ref().map(|until| until.place).or(item.length.is_none().then_some(place));
     if let Some(place) = waits.filter(|_| queues) {
         let title = format!("`{}` does not say what became of these commands", server.name);

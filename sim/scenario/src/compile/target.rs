@@ -2,7 +2,7 @@
 
 use super::Checks;
 use crate::language;
-use crate::plan::{PollSet, Target, Tls, WindowsAuth, WindowsServer};
+use crate::plan::{AndroidServer, PollSet, Target, Tls, WindowsAuth, WindowsServer};
 use crate::problem::{Problem, nearest};
 use crate::server::{Admin, Auth, Secret, ServerProfile};
 use crate::yaml::At;
@@ -62,6 +62,7 @@ pub(super) fn target(
         authorised: written.authorised.iter().map(|host| host.value.clone()).collect(),
         vars,
         windows: windows(&written.windows, checks),
+        android: android(&written.android, checks),
     };
     for host in written.authorised.iter().filter(|host| host.value.contains(['/', ':', '*']) || host.value.is_empty()) {
         let problem = Problem::new(format!("`{}` is not a host's name", host.value), host.place);
@@ -169,6 +170,27 @@ fn windows(written: &language::WindowsServer, checks: &mut Checks<'_>) -> Window
         PollSet { minutes: u32::try_from(minutes).unwrap_or(u32::MAX), times: set.times }
     };
     WindowsServer { auth, poll: sets.iter().enumerate().map(set).collect() }
+}
+
+/// What projects of late are given: 600 requests a minute.
+const QUOTA: (u32, Dur) = (600, Dur::secs(60));
+
+/// What Google allows and asks for.
+fn android(written: &language::AndroidServer, checks: &mut Checks<'_>) -> AndroidServer {
+    let quota = written.quota.as_ref().map(|quota| {
+        let every = quota.every.map_or(QUOTA.1, |every| every.0);
+        if quota.calls == 0 || every == Dur::ZERO {
+            let problem = Problem::new("a quota of nothing", quota.place);
+            checks.push(problem.labelled("no call would ever be taken").cured("say `{ calls: 600, every: 1m }`"));
+        }
+        (quota.calls, every)
+    });
+    let reports = written.reports.as_ref();
+    if let Some(often) = reports.filter(|reports| reports.0 < Dur::secs(1)) {
+        checks.push(Problem::new("a device does not report more than once a second", often.place).cured("say `24h`"));
+    }
+    let report_every = reports.map_or(Dur::secs(86_400), |reports| reports.0.max(Dur::secs(1)));
+    AndroidServer { quota: quota.unwrap_or(QUOTA), report_every }
 }
 
 /// Whom the devices trust.

@@ -7,7 +7,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
-/// A command, for whom, and when: for Apple devices a `request`, for Windows `nodes` or `profiles`.
+/// A command, for whom, and when: for Apple devices a `request`, for Windows `nodes` or `profiles`, for Android a `request`, a
+/// `policy` or a `message`.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Command {
@@ -17,11 +18,17 @@ pub(crate) struct Command {
     pub(crate) arrivals: Option<At<Arrivals>>,
     /// Which channels of a Mac. Default: device.
     pub(crate) channel: Option<At<Channel>>,
-    /// Apple's RequestType, such as `InstallProfile` or `EraseDevice`.
+    /// Apple's RequestType, such as `InstallProfile` or `EraseDevice`; or the type of a command for Android devices that
+    /// Google manages, such as `LOCK`.
     pub(crate) request: Option<At<String>>,
     /// The file that `InstallProfile` installs, relative to the scenario.
     pub(crate) payload: Option<At<String>>,
-    /// Further keys of Apple's command, such as `{ Queries: [ OSVersion ] }`.
+    /// What Android devices are to be like: by Google a Policy of the Android Management API, by an agent its configuration.
+    #[schemars(with = "Option<BTreeMap<String, serde_json::Value>>")]
+    pub(crate) policy: Option<At<BTreeMap<String, Plain>>>,
+    /// A message for Android devices with an agent, by its type, such as `runApp`; `with` is its payload.
+    pub(crate) message: Option<At<String>>,
+    /// Further keys of the command, such as `{ Queries: [ OSVersion ] }`.
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, serde_json::Value>")]
     pub(crate) with: BTreeMap<String, Plain>,

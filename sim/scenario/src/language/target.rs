@@ -32,6 +32,29 @@ pub(crate) struct Target {
     /// What the practice server in this process asks of Windows devices. A forecast takes it for what any server asks.
     #[serde(default)]
     pub(crate) windows: WindowsServer,
+    /// What Google, as it is played, allows the server and asks of Android devices.
+    #[serde(default)]
+    pub(crate) android: AndroidServer,
+}
+
+/// What Google, as it is played, allows the server and asks of Android devices.
+#[derive(Deserialize, JsonSchema, Default)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AndroidServer {
+    /// Calls of the Android Management API. Default: 600 every 1m, as projects of late are given.
+    pub(crate) quota: Option<At<Quota>>,
+    /// How long from one status report of a device to the next, if nothing happens. Default: 24h.
+    pub(crate) reports: Option<At<Length>>,
+}
+
+/// So many calls in a window; what comes beyond is refused until the next one begins.
+#[derive(Deserialize, JsonSchema, Clone, Copy)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Quota {
+    /// How many.
+    pub(crate) calls: u32,
+    /// How long a window is. Default: 1m.
+    pub(crate) every: Option<Length>,
 }
 
 /// What a server asks of Windows devices.

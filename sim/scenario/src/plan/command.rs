@@ -1,6 +1,8 @@
 //! Commands as the administrator writes them, before they have names.
 
-use droves_facts::{Dur, Family};
+use super::Managed;
+use crate::server::Queueing;
+use droves_facts::{Dur, Family, Platform};
 pub use droves_wire::windows::syncml::{Format, Verb};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -16,11 +18,25 @@ pub struct Command {
 }
 
 impl Command {
-    /// Whose words it is in.
-    pub fn family(&self) -> Family {
-        match self.asks {
-            Asks::Request(_) => Family::Apple,
-            Asks::Nodes(_) => Family::Windows,
+    /// By which call it is queued.
+    pub fn queueing(&self) -> Queueing {
+        match &self.asks {
+            Asks::Request(_) => Queueing::Apple,
+            Asks::Nodes(_) => Queueing::Windows,
+            Asks::Order(_) => Queueing::Android,
+            Asks::Policy(_) => Queueing::Policy,
+            Asks::Message(_) => Queueing::Message,
+        }
+    }
+
+    /// Whether it says something to devices of this population.
+    pub fn suits(&self, platform: Platform, android: Option<Managed>) -> bool {
+        match &self.asks {
+            Asks::Request(_) => platform.family() == Family::Apple,
+            Asks::Nodes(_) => platform.family() == Family::Windows,
+            Asks::Order(_) => matches!(android, Some(Managed::Google { .. })),
+            Asks::Policy(_) => android.is_some(),
+            Asks::Message(_) => android == Some(Managed::Agent),
         }
     }
 
@@ -28,14 +44,14 @@ impl Command {
     pub fn payload(&self) -> Option<&Payload> {
         match &self.asks {
             Asks::Request(request) => request.payload.as_ref(),
-            Asks::Nodes(_) => None,
+            _ => None,
         }
     }
 
     /// So many commands have a name, an answer and a line in the ledger: Apple's one, or each of SyncML's.
     pub fn parts(&self) -> u32 {
         match &self.asks {
-            Asks::Request(_) => 1,
+            Asks::Request(_) | Asks::Order(_) | Asks::Policy(_) | Asks::Message(_) => 1,
             Asks::Nodes(commands) => commands.iter().map(SyncCommand::parts).sum(),
         }
     }
@@ -48,6 +64,21 @@ pub enum Asks {
     Request(Request),
     /// Windows: SyncML commands, in this order. Never empty.
     Nodes(Vec<SyncCommand>),
+    /// Android, by Google: a Command of the Android Management API, its type and its further fields.
+    Order(Order),
+    /// Android: what the device is to be like. By Google a Policy, by an agent its configuration.
+    Policy(BTreeMap<String, Value>),
+    /// Android, by an agent: a message, its type and its payload.
+    Message(Order),
+}
+
+/// A command or a message for Android.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Order {
+    /// `LOCK`, or `runApp`.
+    pub kind: String,
+    /// What it comes with.
+    pub with: BTreeMap<String, Value>,
 }
 
 /// An Apple request.

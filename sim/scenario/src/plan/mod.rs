@@ -11,13 +11,14 @@ mod selection;
 mod target;
 
 pub use arrivals::{Arrival, Arrivals, Schedule, Stream};
-pub use command::{Asks, Command, Format, Node, Payload, Request, SyncCommand, Value, Verb};
+pub use command::{Asks, Command, Format, Node, Order, Payload, Request, SyncCommand, Value, Verb};
 pub use permutation::Permutation;
 pub use roster::Roster;
 pub use selection::{Channels, Selection};
-pub use target::{Http, PollSet, Resumption, Target, Tls, WindowsAuth, WindowsServer};
+pub use target::{AndroidServer, Http, PollSet, Resumption, Target, Tls, WindowsAuth, WindowsServer};
 
 use droves_facts::{Dice, Dur, Family, PhaseIx, Platform, PopulationIx, Purpose};
+pub use droves_wire::android::adp::Mode;
 use droves_wire::windows::soap::FaultKind as SoapFault;
 use std::ops::Range;
 
@@ -70,7 +71,7 @@ impl Plan {
     pub fn queues_commands(&self) -> bool {
         let target = &self.target;
         self.phases.iter().any(|phase| match &phase.action {
-            Action::Command { command, .. } => target.profile.names_commands(command.family()),
+            Action::Command { command, .. } => target.profile.names_commands(command.queueing()),
             _ => false,
         })
     }
@@ -94,7 +95,9 @@ pub struct Population {
     pub devices: Range<u32>,
     /// macOS user channels of each device; 0 elsewhere.
     pub users: u32,
-    /// Indexes of its lanes: `1 + users` a device, side by side, the device channel first.
+    /// By whom Android devices are managed; none elsewhere.
+    pub android: Option<Managed>,
+    /// Indexes of its lanes: `1 + sisters` a device, side by side, the device channel first.
     pub lanes: Range<u32>,
     /// Hardware models.
     pub models: Mix,
@@ -110,7 +113,29 @@ pub struct Population {
     pub retry: Retry,
 }
 
+/// By whom Android devices are managed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Managed {
+    /// By Google, for a server that uses the Android Management API.
+    Google {
+        /// How.
+        mode: Mode,
+        /// Whether each device has an enrollment token of its own.
+        one_time: bool,
+    },
+    /// By an agent of the server's own.
+    Agent,
+}
+
+/// Lanes that an agent has beside the main one: its link, and its downloads.
+const AGENT_SISTERS: u32 = 2;
+
 impl Population {
+    /// Lanes of each device beside the main one.
+    pub fn sisters(&self) -> u32 {
+        self.users + if self.android == Some(Managed::Agent) { AGENT_SISTERS } else { 0 }
+    }
+
     /// The hardware model of a device of this population.
     pub fn model(&self, dice: Dice, device: u32) -> &str {
         self.models.of(dice, self, 1, device)
@@ -517,6 +542,7 @@ mod tests {
             platform: Platform::Ios,
             devices: 500..1_500,
             users: 0,
+            android: None,
             lanes: 500..1_500,
             os_versions: Mix::default(),
             models,

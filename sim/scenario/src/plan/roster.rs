@@ -1,7 +1,7 @@
 //! Who is who: device ↔ lane ↔ population, without a table per device.
 //!
-//! Populations follow one another in the order of the scenario. Device `d` of a population with `u` user channels has
-//! `1 + u` lanes, side by side: the device channel first.
+//! Populations follow one another in the order of the scenario. Device `d` of a population with `u` channels beside the
+//! device channel (a Mac's users, an agent's link and its downloads) has `1 + u` lanes, side by side: that one first.
 //!
 //! ```text
 //! population   phones (users 0)      macs (users 2)
@@ -44,7 +44,7 @@ impl Roster {
 
     /// The numbering of a plan's populations.
     pub fn of(populations: &[Population]) -> Self {
-        Roster::new(populations.iter().map(|p| (p.devices.end - p.devices.start, p.users)))
+        Roster::new(populations.iter().map(|p| (p.devices.end - p.devices.start, p.sisters())))
     }
 
     /// Devices in all.

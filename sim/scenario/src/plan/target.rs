@@ -2,6 +2,7 @@
 
 use super::Payload;
 use crate::server::ServerProfile;
+use droves_facts::Dur;
 use std::collections::BTreeMap;
 
 /// The server under test.
@@ -17,6 +18,17 @@ pub struct Target {
     pub vars: BTreeMap<String, String>,
     /// What it asks of Windows devices, if it is the practice server in this process or a forecast's.
     pub windows: WindowsServer,
+    /// What Google, as it is played, allows and asks for.
+    pub android: AndroidServer,
+}
+
+/// What Google, as it is played, allows a server and asks of its devices.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct AndroidServer {
+    /// Calls of the Android Management API in one window, and how long that is.
+    pub quota: (u32, Dur),
+    /// How long from one status report of a device to the next, if nothing happens.
+    pub report_every: Dur,
 }
 
 /// What a server asks of Windows devices.

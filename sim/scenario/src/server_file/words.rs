@@ -50,6 +50,78 @@ pub(super) struct EnrollFile {
     pub(super) apple: Option<AppleFile>,
     /// Windows devices. Default: not at all.
     pub(super) windows: Option<WindowsFile>,
+    /// Android devices. Default: not at all.
+    #[serde(default)]
+    pub(super) android: AndroidFile,
+}
+
+/// How Android devices enroll: by Google, by an agent of the server's own, or either.
+#[derive(Deserialize, JsonSchema, Default)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AndroidFile {
+    /// By Google, which the server talks to by the Android Management API.
+    pub(super) google: Option<GoogleFile>,
+    /// By an agent of the server's own.
+    pub(super) agent: Option<AgentFile>,
+}
+
+/// How Android devices get into Google's hands.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct GoogleFile {
+    /// From where their enrollment tokens come.
+    pub(super) token: TokenFile,
+}
+
+/// From where enrollment tokens come.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum TokenFile {
+    /// This one. A template.
+    Given(At<String>),
+    /// The server's API is asked before the run: once for each population, or once for each device where tokens are good for
+    /// one.
+    Asked(Box<AskedFile>),
+}
+
+/// How the server's API hands out an enrollment token. Templates know `mode`, `one_time` and `label`, a name for it that has
+/// letters, digits and `-`.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AskedFile {
+    /// The call that has it made.
+    pub(super) make: At<CallFile>,
+    /// Where it is then got, if the call that makes it does not answer with it: GET this path, again while it is not there
+    /// (404). A template.
+    pub(super) get: Option<At<String>>,
+    /// Member of the JSON answer, with `.` between names, that is the token.
+    pub(super) member: String,
+}
+
+/// Where an agent of the server's own enrolls, and as whom.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AgentFile {
+    /// Which server's protocol it speaks.
+    pub(super) dialect: DialectWord,
+    /// Base of its URLs, with the project: a URL, or a path on the target. A template.
+    pub(super) url: At<String>,
+    /// Where its messages come from, as `mqtt://host:port`. Default: the target's host, at the dialect's own port. A template.
+    pub(super) link: Option<At<String>>,
+    /// The device's number there, such as `d*`; `*` stands for the number of the device. A template.
+    pub(super) number: At<String>,
+    /// What both sign with. A template.
+    pub(super) secret: At<String>,
+    /// The configuration that it asks for, if the server is to create the device. A template.
+    pub(super) configuration: Option<At<String>>,
+}
+
+/// Protocols of agents.
+#[derive(Deserialize, JsonSchema, Clone, Copy)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum DialectWord {
+    /// Headwind MDM's.
+    Headwind,
 }
 
 /// How Apple devices get their enrollment profile.
@@ -158,6 +230,12 @@ pub(super) struct CallsFile {
     pub(super) queue_command: Option<At<CallFile>>,
     /// Queues SyncML commands for Windows devices.
     pub(super) queue_syncml: Option<At<CallFile>>,
+    /// Queues a command for Android devices that Google manages.
+    pub(super) queue_android: Option<At<CallFile>>,
+    /// Says what Android devices are to be like: a policy, or an agent's configuration.
+    pub(super) set_policy: Option<At<CallFile>>,
+    /// Sends a message to Android devices with an agent.
+    pub(super) send_message: Option<At<CallFile>>,
     /// Asks the server to push devices.
     pub(super) push: Option<At<CallFile>>,
     /// Tells the server of a device that enrolled elsewhere, by one of the messages that it sent there.
@@ -206,6 +284,8 @@ pub(super) enum NameFile {
     Given,
     /// The server returns it, at this member of the JSON answer.
     Returned(String),
+    /// It has none: what is queued for a device is known by its order.
+    ByOrder,
     /// Not at all: the server numbers the commands of each message anew, and what becomes of them can't be followed.
     Unknown,
 }

@@ -1,6 +1,6 @@
 //! What a machine is handed with an event: clocks, dice, who it is, and the ways out. There is no way to anything else.
 
-use crate::{Note, Order};
+use crate::{Habits, Note, Order, Spells};
 use droves_facts::{
     Blame, DeviceIx, Dice, Dur, LaneIx, Limits, Mono, Operation, Outcome, Philox, Platform, Purpose, Wall, What,
 };
@@ -49,9 +49,10 @@ pub struct Character {
     pub wake: (Dur, f64),
     /// Factor on how long commands take; 1 is the model's own, 0 does them at once.
     pub pace: f64,
-    /// Share of the time, in `0..=1`, in which it is locked and refuses with NotNow; and how long one spell lasts. On a
-    /// PC nobody is logged in then, and the end of a spell is a login.
-    pub locked: (f64, Dur),
+    /// When it is locked and refuses with NotNow. On a PC nobody is logged in then, and the end of a spell is a login.
+    pub locked: Spells,
+    /// What else keeps it from doing things.
+    pub habits: Habits,
     /// User channels of a Mac.
     pub users: u8,
     /// Enrolls again, by itself, this long after a wipe.

@@ -1,8 +1,8 @@
 //! A world for tests: everything that a context borrows.
 
 use crate::{
-    Agent, Character, Clocks, Ctx, Dialect, Discovery, Enrolls, Google, Identity, Out, ProfileSource, Proof, Retry,
-    Token,
+    Agent, Character, Clocks, Ctx, Dialect, Discovery, Enrolls, Google, Habits, Identity, Out, ProfileSource, Proof,
+    Retry, Token,
 };
 use droves_facts::{DeviceIx, Dice, Dur, LaneIx, Limits, Mono, Platform, Wall};
 use droves_wire::android::adp::Mode;
@@ -64,6 +64,7 @@ pub(crate) fn ios() -> Character {
         wake: (Dur::ZERO, 0.0),
         pace: 0.0,
         locked: (0.0, Dur::ZERO),
+        habits: Habits::default(),
         users: 0,
         reenrolls_after_wipe: None,
     }

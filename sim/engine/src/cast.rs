@@ -1,7 +1,7 @@
 //! The fleet as the plan casts it: what kinds of devices there are, and which device is of which kind.
 
 use crate::enrollment::Ways;
-use droves_device::{Character, Discovery, Enrolls, Google, Retry, Token};
+use droves_device::{Character, Discovery, Enrolls, Google, Habits, Retry, Token};
 use droves_facts::{DeviceIx, Dur, Family};
 use droves_scenario::plan::{self, Behaviour, Managed, Mode, Plan, Population, Roster};
 use std::collections::BTreeMap;
@@ -80,6 +80,7 @@ fn character(plan: &Plan, population: &Population, model: &str, os_version: &str
         wake: (population.wake.median, population.wake.sigma),
         pace,
         locked,
+        habits: Habits::default(),
         users: u8::try_from(population.users).unwrap_or(u8::MAX),
         reenrolls_after_wipe: population.reenrolls_after_wipe,
     }

@@ -6,7 +6,7 @@
 use droves_device::apple::Apple;
 use droves_device::tape::{Player, Problem, Record};
 use droves_device::{
-    Body, Character, Clocks, Enrolls, Failure, KeyIx, Made, Method, ProfileSource, Request, Retry, Sign, Work,
+    Body, Character, Clocks, Enrolls, Failure, Habits, KeyIx, Made, Method, ProfileSource, Request, Retry, Sign, Work,
 };
 use droves_emulators::practice::windows::Settings;
 use droves_emulators::practice::{Brain, Faults, Incoming, Outgoing, Proof, Told, Wake};
@@ -161,6 +161,7 @@ fn character() -> Character {
         wake: (Dur::ms(500), 0.5),
         pace: 1.0,
         locked: (0.0, Dur::secs(1)),
+        habits: Habits::default(),
         users: 0,
         reenrolls_after_wipe: None,
     }

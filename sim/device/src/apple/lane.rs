@@ -4,7 +4,7 @@ use super::own::Own;
 use super::record::{Record, Stage};
 use super::shared::{MdmSettings, Shared};
 use super::{Apple, Step, enroll, exchange::Trouble, leave, session};
-use crate::{Action, Ctx, Order, Reasons, Slept, Wake, What, Why};
+use crate::{Action, Ctx, Need, Order, Reasons, Slept, Wake, What, Why};
 use droves_facts::{Dur, Mono, Operation, Outcome, Purpose, Wall, What as Fact};
 use std::sync::Arc;
 
@@ -103,7 +103,9 @@ impl Lane {
     /// Does what comes next at this stage.
     pub(super) fn proceed(&mut self, pushed: bool, ctx: &mut Ctx<'_>) -> Step {
         let record = &mut self.record;
-        if record.offline_until.is_some_and(|until| until > ctx.clocks.wall) {
+        if let Some(until) = gone_until(record, ctx) {
+            // The device had the push before it went: it follows it when it is back.
+            record.next_at = if pushed { Some(until) } else { record.next_at };
             return self.rest(ctx);
         }
         record.offline_until = None;
@@ -168,7 +170,7 @@ pub(super) fn resting(record: &Record, ctx: &Ctx<'_>) -> Action {
         Stage::Wiped => end(Why::Wiped),
         Stage::Failed => end(Why::GaveUp),
         Stage::Unenrolled | Stage::Removed => end(Why::Removed),
-        _ => match record.offline_until.filter(|until| *until > wall) {
+        _ => match gone_until(record, ctx) {
             Some(until) => sleep(Some(until), Reasons::TIME),
             None => {
                 let renew_at = record.renew_at.filter(|_| ctx.channel == 0);
@@ -179,10 +181,17 @@ pub(super) fn resting(record: &Record, ctx: &Ctx<'_>) -> Action {
                     }
                     _ => record.next_at.filter(|_| record.retrying).or(Some(wall)),
                 };
+                let until = until.into_iter().chain(ctx.lacks_from(Need::Power)).min();
                 sleep(until, Reasons::TIME | Reasons::PUSH | Reasons::ORDER)
             }
         },
     }
+}
+
+/// Until when the device is gone: it restarts by command, or its habits keep it from being there.
+fn gone_until(record: &Record, ctx: &Ctx<'_>) -> Option<Wall> {
+    let restarts = record.offline_until.filter(|until| *until > ctx.clocks.wall);
+    restarts.into_iter().chain(ctx.lacks_until(Need::Power)).max()
 }
 
 /// A user channel has the device's identity, and renews none.

@@ -7,8 +7,8 @@ use super::shared::{Account, Shared};
 use super::tree::Tree;
 use super::{Step, channel, enroll, install, leave, renewal, session};
 use crate::trouble::Trouble;
-use crate::{Action, Ctx, Order, Reasons, Retry, Slept, Wake, What, Why};
-use droves_facts::{Blame, Dur, Mono, Operation, Outcome, What as Fact};
+use crate::{Action, Ctx, Need, Order, Reasons, Retry, Slept, Wake, What, Why};
+use droves_facts::{Blame, Dur, Mono, Operation, Outcome, Wall, What as Fact};
 use std::sync::Arc;
 
 /// What a lane keeps while it sleeps.
@@ -124,7 +124,9 @@ impl Lane {
     /// Does what comes next at this stage.
     pub(super) fn proceed(&mut self, pushed: bool, ctx: &mut Ctx<'_>) -> Step {
         let now = ctx.clocks.wall;
-        if self.record.offline_until.get().is_some_and(|until| until > now) {
+        if let Some(until) = gone_until(&self.record, ctx) {
+            // The PC had the push before it went: it follows it when it is back.
+            self.record.next_at = if pushed { until.into() } else { self.record.next_at };
             return self.rest(ctx);
         }
         self.record.offline_until = At::NEVER;
@@ -201,21 +203,31 @@ pub(super) fn resting(record: &Record, ctx: &Ctx<'_>) -> Action {
         hear,
     };
     let end = |why| Action { what: What::End(why), until: Mono::NEVER, hear: Reasons::ORDER };
-    let all = Reasons::TIME | Reasons::PUSH | Reasons::ORDER;
+    let gone = gone_until(record, ctx);
+    let here = |until: At| {
+        let until = until.get().into_iter().chain(ctx.lacks_from(Need::Power)).min();
+        sleep(until.into(), Reasons::TIME | Reasons::PUSH | Reasons::ORDER)
+    };
     match record.stage {
         Stage::Wiped if record.next_at != At::NEVER => sleep(record.next_at, Reasons::TIME | Reasons::ORDER),
         Stage::Wiped => end(Why::Wiped),
         Stage::Failed => end(Why::GaveUp),
         Stage::Unenrolled | Stage::Removed => end(Why::Removed),
-        _ if record.offline_until.get().is_some_and(|until| until > wall) => sleep(record.offline_until, Reasons::TIME),
+        _ if gone.is_some() => sleep(gone.into(), Reasons::TIME),
         Stage::Enrolled if record.wanted.is_empty() => {
             let Record { next_at, poll_at, chore_at, renew_at, .. } = *record;
-            sleep([next_at, poll_at, chore_at, renew_at].into_iter().filter_map(At::get).min().into(), all)
+            here([next_at, poll_at, chore_at, renew_at].into_iter().filter_map(At::get).min().into())
         }
         // What was put to sleep in the middle of enrolling, or of an order, goes on by itself.
-        _ if record.retrying => sleep(record.next_at, all),
-        _ => sleep(wall.into(), all),
+        _ if record.retrying => here(record.next_at),
+        _ => here(wall.into()),
     }
+}
+
+/// Until when the PC is gone: it restarts by command, or its habits keep it from being there.
+fn gone_until(record: &Record, ctx: &Ctx<'_>) -> Option<Wall> {
+    let restarts = record.offline_until.get().filter(|until| *until > ctx.clocks.wall);
+    restarts.into_iter().chain(ctx.lacks_until(Need::Power)).max()
 }
 
 const NOT_ENROLLED: Outcome = Outcome::Failed { blame: Blame::Scenario, kind: "not_enrolled" };

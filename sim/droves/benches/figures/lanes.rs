@@ -5,8 +5,8 @@ use crate::fleet;
 use bytes::Bytes;
 use droves_device::apple::{Apple, Minting};
 use droves_device::{
-    Action, Character, Clocks, Ctx, Enrolls, Event, Failure, Identity, KeyIx, Machine, Made, ProfileSource, Reasons,
-    Request, Retry, Slept, Work,
+    Action, Character, Clocks, Ctx, Enrolls, Event, Failure, Habits, Identity, KeyIx, Machine, Made, ProfileSource,
+    Reasons, Request, Retry, Slept, Work,
 };
 use droves_emulators::practice;
 use droves_facts::{DeviceState, Dur, LaneIx, Limits, Mono, Operation, Platform, Purpose, Wall};
@@ -42,6 +42,7 @@ pub(crate) fn phones(lanes: u32, phases: &str) -> Config {
         wake: (Dur::us(1), 0.0),
         pace: 0.0,
         locked: (0.0, Dur::secs(1)),
+        habits: Habits::default(),
         users: 0,
         reenrolls_after_wipe: None,
     };

@@ -6,7 +6,8 @@ use bytes::Bytes;
 use droves_device::Device;
 use droves_device::tape::{Heard, Met, Said, Step};
 use droves_device::{
-    Clocks, Ctx, Enrolls, Event, Machine, Note, Order, Out, ProfileSource, Reasons, Response, Retry, Slept, Wake,
+    Clocks, Ctx, Enrolls, Event, Habits, Machine, Note, Order, Out, ProfileSource, Reasons, Response, Retry, Slept,
+    Wake,
 };
 use droves_facts::{DeviceIx, Dice, Dur, LaneIx, Limits, Mono, Platform};
 use droves_wire::apple::push::Tokens;
@@ -27,6 +28,7 @@ fn header() -> Header {
         wake: (Dur::ms(500), 0.5),
         pace: 1.0,
         locked: (0.3, Dur::secs(10)),
+        habits: Habits::default(),
         users: 0,
         reenrolls_after_wipe: None,
     };

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use droves_device::{
-    Action, Body, Character, Clocks, Ctx, Enrolls, Event, Failure, Machine, Made, Method, Order, Peer, ProfileSource,
-    Reached, Reasons, Request, Retry, Sink, Slept, What, Why, Work,
+    Action, Body, Character, Clocks, Ctx, Enrolls, Event, Failure, Habits, Machine, Made, Method, Order, Peer,
+    ProfileSource, Reached, Reasons, Request, Retry, Sink, Slept, What, Why, Work,
 };
 use droves_facts::{Blame, DeviceState, Dice, Dur, LaneIx, Limits, Mono, Operation, Outcome, Platform, Purpose};
 use droves_scenario::plan::Plan;
@@ -255,6 +255,7 @@ pub(crate) fn character() -> Character {
         wake: (LAG, 0.0),
         pace: 1.0,
         locked: (0.0, Dur::secs(1)),
+        habits: Habits::default(),
         users: 0,
         reenrolls_after_wipe: None,
     }

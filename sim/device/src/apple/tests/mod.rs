@@ -14,8 +14,8 @@ mod restarting;
 use super::*;
 use crate::tests_support::{World, ios, mac};
 use crate::{
-    Body, Character, Enrolls, Failure, Identity, KeyIx, Made, Method, Note, Order, Peer, ProfileSource, Reached,
-    Request, Response, Sign, Wake, Why, Work,
+    Body, Character, Enrolls, Failure, Habits, Identity, KeyIx, Made, Method, Note, Order, Peer, ProfileSource,
+    Reached, Request, Response, Sign, Wake, Why, Work,
 };
 use bytes::Bytes;
 use droves_facts::{CommandKey, CommandStatus, LaneIx, Limits, Mono, Operation, Outcome, Platform, Wall, What as Fact};

@@ -165,6 +165,27 @@ fn a_locked_device_puts_off_and_comes_back_when_it_is_unlocked() {
 }
 
 #[test]
+fn a_device_that_restarts_is_deaf_and_follows_a_push_when_it_is_back() {
+    let habits = Habits { restarts_every: Some(Dur::secs(86_400)), ..Habits::default() };
+    let mut rig = Rig::enrolled(Character { habits, locked: (1.0, Dur::secs(30)), ..ios() });
+    let action = rig.pushed([ok()]);
+    assert!(action.hear.has(Reasons::PUSH));
+    assert_eq!(rig.operations(), ["apple.idle"]);
+    rig.asked.clear();
+    let action = rig.time(&action);
+    assert_eq!((action.hear, rig.asked.len()), (Reasons::TIME, 0));
+    let gone = rig.wait(&action);
+    assert!(gone >= Dur::secs(30) && gone < Dur::secs(720), "{gone}");
+    // One that it heard just before it went.
+    let mut late = rig.pushed([ok()]);
+    assert_eq!((late.hear, late.until, rig.asked.len()), (Reasons::TIME, action.until, 0));
+    late.until += Dur::ms(1);
+    let action = rig.time(&late);
+    assert_eq!(rig.operations(), ["apple.idle"]);
+    assert!(action.hear.has(Reasons::PUSH) && rig.wait(&action) > Dur::secs(3_600), "{}", rig.wait(&action));
+}
+
+#[test]
 fn who_puts_off_what_depends_on_system_and_channel() {
     let check = |character: Character, channel: u8, request: &str, expected: &str| {
         let mut rig = Rig::enrolled(Character { locked: (1.0, Dur::secs(30)), ..character });

@@ -248,6 +248,33 @@ fn a_user_who_leaves_says_so_once() {
 }
 
 #[test]
+fn a_pc_that_is_off_is_deaf_and_keeps_its_schedule_when_it_is_back() {
+    let habits = Habits { off: (0.5, MINUTE.times(20)), ..Habits::default() };
+    let mut rig = Rig::new(Character { habits, ..windows() });
+    let mut action = rig.order(Order::Enroll);
+    // Its next waking may be for the schedule, or for the end of a spell.
+    while action.hear != Reasons::TIME {
+        action = rig.time(&action);
+    }
+    rig.forget();
+    let late = rig.pushed([]);
+    assert_eq!((late.hear, late.until, rig.asked.len()), (Reasons::TIME, action.until, 0));
+    assert!(rig.wait(&late) <= MINUTE.times(20));
+    let action = rig.time(&late);
+    assert_eq!(rig.operations(), ["windows.first_message"]);
+    assert!(action.hear.has(Reasons::PUSH));
+    // The schedule has a session each hour; those that fall into a spell come at its end.
+    let mut action = action;
+    rig.forget();
+    for _ in 0..100 {
+        action = rig.time(&action);
+    }
+    let hours = rig.world.clocks.wall.since(Wall::VIRTUAL_START).0 / MINUTE.times(60).0;
+    let sessions = rig.asked.len() as u64;
+    assert!(sessions + 3 >= hours && sessions <= hours + 3, "{sessions} in {hours} hours");
+}
+
+#[test]
 fn a_server_that_ends_it_gets_no_status_but_the_alert() {
     let mut rig = Rig::enrolled();
     let action = rig.pushed([says([get("1", "UPN"), command("2", Verb::Exec, "Unenroll", PROVIDER), get("3", "UPN")])]);

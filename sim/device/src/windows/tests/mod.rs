@@ -13,8 +13,8 @@ mod talking;
 use super::*;
 use crate::tests_support::{World, windows};
 use crate::{
-    Body as Sent, Character, Enrolls, Failure, Identity, KeyIx, Made, Note, Order, Peer, Proof, Reached, Request,
-    Response, Wake, Work,
+    Body as Sent, Character, Enrolls, Failure, Habits, Identity, KeyIx, Made, Note, Order, Peer, Proof, Reached,
+    Request, Response, Wake, Work,
 };
 use commands::{alert, command, get, says};
 use droves_facts::{CommandKey, CommandStatus, Mono, Operation, Outcome, Wall, What as Fact};

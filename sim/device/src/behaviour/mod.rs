@@ -3,52 +3,33 @@
 //! Everything here is a pure function of the device (its character and its dice) and a time or a natural ordinal, so
 //! that the lanes of one device agree without speaking, and a lane needs to remember nothing of it.
 
+mod habits;
+mod spells;
+
+pub use habits::{DOZES_AFTER_MAX, Habits, Need, STRETCH_MIN};
+pub use spells::Spells;
+
 use crate::{Character, Ctx, Retry};
 use droves_facts::{Dur, Philox, Purpose, Wall};
+use spells::{around, at, interval_of, place, us};
 
 impl Character {
     /// When the spell ends in which the device is locked at `wall`; `None` if it is not locked then.
-    ///
-    /// Time is cut into intervals of `spell / share`; in each the device is locked for one spell, which lies where the
-    /// dice say.
     pub fn locked_until(&self, wall: Wall, dice: impl Fn(u64) -> Philox) -> Option<Wall> {
-        let interval = self.locked_interval()?;
-        let now = us(wall);
-        let (begins, ends) = self.spell(now / interval, interval, &dice);
-        (begins..ends).contains(&now).then(|| at(ends))
+        spells::ends(&mut self.locks(wall, &dice)?, us(wall)).map(at)
     }
 
     /// When the next spell ends after `wall`, also if none has begun; `None` if the device is never locked.
     pub fn unlocked_after(&self, wall: Wall, dice: impl Fn(u64) -> Philox) -> Option<Wall> {
-        let interval = self.locked_interval()?;
-        let now = us(wall);
-        let number = now / interval;
-        let ends = [number, number + 1].map(|number| self.spell(number, interval, &dice).1);
-        ends.into_iter().find(|ends| *ends > now).map(at)
+        self.locks(wall, &dice)?.map(|spell| spell.end).find(|end| *end > us(wall)).map(at)
     }
 
-    /// Of which length the intervals are; `None` if the device is never locked. A share that is not a number locks
-    /// nothing.
-    fn locked_interval(&self) -> Option<u64> {
-        let (share, spell) = self.locked;
-        let locks = !share.is_nan() && share > 0.0 && spell > Dur::ZERO;
-        locks.then(|| spell.scaled(1.0 / share.min(1.0)).0.max(spell.0))
+    /// The spells around this time in which it is locked.
+    fn locks(&self, wall: Wall, dice: &impl Fn(u64) -> Philox) -> Option<impl Iterator<Item = spells::Spell>> {
+        let interval = interval_of(self.locked)?;
+        let spell = move |number| place(self.locked.1, interval, number, &mut dice(number));
+        Some(around(interval, us(wall)).map(spell))
     }
-
-    /// Begin and end of the spell in the interval of this number.
-    fn spell(&self, number: u64, interval: u64, dice: &impl Fn(u64) -> Philox) -> (u64, u64) {
-        let spell = self.locked.1.0;
-        let begins = number.saturating_mul(interval).saturating_add(dice(number).below(interval - spell + 1));
-        (begins, begins.saturating_add(spell))
-    }
-}
-
-fn us(wall: Wall) -> u64 {
-    u64::try_from(wall.0).unwrap_or(0)
-}
-
-fn at(us: u64) -> Wall {
-    Wall(i64::try_from(us).unwrap_or(i64::MAX))
 }
 
 impl Ctx<'_> {

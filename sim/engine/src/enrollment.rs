@@ -130,10 +130,10 @@ fn discovery(
 }
 
 fn agent(target: &Target, url: &str, from: &AgentEnroll, broker: &str) -> Result<Agent, EnrollmentError> {
-    let link = match &from.link {
-        Some(link) => render(target, url, link)?,
-        None if broker.is_empty() => String::new(),
-        None => format!("mqtt://{broker}"),
+    let written = from.link.as_ref().map(|link| render(target, url, link)).transpose()?.unwrap_or_default();
+    let link = match (written.is_empty(), broker.is_empty()) {
+        (true, false) => format!("mqtt://{broker}"),
+        _ => written,
     };
     Ok(Agent {
         dialect: match from.dialect {

@@ -263,16 +263,24 @@ pub enum Queueing {
     Windows,
     /// A command for Android devices that Google manages.
     Android,
-    /// What Android devices are to be like: a policy, or an agent's configuration.
+    /// A policy for Android devices that Google manages.
     Policy,
+    /// A configuration for Android devices with an agent.
+    Configuration,
     /// A message for Android devices with an agent.
     Message,
 }
 
 impl Queueing {
     /// Every one; one stands at its own place.
-    pub const ALL: [Queueing; 5] =
-        [Queueing::Apple, Queueing::Windows, Queueing::Android, Queueing::Policy, Queueing::Message];
+    pub const ALL: [Queueing; 6] = [
+        Queueing::Apple,
+        Queueing::Windows,
+        Queueing::Android,
+        Queueing::Policy,
+        Queueing::Configuration,
+        Queueing::Message,
+    ];
 
     /// What the call is called in a profile.
     pub fn name(self) -> &'static str {
@@ -281,6 +289,7 @@ impl Queueing {
             Queueing::Windows => "queue_syncml",
             Queueing::Android => "queue_android",
             Queueing::Policy => "set_policy",
+            Queueing::Configuration => "set_configuration",
             Queueing::Message => "send_message",
         }
     }

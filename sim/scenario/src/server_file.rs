@@ -157,6 +157,7 @@ impl Read<'_> {
             (Queueing::Windows, calls.queue_syncml.take(), IN_A_SYNCML_CALL),
             (Queueing::Android, calls.queue_android.take(), IN_AN_ANDROID_CALL),
             (Queueing::Policy, calls.set_policy.take(), IN_AN_ANDROID_CALL),
+            (Queueing::Configuration, calls.set_configuration.take(), IN_AN_ANDROID_CALL),
             (Queueing::Message, calls.send_message.take(), IN_AN_ANDROID_CALL),
         ];
         let read = written.into_iter().filter_map(|(of, call, names)| Some((of, self.call(call?, names)?)));

@@ -105,7 +105,7 @@ impl Command {
                 fields.insert("type".to_owned(), order.kind.clone().into());
                 json(command, &order.kind, fields)
             }
-            Asks::Policy(policy) => json(command, "", object(policy)),
+            Asks::Policy(fields) | Asks::Configuration(fields) => json(command, "", object(fields)),
             Asks::Message(order) => json(command, &order.kind, object(&order.with)),
         };
         Command { names, says }

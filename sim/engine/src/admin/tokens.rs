@@ -63,18 +63,22 @@ impl Asking<'_> {
                     let request = api.request(call, &names)?;
                     Ok::<_, AdminError>(api.send(request, call, &self.clock, self.limits).await)
                 };
-                let mut answered = call(make).await?.map_err(|failed| refused(failed.text))?;
-                if let Some(get) = get {
-                    let until = self.clock.now() + WAIT_MAX;
-                    answered = loop {
-                        match call(get).await? {
-                            Ok(answered) => break answered,
-                            Err(failed) if failed.status == Some(404) && self.clock.now() < until => {
+                let until = self.clock.now() + WAIT_MAX;
+                let patient = async |of: &Call, waits_for: u16| {
+                    loop {
+                        match call(of).await? {
+                            Ok(answered) => return Ok(answered),
+                            Err(failed) if failed.status == Some(waits_for) && self.clock.now() < until => {
                                 tokio::time::sleep(PAUSE.std()).await;
                             }
                             Err(failed) => return Err(refused(failed.text)),
                         }
-                    };
+                    }
+                };
+                // A server that has just begun may not be signed up at Google yet.
+                let mut answered = patient(make, 503).await?;
+                if let Some(get) = get {
+                    answered = patient(get, 404).await?;
                 }
                 let found = member.split('.').try_fold(&answered.json, |value, name| value.get(name));
                 let token = found.and_then(serde_json::Value::as_str);

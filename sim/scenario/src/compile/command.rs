@@ -71,6 +71,7 @@ pub(super) fn command(
             None => request(written, checks).map(Asks::Request),
         },
         "policy" => written.policy.as_ref().map(|policy| Asks::Policy(plain(policy))),
+        "configuration" => written.configuration.as_ref().map(|of| Asks::Configuration(plain(of))),
         "message" => written.message.as_ref().map(|kind| Asks::Message(order(kind, written))),
         _ => nodes::nodes(written, world.dice, checks).map(Asks::Nodes),
     };
@@ -86,7 +87,7 @@ pub(super) fn command(
                 (Family::Apple, _) => (format!("their platform is `{platform}`"), "`request`"),
                 (Family::Windows, _) => (format!("their platform is `{platform}`"), "`nodes` or `profiles`"),
                 (Family::Android, Some(Managed::Agent)) => {
-                    ("they have an agent of the server's".to_owned(), "`policy` or `message`")
+                    ("they have an agent of the server's".to_owned(), "`configuration` or `message`")
                 }
                 (Family::Android, _) => ("Google manages them".to_owned(), "`policy`, or `request: LOCK`"),
             };
@@ -105,6 +106,7 @@ fn one_word(written: &At<language::Command>, checks: &mut Checks<'_>) -> Option<
         ("nodes", written.nodes.as_ref().map(|word| word.place)),
         ("profiles", written.profiles.as_ref().map(|word| word.place)),
         ("policy", written.policy.as_ref().map(|word| word.place)),
+        ("configuration", written.configuration.as_ref().map(|word| word.place)),
         ("message", written.message.as_ref().map(|word| word.place)),
     ];
     let mut given = words.into_iter().filter_map(|(word, place)| place.map(|place| (word, place)));
@@ -120,15 +122,15 @@ fn one_word(written: &At<language::Command>, checks: &mut Checks<'_>) -> Option<
         checks.push(problem.cured("give each a phase of its own; `together` lets them run side by side"));
     }
     match (first.0, &written.payload, &written.atomic) {
-        ("request" | "policy" | "message", _, Some(atomic)) => {
+        ("request" | "policy" | "configuration" | "message", _, Some(atomic)) => {
             let problem = Problem::new(format!("a {} is one thing", first.0), atomic.place);
             checks.push(problem.labelled("`atomic` goes with `nodes` and `profiles`").cured("leave it out"));
         }
-        ("nodes" | "profiles" | "policy" | "message", Some(payload), _) => {
+        ("nodes" | "profiles" | "policy" | "configuration" | "message", Some(payload), _) => {
             let problem = Problem::new(format!("`{}` takes no payload", first.0), payload.place);
             checks.push(problem.labelled("that is Apple's").cured("leave it out"));
         }
-        ("nodes" | "profiles" | "policy", None, _) if !written.with.is_empty() => {
+        ("nodes" | "profiles" | "policy" | "configuration", None, _) if !written.with.is_empty() => {
             let problem = Problem::new(format!("`{}` takes no further keys", first.0), written.place);
             checks.push(problem.labelled("`with` goes with `request` and `message`").cured("leave `with` out"));
         }

@@ -7,8 +7,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
-/// A command, for whom, and when: for Apple devices a `request`, for Windows `nodes` or `profiles`, for Android a `request`, a
-/// `policy` or a `message`.
+/// A command, for whom, and when: for Apple devices a `request`, for Windows `nodes` or `profiles`, for Android a `request` or a
+/// `policy`, a `configuration` or a `message`.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Command {
@@ -23,9 +23,12 @@ pub(crate) struct Command {
     pub(crate) request: Option<At<String>>,
     /// The file that `InstallProfile` installs, relative to the scenario.
     pub(crate) payload: Option<At<String>>,
-    /// What Android devices are to be like: by Google a Policy of the Android Management API, by an agent its configuration.
+    /// What Android devices that Google manages are to be like: a Policy of the Android Management API.
     #[schemars(with = "Option<BTreeMap<String, serde_json::Value>>")]
     pub(crate) policy: Option<At<BTreeMap<String, Plain>>>,
+    /// What Android devices with an agent are to be like: its configuration.
+    #[schemars(with = "Option<BTreeMap<String, serde_json::Value>>")]
+    pub(crate) configuration: Option<At<BTreeMap<String, Plain>>>,
     /// A message for Android devices with an agent, by its type, such as `runApp`; `with` is its payload.
     pub(crate) message: Option<At<String>>,
     /// Further keys of the command, such as `{ Queries: [ OSVersion ] }`.

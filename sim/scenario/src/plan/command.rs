@@ -25,6 +25,7 @@ impl Command {
             Asks::Nodes(_) => Queueing::Windows,
             Asks::Order(_) => Queueing::Android,
             Asks::Policy(_) => Queueing::Policy,
+            Asks::Configuration(_) => Queueing::Configuration,
             Asks::Message(_) => Queueing::Message,
         }
     }
@@ -34,9 +35,8 @@ impl Command {
         match &self.asks {
             Asks::Request(_) => platform.family() == Family::Apple,
             Asks::Nodes(_) => platform.family() == Family::Windows,
-            Asks::Order(_) => matches!(android, Some(Managed::Google { .. })),
-            Asks::Policy(_) => android.is_some(),
-            Asks::Message(_) => android == Some(Managed::Agent),
+            Asks::Order(_) | Asks::Policy(_) => matches!(android, Some(Managed::Google { .. })),
+            Asks::Configuration(_) | Asks::Message(_) => android == Some(Managed::Agent),
         }
     }
 
@@ -51,8 +51,8 @@ impl Command {
     /// So many commands have a name, an answer and a line in the ledger: Apple's one, or each of SyncML's.
     pub fn parts(&self) -> u32 {
         match &self.asks {
-            Asks::Request(_) | Asks::Order(_) | Asks::Policy(_) | Asks::Message(_) => 1,
             Asks::Nodes(commands) => commands.iter().map(SyncCommand::parts).sum(),
+            _ => 1,
         }
     }
 }
@@ -66,8 +66,10 @@ pub enum Asks {
     Nodes(Vec<SyncCommand>),
     /// Android, by Google: a Command of the Android Management API, its type and its further fields.
     Order(Order),
-    /// Android: what the device is to be like. By Google a Policy, by an agent its configuration.
+    /// Android, by Google: a Policy.
     Policy(BTreeMap<String, Value>),
+    /// Android, by an agent: its configuration.
+    Configuration(BTreeMap<String, Value>),
     /// Android, by an agent: a message, its type and its payload.
     Message(Order),
 }

@@ -232,8 +232,10 @@ pub(super) struct CallsFile {
     pub(super) queue_syncml: Option<At<CallFile>>,
     /// Queues a command for Android devices that Google manages.
     pub(super) queue_android: Option<At<CallFile>>,
-    /// Says what Android devices are to be like: a policy, or an agent's configuration.
+    /// Gives Android devices that Google manages a policy.
     pub(super) set_policy: Option<At<CallFile>>,
+    /// Gives Android devices with an agent a configuration.
+    pub(super) set_configuration: Option<At<CallFile>>,
     /// Sends a message to Android devices with an agent.
     pub(super) send_message: Option<At<CallFile>>,
     /// Asks the server to push devices.

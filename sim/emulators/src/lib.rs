@@ -8,6 +8,7 @@ pub mod apns;
 mod delay;
 pub mod google;
 mod line;
+mod orders;
 pub mod practice;
 mod provider;
 pub mod push;

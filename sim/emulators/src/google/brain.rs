@@ -3,8 +3,10 @@
 
 use super::account::{Account, Accounts, Callers};
 use super::discovery;
+use super::faults::{Fault, Faults, Occasion};
+use super::gather::Gathering;
 use super::management::{
-    self, Departure, EnrollError, Enrolled, Enrollment, Management, Object, Order, Outcome, Unknown,
+    self, Departure, EnrollError, Enrolled, Enrollment, Management, Migration, Object, Order, Outcome, Unknown,
 };
 use super::pubsub::{Outbound, PubSub};
 use super::query::Query;
@@ -15,7 +17,6 @@ use droves_wire::android::{Code, Status, batch};
 use droves_wire::keys::Key;
 use serde_json::Value;
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 /// What Google needs to be told.
 #[derive(Debug)]
@@ -28,7 +29,7 @@ pub struct Settings {
     pub quota: Quota,
     /// Devices that may be enrolled: 500 for a project that has not asked for more.
     pub devices_max: usize,
-    /// What ids are drawn from.
+    /// What ids and faults are drawn from.
     pub dice: Dice,
     /// What tokens for push endpoints are signed with, an RSA key.
     pub key: Key,
@@ -64,6 +65,8 @@ pub struct Answer {
     pub location: Option<String>,
     /// The body.
     pub body: Vec<u8>,
+    /// How much later it is to be sent.
+    pub delay: Dur,
 }
 
 /// Google: the Android Management API, its tokens, and Pub/Sub.
@@ -72,10 +75,12 @@ pub struct Google {
     url: String,
     accounts: Accounts,
     meter: Meter,
-    management: Management,
-    pubsub: PubSub,
+    pub(super) management: Management,
+    pub(super) pubsub: PubSub,
     signer: Signer,
-    lost: u64,
+    pub(super) faults: Faults,
+    pub(super) gathering: Gathering,
+    pub(super) lost: u64,
 }
 
 const JSON: &str = "application/json; charset=UTF-8";
@@ -96,6 +101,8 @@ impl Google {
             management: Management::new(url.to_owned(), settings.devices_max, settings.dice),
             pubsub: PubSub::default(),
             signer: Signer::new(&settings.key)?,
+            faults: Faults::new(settings.dice),
+            gathering: Gathering::default(),
             lost: 0,
         })
     }
@@ -122,14 +129,16 @@ impl Google {
                 self.publish(now);
                 Answer::new(if known { 200 } else { 404 }, "text/plain", Vec::new())
             }
-            _ => self
-                .called(now, request)
-                .map_or_else(|status| Answer::error(&status), |answer| Answer::json(200, &answer)),
+            _ => {
+                let mut delay = Dur::ZERO;
+                let answer = self.called(now, request, &mut delay);
+                Answer { delay, ..answer.map_or_else(|refused| refused, |answer| Answer::json(200, &answer)) }
+            }
         }
     }
 
-    /// A call of an interface, with what all of them have in common.
-    fn called(&mut self, now: Wall, request: &Request<'_>) -> Result<Value, Status> {
+    /// A call of an interface, with what all of them have in common; and how much later it is to be answered.
+    fn called(&mut self, now: Wall, request: &Request<'_>, delay: &mut Dur) -> Result<Value, Answer> {
         let (verb, text, body) = match request.method_override.filter(|_| request.method == "POST") {
             Some(verb) => {
                 let form = std::str::from_utf8(request.body).map_err(|_| Status::bad_field("body", "not a form"))?;
@@ -146,19 +155,36 @@ impl Google {
         let mut answer = match path.strip_prefix("/v1/") {
             Some(path) if path.starts_with("projects/") => self.pubsub.answer(now, verb, path, &query, object(body)?),
             _ => {
+                let path = path.trim_start_matches('/');
                 self.meter.count(now, project.as_deref().unwrap_or(NO_PROJECT))?;
+                *delay = self.wrong(now, verb, path, project.as_deref().unwrap_or(NO_PROJECT))?;
                 let body = object(body)?;
                 self.check_topic(&body)?;
                 self.management.expire(now);
                 let asked = management::Asked { now, project: project.as_deref(), query: &query, body };
-                self.management.answer(verb, path.trim_start_matches('/'), asked)
+                self.management.answer(verb, path, asked)
             }
         };
         self.publish(now);
         if let (Ok(answer), Some(fields)) = (&mut answer, fields) {
             fields.keep(answer);
         }
-        answer
+        Ok(answer?)
+    }
+
+    /// What a fault makes of a call: a refusal, or a delay.
+    fn wrong(&mut self, now: Wall, verb: &str, path: &str, project: &str) -> Result<Dur, Answer> {
+        let Some((method, _)) = management::find(verb, path) else { return Ok(Dur::ZERO) };
+        let Some((fault, mut rng)) = self.faults.strike(now, Occasion::Call(method.id)) else { return Ok(Dur::ZERO) };
+        self.faults.count(fault);
+        match fault {
+            Fault::Refuse(refusal) => Err(match refusal.status(self.meter.quota(), project) {
+                Some(status) => Answer::error(&status),
+                None => Answer::new(304, JSON, Vec::new()),
+            }),
+            Fault::Slow(delay) => Ok(delay.draw(&mut rng)),
+            _ => Ok(Dur::ZERO),
+        }
     }
 
     /// A topic is taken for an enterprise only if Google may publish there.
@@ -181,7 +207,9 @@ impl Google {
         let answers: Vec<_> = parts.iter().map(|part| (part.id, self.part(now, request, part))).collect();
         let replies = answers.iter().map(|(id, answer)| batch::Reply { id, status: answer.status, body: &answer.body });
         let body = batch::write(&replies.collect::<Vec<_>>(), BOUNDARY);
-        Answer::new(200, format!("multipart/mixed; boundary={BOUNDARY}"), body)
+        // The last of them makes it whole.
+        let delay = answers.iter().map(|(_, answer)| answer.delay).max().unwrap_or_default();
+        Answer { delay, ..Answer::new(200, format!("multipart/mixed; boundary={BOUNDARY}"), body) }
     }
 
     fn part(&mut self, now: Wall, whole: &Request<'_>, part: &batch::Part<'_>) -> Answer {
@@ -205,22 +233,6 @@ impl Google {
         self.answer(now, &request)
     }
 
-    /// What the Android Management API has to tell goes to its topics. What no topic takes is lost, as it is at Google.
-    fn publish(&mut self, now: Wall) {
-        for notification in std::mem::take(&mut self.management.notifications) {
-            let attributes = BTreeMap::from([("notificationType".to_owned(), notification.kind.to_owned())]);
-            let may = self.pubsub.may_publish(&notification.topic);
-            let published = may
-                .then(|| self.pubsub.publish(now, &notification.topic, attributes, notification.data, String::new()));
-            self.lost += u64::from(!matches!(published, Some(Ok(_))));
-        }
-    }
-
-    /// Notifications that were lost, for want of a topic that takes them.
-    pub fn lost(&self) -> u64 {
-        self.lost
-    }
-
     /// Does what time brings: commands expire, leases end. What is to be posted to push endpoints now.
     pub(crate) fn tick(&mut self, now: Wall) -> Vec<Outbound> {
         self.management.expire(now);
@@ -230,7 +242,8 @@ impl Google {
 
     /// When [`Google::tick`] has something to do, as it is now.
     pub(crate) fn next(&self, now: Wall) -> Option<Wall> {
-        self.management.next_deadline().into_iter().chain(self.pubsub.next(now)).min()
+        let own = self.management.next_deadline().into_iter().chain(self.gathering.next());
+        own.chain(self.pubsub.next(now)).min()
     }
 
     pub(crate) fn pubsub(&mut self) -> &mut PubSub {
@@ -257,6 +270,16 @@ impl Google {
     /// Its token is not good, or the project is full.
     pub fn enroll(&mut self, now: Wall, enrollment: Enrollment) -> Result<Enrolled, EnrollError> {
         let enrolled = self.management.enroll(now, enrollment);
+        self.publish(now);
+        enrolled
+    }
+
+    /// A device that another agent has managed so far becomes one of an enterprise, which hears of it.
+    ///
+    /// # Errors
+    /// Its token is not good, or the project is full.
+    pub fn migrate(&mut self, now: Wall, migration: Migration) -> Result<Enrolled, EnrollError> {
+        let enrolled = self.management.migrate(now, migration);
         self.publish(now);
         enrolled
     }
@@ -333,7 +356,7 @@ impl Google {
 
 impl Answer {
     fn new(status: u16, content_type: impl Into<Cow<'static, str>>, body: Vec<u8>) -> Self {
-        Answer { status, content_type: content_type.into(), location: None, body }
+        Answer { status, content_type: content_type.into(), location: None, body, delay: Dur::ZERO }
     }
 
     fn json(status: u16, value: &Value) -> Self {
@@ -342,6 +365,12 @@ impl Answer {
 
     fn error(status: &Status) -> Self {
         Answer::new(status.code.http(), JSON, status.write())
+    }
+}
+
+impl From<Status> for Answer {
+    fn from(status: Status) -> Self {
+        Answer::error(&status)
     }
 }
 

@@ -186,7 +186,7 @@ pub(super) fn received(delivery: &Delivery) -> ReceivedMessage {
             publish_time: Some(time(message.published)),
             ordering_key: message.ordering_key.clone(),
         }),
-        delivery_attempt: i32::try_from(*attempt).unwrap_or(i32::MAX),
+        delivery_attempt: attempt.map_or(0, |attempt| i32::try_from(attempt).unwrap_or(i32::MAX)),
     }
 }
 

@@ -44,7 +44,18 @@ impl Meter {
             *used += 1;
             return Ok(());
         }
-        let (name, limit) = match self.quota.window.0 / 1_000_000 {
+        Err(self.quota.exceeded(project))
+    }
+
+    pub(crate) fn quota(&self) -> Quota {
+        self.quota
+    }
+}
+
+impl Quota {
+    /// What a project is told that has used it up.
+    pub(crate) fn exceeded(self, project: &str) -> Status {
+        let (name, limit) = match self.window.0 / 1_000_000 {
             60 => ("Requests per minute".to_owned(), "RequestsPerMinutePerProject".to_owned()),
             secs => (format!("Requests per {secs} seconds"), format!("RequestsPer{secs}SecondsPerProject")),
         };
@@ -52,16 +63,16 @@ impl Meter {
             "Quota exceeded for quota metric 'Requests' and limit '{name}' of service \
              'androidmanagement.googleapis.com' for consumer 'project_number:{project}'."
         );
-        Err(Status::new(Code::ResourceExhausted, message).because(
+        Status::new(Code::ResourceExhausted, message).because(
             "RATE_LIMIT_EXCEEDED",
             &json!({
                 "service": "androidmanagement.googleapis.com",
                 "quota_metric": "androidmanagement.googleapis.com/requests",
                 "quota_limit": limit,
-                "quota_limit_value": self.quota.requests_max.to_string(),
+                "quota_limit_value": self.requests_max.to_string(),
                 "consumer": format!("projects/{project}"),
             }),
-        ))
+        )
     }
 }
 

@@ -1,8 +1,10 @@
 //! Google with its sockets: a thread of its own, one plain port for everything, and posts to push endpoints.
 
 use super::brain::{Answer, Google, Request, Settings};
+use super::faults::FaultOrder;
 use super::signer::SignerError;
 use super::{grpc, poster, rpc};
+use crate::orders::OrderId;
 use bytes::Bytes;
 use droves_facts::{LaneIx, Limits, Wall};
 use droves_net::clock::RunClock;
@@ -124,6 +126,16 @@ impl Handle {
         }
     }
 
+    /// Takes a fault on order; `None` when there are [`ORDERS_MAX`](crate::push::ORDERS_MAX) already.
+    pub fn order(&self, order: FaultOrder) -> Option<OrderId> {
+        self.shared.look(|google, _| google.give(order))
+    }
+
+    /// Takes an order back.
+    pub fn lift(&self, id: OrderId) {
+        self.shared.look(|google, _| google.lift(id));
+    }
+
     /// Ends it.
     pub fn stop(mut self) {
         self.end();
@@ -222,11 +234,13 @@ async fn called(shared: &Shared, limits: &Limits, request: http::Request<Incomin
         method_override: header("x-http-method-override"),
         body: &body,
     };
-    response(shared.with(|google, now| google.answer(now, &request)))
+    let answer = shared.with(|google, now| google.answer(now, &request));
+    tokio::time::sleep(answer.delay.std()).await;
+    response(answer)
 }
 
 fn response(answer: Answer) -> Response<Full<Bytes>> {
-    let Answer { status, content_type, location, body } = answer;
+    let Answer { status, content_type, location, body, delay: _ } = answer;
     let mut response = Response::new(Full::new(Bytes::from(body)));
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = [(header::CONTENT_TYPE, Some(content_type.into_owned())), (header::LOCATION, location)];

@@ -80,10 +80,7 @@ async fn converse(
 ) -> Result<(), tonic::Status> {
     let Some(first) = requests.message().await? else { return Ok(()) };
     held.subscription.clone_from(&first.subscription);
-    let lease = Some(first.stream_ack_deadline_seconds).filter(|secs| LEASE_S.contains(secs));
-    let bad_lease = || told(Status::bad_field("stream_ack_deadline_seconds", "must be between 10 and 600"));
-    let lease = lease.ok_or_else(bad_lease)?;
-    let lease = Dur::secs(u64::try_from(lease).unwrap_or(0));
+    let mut lease = lease(&first)?;
     let outstanding_max = usize::try_from(first.max_outstanding_messages).ok().filter(|count| *count > 0);
     let outstanding_max = outstanding_max.unwrap_or(OUTSTANDING_MAX);
     let (mut changes, end) = (shared.changes(), Instant::now() + STREAM_LASTS);
@@ -110,6 +107,9 @@ async fn converse(
             request = requests.message() => {
                 // A client that ends its half, or breaks off, is gone.
                 let Ok(Some(request)) = request else { return Ok(()) };
+                if request.stream_ack_deadline_seconds != 0 {
+                    lease = self::lease(&request)?;
+                }
                 let is_ping = take(shared, &held.subscription, &request).map_err(told)?;
                 if is_ping && answers.send(Ok(StreamingPullResponse::default())).await.is_err() {
                     return Ok(());
@@ -121,6 +121,13 @@ async fn converse(
             () = answers.closed() => return Ok(()),
         }
     }
+}
+
+/// How long a message is the client's that it is given from now on.
+fn lease(request: &StreamingPullRequest) -> Result<Dur, tonic::Status> {
+    let secs = Some(request.stream_ack_deadline_seconds).filter(|secs| LEASE_S.contains(secs));
+    let bad = || told(Status::bad_field("stream_ack_deadline_seconds", "must be between 10 and 600"));
+    Ok(Dur::secs(u64::try_from(secs.ok_or_else(bad)?).unwrap_or(0)))
 }
 
 /// Does what a request asks for; true if that was nothing.

@@ -1,7 +1,13 @@
-//! What no client needs to be there for: what time brings.
+//! What no client needs to be there for: what time brings, and what is done wrong on order.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use super::{Callers, Departure, Enrollment, Google, Object, Order, Outcome, Quota, Request, Settings};
+mod faults;
+
+use super::{
+    Answer, Callers, Departure, Enrollment, Google, Migration, Object, Order, Outcome, Quota, Request, Settings,
+};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use droves_facts::{Dice, Dur, Wall};
 use droves_wire::keys::Key;
 use serde_json::{Value, json};
@@ -40,8 +46,12 @@ impl Stage {
         stage
     }
 
-    /// A call's answer.
+    /// What a call's answer holds.
     fn ask(&mut self, method: &str, target: &str, body: &Value) -> Value {
+        serde_json::from_slice(&self.call(method, target, body).body).unwrap()
+    }
+
+    fn call(&mut self, method: &str, target: &str, body: &Value) -> Answer {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let body = if method == "GET" { Vec::new() } else { body.to_string().into_bytes() };
         let request = Request {
@@ -53,7 +63,7 @@ impl Stage {
             method_override: None,
             body: &body,
         };
-        serde_json::from_slice(&self.google.answer(self.now, &request).body).unwrap()
+        self.google.answer(self.now, &request)
     }
 
     fn enroll(&mut self, serial: &str) -> Result<String, super::EnrollError> {
@@ -67,13 +77,23 @@ impl Stage {
 
     /// Types of the notifications since the last time.
     fn heard(&mut self) -> String {
+        let kind = |of: &Value| of["attributes"]["notificationType"].as_str().unwrap().to_owned();
+        self.messages().iter().map(kind).collect::<Vec<_>>().join(" ")
+    }
+
+    /// The notifications since the last time.
+    fn messages(&mut self) -> Vec<Value> {
         let pulled = self.ask("POST", &format!("{SUBSCRIPTION}:pull"), &json!({ "maxMessages": 100 }));
         let received = pulled["receivedMessages"].as_array().cloned().unwrap_or_default();
         let ids: Vec<_> = received.iter().map(|of| of["ackId"].clone()).collect();
         self.ask("POST", &format!("{SUBSCRIPTION}:acknowledge"), &json!({ "ackIds": ids }));
-        let kind = |of: &Value| of["message"]["attributes"]["notificationType"].as_str().unwrap().to_owned();
-        received.iter().map(kind).collect::<Vec<_>>().join(" ")
+        received.into_iter().map(|mut of| of["message"].take()).collect()
     }
+}
+
+/// What a message holds.
+fn resource(message: &Value) -> Value {
+    serde_json::from_slice(&STANDARD.decode(message["data"].as_str().unwrap()).unwrap()).unwrap()
 }
 
 #[test]
@@ -119,6 +139,73 @@ fn a_device_may_go_without_a_word_and_a_full_project_takes_no_more() {
     stage.google.leave(stage.now, &second, Departure::Told).unwrap();
     assert_eq!(stage.heard(), "STATUS_REPORT");
     assert_eq!(stage.google.leave(stage.now, &second, Departure::Told), Err(super::Unknown));
+}
+
+#[test]
+fn reports_of_a_device_that_come_together_become_one_message() {
+    let mut stage = Stage::new(None);
+    let (one, other) = (stage.enroll("a").unwrap(), stage.enroll("b").unwrap());
+    stage.heard();
+    stage.google.gather(Dur::secs(5));
+    let report = |stage: &mut Stage, name: &str, applied| {
+        stage.google.report(stage.now, name, applied, Object::new()).unwrap();
+    };
+    report(&mut stage, &one, 1);
+    report(&mut stage, &other, 1);
+    stage.now = stage.now + Dur::secs(4);
+    report(&mut stage, &one, 2);
+    let operation = stage.ask("POST", &format!("/v1/{one}:issueCommand"), &json!({ "type": "REBOOT" }));
+    let operation = operation["name"].as_str().unwrap().to_owned();
+    stage.google.done(stage.now, &operation, Outcome::Done(Object::new())).unwrap();
+    assert_eq!(stage.heard(), "COMMAND", "each command is a resource of its own");
+    assert_eq!(stage.google.next(stage.now), Some(stage.now + Dur::secs(1)));
+    stage.now = stage.now + Dur::secs(1);
+    stage.google.tick(stage.now);
+    let told: Vec<Value> = stage.messages().iter().map(resource).collect();
+    let version = |name: &str| {
+        let mut of = told.iter().filter(|device| device["name"] == name);
+        (of.next().map(|device| device["appliedPolicyVersion"].clone()), of.count())
+    };
+    assert_eq!((version(&one), version(&other)), ((Some(json!("2")), 0), (Some(json!("1")), 0)));
+    stage.google.gather(Dur::ZERO);
+    report(&mut stage, &one, 3);
+    assert_eq!(stage.heard(), "STATUS_REPORT");
+}
+
+#[test]
+fn a_migration_token_brings_one_device_with_what_its_agent_knew() {
+    let mut stage = Stage::new(None);
+    stage.heard();
+    let tokens = format!("/v1/{}/migrationTokens", stage.enterprise);
+    let asked = json!({ "deviceId": "d", "userId": "u", "policy": "p", "additionalData": "unit 7", "ttl": "60s",
+        "managementMode": "WORK_PROFILE_COMPANY_OWNED" });
+    let token = stage.ask("POST", &tokens, &asked);
+    assert_eq!((token.get("ttl"), token.get("device")), (None, None));
+    let migrate = |stage: &mut Stage, token: &Value| {
+        let hardware: Object = [("serialNumber".to_owned(), json!("a"))].into_iter().collect();
+        let (token, previous_dpc) = (token["value"].as_str().unwrap().to_owned(), "com.example.dpc".to_owned());
+        stage.google.migrate(stage.now, Migration { token, previous_dpc, api_level: 35, hardware })
+    };
+    let late = stage.ask("POST", &tokens, &asked);
+    let enrolled = migrate(&mut stage, &token).unwrap();
+    assert_eq!(enrolled.policy, format!("{}/policies/p", stage.enterprise));
+    let told: Vec<Value> = stage.messages().iter().map(resource).collect();
+    let [device] = &told[..] else { panic!("{told:?}") };
+    assert_eq!(device["dpcMigrationInfo"], json!({ "previousDpc": "com.example.dpc", "additionalData": "unit 7" }));
+    assert_eq!((&device["managementMode"], &device["ownership"]), (&json!("PROFILE_OWNER"), &json!("COMPANY_OWNED")));
+    assert_eq!(device.get("enrollmentTokenName"), None);
+    let shown = stage.ask("GET", &format!("/v1/{}", token["name"].as_str().unwrap()), &json!({}));
+    assert_eq!(shown["device"], enrolled.name);
+    assert_eq!(migrate(&mut stage, &token), Err(super::EnrollError::Token), "one device");
+    stage.now = stage.now + Dur::secs(60);
+    assert_eq!(migrate(&mut stage, &late), Err(super::EnrollError::Token), "its time is over");
+    stage.now = stage.now + Dur::secs(7 * 86_400);
+    assert_eq!(stage.ask("GET", &tokens, &json!({})), json!({}), "and a week later it is gone");
+    for refused in [json!({ "ttl": "604801s" }), json!({ "ttl": "60s", "expireTime": "2026-01-05T08:00:00Z" })] {
+        let mut asked = asked.clone();
+        asked.as_object_mut().unwrap().extend(refused.as_object().unwrap().clone());
+        assert_eq!(stage.ask("POST", &tokens, &asked)["error"]["code"], 400, "{asked}");
+    }
 }
 
 #[test]

@@ -13,9 +13,10 @@ mod traffic;
 mod travel;
 mod trust;
 
+pub use crate::orders::{ORDERS_MAX, OrderId};
 pub use delivery::{Due, Push};
 pub use droves_scenario::plan::Strikes;
-pub use order::{Fault, ORDERS_MAX, Order, OrderId};
+pub use order::{Fault, Order};
 pub use post::Sink;
 pub(crate) use post::{Brain, Post};
 pub(crate) use rate::Allowance;

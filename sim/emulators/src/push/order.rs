@@ -1,6 +1,7 @@
 //! Faults on order: what a scenario wants a push service to do wrong, to whom, how often and when.
 
-use droves_facts::{Dice, LaneIx, Mono, Purpose};
+use crate::orders::Strike;
+use droves_facts::{Dice, LaneIx, Mono};
 use droves_scenario::plan::Strikes;
 use std::ops::Range;
 
@@ -26,62 +27,19 @@ pub enum Fault<R> {
     Lose,
 }
 
-/// The name of an order that was given, to take it back.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct OrderId(u64);
-
-/// The orders in force. There are at most [`ORDERS_MAX`].
-#[derive(Debug)]
-pub(crate) struct Orders<R> {
-    given: Vec<Given<R>>,
-    next: u64,
-}
-
-#[derive(Debug)]
-struct Given<R> {
-    id: u64,
-    order: Order<R>,
-    matched: u64,
-}
-
-impl<R> Default for Orders<R> {
-    fn default() -> Self {
-        Orders { given: Vec::new(), next: 0 }
-    }
-}
+/// The orders in force.
+pub(crate) type Orders<R> = crate::orders::Orders<Order<R>>;
 
 impl<R: Copy> Orders<R> {
-    /// Takes an order; `None` when there are too many.
-    pub(crate) fn give(&mut self, order: Order<R>) -> Option<OrderId> {
-        if self.given.len() == ORDERS_MAX {
-            return None;
-        }
-        let id = self.next;
-        self.next += 1;
-        self.given.push(Given { id, order, matched: 0 });
-        Some(OrderId(id))
+    /// The fault that strikes notification `number`, if one does.
+    pub(crate) fn fault(&mut self, dice: Dice, now: Mono, lane: Option<LaneIx>, number: u64) -> Option<Fault<R>> {
+        self.strike(dice, number, |order| order.matches(now, lane)).map(|(order, _)| order.fault)
     }
+}
 
-    pub(crate) fn lift(&mut self, id: OrderId) {
-        self.given.retain(|given| given.id != id.0);
-    }
-
-    /// The fault that strikes notification `number`, if one does: of several the one that was ordered first. Each
-    /// order counts what matches it, struck by another or not, so that orders do not move each other's draws.
-    pub(crate) fn strike(&mut self, dice: Dice, now: Mono, lane: Option<LaneIx>, number: u64) -> Option<Fault<R>> {
-        let mut struck = None;
-        for given in self.given.iter_mut().filter(|given| given.order.matches(now, lane)) {
-            given.matched += 1;
-            let strikes = match given.order.strikes {
-                // The order's own number stands where a device stands in other draws: orders are of the run.
-                Strikes::Share(share) => dice.draw(given.id as u32, Purpose::Fault, number).unit() < share,
-                Strikes::Nth(n) => given.matched == n,
-            };
-            if strikes && struck.is_none() {
-                struck = Some(given.order.fault);
-            }
-        }
-        struck
+impl<R> Strike for Order<R> {
+    fn strikes(&self) -> Strikes {
+        self.strikes
     }
 }
 
@@ -95,14 +53,12 @@ impl<R> Order<R> {
     }
 }
 
-/// A scenario has a handful; more is a mistake that would slow every push.
-pub const ORDERS_MAX: usize = 64;
-
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
     use crate::apns::Reason;
+    use crate::orders::ORDERS_MAX;
 
     fn order(fault: Fault<Reason>, strikes: Strikes) -> Order<Reason> {
         Order { fault, strikes, lanes: None, window: Mono::ZERO..Mono::NEVER }
@@ -115,14 +71,14 @@ mod tests {
         let id = orders.give(lose).unwrap();
         let nth = orders.give(order(Fault::Refuse(Reason::Shutdown), Strikes::Nth(2))).unwrap();
         let dice = Dice::new(1);
-        let mut strike = |now, lane| orders.strike(dice, Mono(now), lane, 0);
+        let mut strike = |now, lane| orders.fault(dice, Mono(now), lane, 0);
         assert_eq!(strike(150, Some(LaneIx(4))), None);
         assert_eq!(strike(150, None), Some(Fault::Refuse(Reason::Shutdown)), "the second of all");
         assert_eq!(strike(150, Some(LaneIx(5))), Some(Fault::Lose));
         assert_eq!(strike(200, Some(LaneIx(5))), None);
         orders.lift(id);
         orders.lift(nth);
-        assert_eq!(orders.strike(dice, Mono(150), Some(LaneIx(5)), 0), None);
+        assert_eq!(orders.fault(dice, Mono(150), Some(LaneIx(5)), 0), None);
     }
 
     #[test]
@@ -131,7 +87,7 @@ mod tests {
             let mut orders = Orders::default();
             orders.give(order(Fault::Lose, Strikes::Share(0.1))).unwrap();
             let dice = Dice::new(seed);
-            (0..10_000).filter(|&n| orders.strike(dice, Mono::ZERO, None, n).is_some()).collect::<Vec<u64>>()
+            (0..10_000).filter(|&n| orders.fault(dice, Mono::ZERO, None, n).is_some()).collect::<Vec<u64>>()
         };
         let first = struck(7);
         assert!((900..1_100).contains(&first.len()), "{}", first.len());

@@ -1,10 +1,11 @@
 //! What every push service does once it has judged a request: orders strike, wakes travel, and all of it is counted.
 
 use super::delivery::{Deliveries, Due, Placed, Push};
-use super::order::{Fault, Order, OrderId, Orders};
+use super::order::{Fault, Order, Orders};
 use super::registry::Registry;
 use super::tally::{Taken, Tally};
 use super::travel::Travel;
+use crate::orders::OrderId;
 use droves_facts::{Dice, Dur, LaneIx, Mono, Philox, Purpose, Wall};
 use std::sync::Arc;
 
@@ -66,7 +67,7 @@ impl<R: Copy + Ord> Traffic<R> {
 
     /// The fault that strikes it, if one does.
     pub(crate) fn strike(&mut self, at: Moment, lane: Option<LaneIx>) -> Option<Fault<R>> {
-        self.orders.strike(self.dice, at.now, lane, at.number)
+        self.orders.fault(self.dice, at.now, lane, at.number)
     }
 
     /// Sends a wake on its way. `expires` is until when it may be stored; `None` is one try.

@@ -71,8 +71,32 @@ impl Management {
             "contentRating": "THREE_YEARS",
             "minAndroidSdkVersion": 24,
             "playStoreUrl": format!("https://play.google.com/store/apps/details?id={package}"),
-            "permissions": [{ "permissionId": "android.permission.CAMERA", "name": "take pictures and videos" }],
-            "appVersions": [{ "versionString": "1.0", "versionCode": 1, "production": true }],
+            "description": format!("What {package} does."),
+            "fullDescription": format!("All that {package} does."),
+            "recentChanges": "Nothing new.",
+            "category": "PRODUCTIVITY",
+            "iconUrl": format!("https://play.google.com/{package}/icon.png"),
+            "smallIconUrl": format!("https://play.google.com/{package}/small-icon.png"),
+            "screenshotUrls": [format!("https://play.google.com/{package}/1.png")],
+            "availableCountries": ["DE", "US"],
+            "features": ["VPN_APP"],
+            "appTracks": [{ "trackId": "4700000000000000000", "trackAlias": "beta" }],
+            "permissions": [{
+                "permissionId": "android.permission.CAMERA",
+                "name": "take pictures and videos",
+                "description": "May use the camera at any time.",
+            }],
+            "appVersions": [{
+                "versionString": "1.0", "versionCode": 1, "production": true, "trackIds": ["4700000000000000000"],
+            }],
+            "managedProperties": [{
+                "key": "mode", "type": "CHOICE", "title": "Mode", "description": "How it works.",
+                "defaultValue": "simple",
+                "entries": [{ "value": "simple", "name": "Simple" }, { "value": "full", "name": "Full" }],
+            }, {
+                "key": "servers", "type": "BUNDLE_ARRAY", "title": "Servers", "description": "Where it works.",
+                "nestedProperties": [{ "key": "url", "type": "STRING", "title": "URL", "description": "Its address." }],
+            }],
             "updateTime": timestamp(asked.now),
         }))
     }

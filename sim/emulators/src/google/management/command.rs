@@ -1,7 +1,7 @@
 //! Commands, and the operations that they are until a device has done them, or their time is over.
 
 use super::super::page::{Sizes, page};
-use super::{Asked, Enterprise, Management, Notification, Object, empty, last, not_found, text};
+use super::{Asked, Enterprise, Management, Notification, Object, empty, last, not_found, text, without};
 use droves_facts::{Dur, Wall};
 use droves_wire::android::value::{duration, read_duration, timestamp};
 use droves_wire::android::{Code, Status};
@@ -39,6 +39,15 @@ const TYPES: [&str; 11] = [
     "REQUEST_DEVICE_INFO",
     "WIPE",
 ];
+const OUTPUT_ONLY: [&str; 7] = [
+    "userName",
+    "errorCode",
+    "clearAppsDataStatus",
+    "startLostModeStatus",
+    "stopLostModeStatus",
+    "esimStatus",
+    "requestDeviceInfoStatus",
+];
 /// A command with parameters needs no type: they say it.
 const PARAMETERS: [(&str, &str); 7] = [
     ("clearAppsDataParams", "CLEAR_APP_DATA"),
@@ -53,6 +62,7 @@ const PARAMETERS: [(&str, &str); 7] = [
 impl Management {
     pub(super) fn issue_command(&mut self, name: &str, asked: Asked<'_>) -> Result<Value, Status> {
         let mut command = asked.body.clone();
+        without(&mut command, &OUTPUT_ONLY);
         let implied =
             PARAMETERS.iter().find(|(parameters, _)| command.contains_key(*parameters)).map(|(_, kind)| *kind);
         let kind = text(&command, "type").or(implied).ok_or_else(|| Status::bad_field("command.type", "required"))?;

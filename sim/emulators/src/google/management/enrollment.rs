@@ -1,7 +1,7 @@
 //! Enrollment tokens: by which a device says whose it is to be.
 
 use super::super::page::{Sizes, page};
-use super::{Asked, Management, Object, check_additional_data, empty, last, not_found, text};
+use super::{Asked, Management, Object, check_additional_data, empty, last, not_found, text, without};
 use droves_facts::{Dur, Wall};
 use droves_wire::android::Status;
 use droves_wire::android::value::{read_duration, timestamp};
@@ -40,6 +40,8 @@ impl Management {
         let enterprise = self.enterprise(parent, &asked)?;
         let policy = enterprise.policy_name(text(&body, "policyName").unwrap_or("default"));
         let until = now + lasts;
+        // Deprecated, and ignored.
+        without(&mut body, &["user"]);
         body.insert("name".to_owned(), format!("{parent}/enrollmentTokens/{id}").into());
         body.insert("policyName".to_owned(), policy.into());
         body.entry("duration").or_insert_with(|| "3600s".into());

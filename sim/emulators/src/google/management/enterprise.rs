@@ -2,7 +2,7 @@
 //! request to our own address.
 
 use super::super::page::{Sizes, page};
-use super::{Asked, Enterprise, Management, Notification, Object, empty, text, without_empty};
+use super::{Asked, Enterprise, Management, Notification, Object, empty, text, without, without_empty};
 use droves_wire::android::{Code, Status};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
@@ -16,7 +16,17 @@ pub(super) struct Signup {
 }
 
 pub(super) const UPGRADE: &str = "ENTERPRISE_UPGRADE";
-const KINDS: [&str; 6] = ["ENROLLMENT", "STATUS_REPORT", "COMMAND", "USAGE_LOGS", "COMPLIANCE_REPORT", UPGRADE];
+/// The first is ignored.
+const KINDS: [&str; 7] = [
+    "NOTIFICATION_TYPE_UNSPECIFIED",
+    "ENROLLMENT",
+    "STATUS_REPORT",
+    "COMMAND",
+    "USAGE_LOGS",
+    "COMPLIANCE_REPORT",
+    UPGRADE,
+];
+const OUTPUT_ONLY: [&str; 3] = ["enterpriseType", "managedGoogleDomainType", "managedGooglePlayAccountsEnterpriseType"];
 const SIZES: Sizes = Sizes { default: 100, max: 100 };
 
 impl Management {
@@ -40,7 +50,8 @@ impl Management {
         let query = asked.query;
         let project = query.need("projectId")?.to_owned();
         check_project(&project, &asked)?;
-        if query.get("agreementAccepted") != Some("true") {
+        let is_emms = query.get("agreementAccepted") == Some("true");
+        if !is_emms {
             let (signup, token) = (query.need("signupUrlName")?, query.need("enterpriseToken")?);
             let id = signup.strip_prefix("signupUrls/").unwrap_or(signup);
             let known = self.signups.get(id).is_some_and(|signup| signup.token == token && signup.project == project);
@@ -52,8 +63,11 @@ impl Management {
         let id = format!("LC{}", self.ids.letters(8, b"0123456789abcdefghijklmnopqrstuvwxyz"));
         let mut body = asked.body;
         check_kinds(&body)?;
+        without(&mut body, &OUTPUT_ONLY);
         body.insert("name".to_owned(), format!("enterprises/{id}").into());
         body.insert("enterpriseType".to_owned(), "MANAGED_GOOGLE_PLAY_ACCOUNTS_ENTERPRISE".into());
+        let managed = if is_emms { "EMM_MANAGED" } else { "CUSTOMER_MANAGED" };
+        body.insert("managedGooglePlayAccountsEnterpriseType".to_owned(), managed.into());
         let enterprise = Enterprise { project, body: body.clone(), ..Enterprise::default() };
         greet(&enterprise, &mut self.notifications);
         self.enterprises.insert(id, enterprise);
@@ -72,15 +86,19 @@ impl Management {
         })
     }
 
-    pub(super) fn patch_enterprise(&mut self, name: &str, asked: Asked<'_>) -> Result<Value, Status> {
+    pub(super) fn patch_enterprise(&mut self, name: &str, mut asked: Asked<'_>) -> Result<Value, Status> {
         let mask = asked.query.mask()?;
         check_kinds(&asked.body)?;
+        without(&mut asked.body, &OUTPUT_ONLY);
         let enterprise = self.enterprise(name, &asked)?;
         let mut body = enterprise.body.clone();
         match mask {
             Some(mask) => mask.apply(&mut body, &asked.body),
             None => body.extend(asked.body),
         }
+        let own =
+            OUTPUT_ONLY.iter().filter_map(|field| Some(((*field).to_owned(), enterprise.body.get(*field)?.clone())));
+        body.extend(own);
         body.insert("name".to_owned(), name.into());
         without_empty(&mut body);
         let topic_before = text(&enterprise.body, "pubsubTopic").map(str::to_owned);
@@ -107,7 +125,9 @@ impl Management {
     /// The administrator upgrades to a managed Google domain; false if there is no such enterprise.
     pub(crate) fn upgrade(&mut self, id: &str) -> bool {
         let Some(enterprise) = self.enterprises.get_mut(id) else { return false };
+        without(&mut enterprise.body, &OUTPUT_ONLY);
         enterprise.body.insert("enterpriseType".to_owned(), "MANAGED_GOOGLE_DOMAIN".into());
+        enterprise.body.insert("managedGoogleDomainType".to_owned(), "TYPE_DOMAIN".into());
         let event = json!({ "enterprise": enterprise.name(), "upgradeState": "UPGRADE_STATE_SUCCEEDED" });
         enterprise.tell(UPGRADE, &event, &mut self.notifications);
         true
@@ -126,7 +146,8 @@ impl Management {
 /// A topic that is new to an enterprise gets a message of its own, so that whoever set it sees that it works.
 fn greet(enterprise: &Enterprise, to: &mut Vec<Notification>) {
     if let Some(topic) = text(&enterprise.body, "pubsubTopic").filter(|topic| !topic.is_empty()) {
-        to.push(Notification { topic: topic.to_owned(), kind: "test", data: Vec::new() });
+        let (enterprise, topic) = (super::last(enterprise.name()).to_owned(), topic.to_owned());
+        to.push(Notification { enterprise, topic, kind: "test", report_of: None, data: Vec::new() });
     }
 }
 

@@ -1,7 +1,8 @@
 //! The other side of Google: what a device does there. None of it is counted as the server's.
 
 use super::command::End;
-use super::{Device, Enterprise, Management, Object, last, text};
+use super::gone::end;
+use super::{Device, Enterprise, Management, Notification, Object, last, text};
 use droves_facts::Wall;
 use droves_wire::android::value::{int64, timestamp};
 use droves_wire::android::{Code, name};
@@ -17,6 +18,19 @@ pub struct Enrollment {
     pub management_mode: &'static str,
     /// `COMPANY_OWNED` or `PERSONALLY_OWNED`.
     pub ownership: &'static str,
+    /// Android's API level.
+    pub api_level: u32,
+    /// `hardwareInfo`: by its `serialNumber` a device is known again.
+    pub hardware: Object,
+}
+
+/// What a device brings that another agent has managed so far.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Migration {
+    /// The migration token's value, which it has from that agent. It says how the device is managed.
+    pub token: String,
+    /// The package name of that agent.
+    pub previous_dpc: String,
     /// Android's API level.
     pub api_level: u32,
     /// `hardwareInfo`: by its `serialNumber` a device is known again.
@@ -99,39 +113,53 @@ const SECTIONS: [(&str, &[&str]); 11] = [
 
 impl Management {
     pub(crate) fn enroll(&mut self, now: Wall, enrollment: Enrollment) -> Result<Enrolled, EnrollError> {
-        let id = self.ids.hex(16);
-        let devices: usize = self.enterprises.values().map(|enterprise| enterprise.devices.len()).sum();
-        if devices >= self.devices_max {
-            return Err(EnrollError::Full);
-        }
+        let id = self.free_id()?;
         let (owner, token_id) = self.token_values.get(&enrollment.token).ok_or(EnrollError::Token)?;
         let enterprise = self.enterprises.get_mut(owner).ok_or(EnrollError::Token)?;
         let token = enterprise.take_token(now, token_id).ok_or(EnrollError::Token)?;
-        let device = format!("{}/devices/{id}", enterprise.name());
-        let policy = text(&token, "policyName").unwrap_or_default().to_owned();
         let mut body = Map::new();
-        let previous = enterprise.meet(text(&enrollment.hardware, "serialNumber").unwrap_or_default(), &device);
         let mut set = |field: &str, value: Value| drop(body.insert(field.to_owned(), value));
-        set("name", device.clone().into());
         set("managementMode", enrollment.management_mode.into());
         set("ownership", enrollment.ownership.into());
         set("apiLevel", enrollment.api_level.into());
-        set("state", "ACTIVE".into());
-        set("appliedState", "PROVISIONING".into());
-        set("policyName", policy.clone().into());
-        set("policyCompliant", false.into());
-        set("enrollmentTime", timestamp(now).into());
         set("enrollmentTokenName", token.get("name").cloned().unwrap_or_default());
         if let Some(data) = token.get("additionalData") {
             set("enrollmentTokenData", data.clone());
         }
-        if !previous.is_empty() {
-            set("previousDeviceNames", previous.into());
+        let policy = text(&token, "policyName").unwrap_or_default();
+        Ok(enterprise.welcome(now, id, policy, body, enrollment.hardware, &mut self.notifications))
+    }
+
+    pub(crate) fn migrate(&mut self, now: Wall, migration: Migration) -> Result<Enrolled, EnrollError> {
+        let id = self.free_id()?;
+        let (owner, token_id) = self.migration_values.get(&migration.token).ok_or(EnrollError::Token)?;
+        let enterprise = self.enterprises.get_mut(owner).ok_or(EnrollError::Token)?;
+        let name = format!("{}/devices/{id}", enterprise.name());
+        let token = enterprise.migration_tokens.get_mut(token_id).ok_or(EnrollError::Token)?;
+        let token = token.take(now, &name).ok_or(EnrollError::Token)?;
+        let (management_mode, ownership) = match text(&token, "managementMode") {
+            Some("FULLY_MANAGED") => ("DEVICE_OWNER", "COMPANY_OWNED"),
+            Some("WORK_PROFILE_COMPANY_OWNED") => ("PROFILE_OWNER", "COMPANY_OWNED"),
+            _ => ("PROFILE_OWNER", "PERSONALLY_OWNED"),
+        };
+        let mut from = json!({ "previousDpc": migration.previous_dpc });
+        if let Some(data) = token.get("additionalData") {
+            from["additionalData"] = data.clone();
         }
-        set("hardwareInfo", enrollment.hardware.into());
-        enterprise.tell("ENROLLMENT", &Value::Object(body.clone()), &mut self.notifications);
-        enterprise.devices.insert(id, Device { body, ..Device::default() });
-        Ok(Enrolled { name: device, policy })
+        let mut body = Map::new();
+        let mut set = |field: &str, value: Value| drop(body.insert(field.to_owned(), value));
+        set("managementMode", management_mode.into());
+        set("ownership", ownership.into());
+        set("apiLevel", migration.api_level.into());
+        set("dpcMigrationInfo", from);
+        let policy = text(&token, "policy").unwrap_or_default();
+        Ok(enterprise.welcome(now, id, policy, body, migration.hardware, &mut self.notifications))
+    }
+
+    /// An id for one device more, if the project may have one.
+    fn free_id(&mut self) -> Result<String, EnrollError> {
+        let devices: usize = self.enterprises.values().map(|enterprise| enterprise.devices.len()).sum();
+        if devices >= self.devices_max { Err(EnrollError::Full) } else { Ok(self.ids.hex(16)) }
     }
 
     /// The policy that a device is to apply, with its version; none if it was never made.
@@ -220,10 +248,9 @@ impl Management {
         let (enterprise, id) = whose(&mut self.enterprises, name)?;
         let here = enterprise.devices.remove(id).map(|device| device.body);
         let mut body = here.or_else(|| enterprise.departing.remove(id)).ok_or(Unknown)?;
+        enterprise.gone.keep(body.clone());
         if departure == Departure::Told {
-            body.insert("appliedState".to_owned(), "DELETED".into());
-            body.insert("state".to_owned(), "DELETED".into());
-            body.insert("lastStatusReportTime".to_owned(), timestamp(now).into());
+            end(&mut body, now);
             enterprise.tell("STATUS_REPORT", &Value::Object(body), &mut self.notifications);
         }
         Ok(())
@@ -256,6 +283,34 @@ fn whose<'e, 'n>(
 }
 
 impl Enterprise {
+    /// Takes a device in, with what its token says of it.
+    fn welcome(
+        &mut self,
+        now: Wall,
+        id: String,
+        policy: &str,
+        mut body: Object,
+        hardware: Object,
+        to: &mut Vec<Notification>,
+    ) -> Enrolled {
+        let name = format!("{}/devices/{id}", self.name());
+        let previous = self.meet(text(&hardware, "serialNumber").unwrap_or_default(), &name);
+        let mut set = |field: &str, value: Value| drop(body.insert(field.to_owned(), value));
+        set("name", name.clone().into());
+        set("state", "ACTIVE".into());
+        set("appliedState", "PROVISIONING".into());
+        set("policyName", policy.into());
+        set("policyCompliant", false.into());
+        set("enrollmentTime", timestamp(now).into());
+        if !previous.is_empty() {
+            set("previousDeviceNames", previous.into());
+        }
+        set("hardwareInfo", hardware.into());
+        self.tell("ENROLLMENT", &Value::Object(body.clone()), to);
+        self.devices.insert(id, Device { body, ..Device::default() });
+        Enrolled { name, policy: policy.to_owned() }
+    }
+
     /// A token that is good for one device is gone with it.
     fn take_token(&mut self, now: Wall, id: &str) -> Option<Object> {
         let token = self.enrollment_tokens.get(id).filter(|token| token.until > now)?;
@@ -271,7 +326,8 @@ impl Enterprise {
         let names = self.names_by_serial.entry(serial.to_owned()).or_default();
         let before = names.clone();
         names.push(name.to_owned());
-        before.iter().for_each(|name| drop(self.devices.remove(last(name))));
+        let known = before.iter().filter_map(|name| self.devices.remove(last(name)));
+        known.for_each(|device| self.gone.keep(device.body));
         before
     }
 }

@@ -9,12 +9,14 @@ mod device;
 mod enrollment;
 mod enterprise;
 mod fleet;
+mod gone;
 mod method;
 mod migration;
 mod policy;
 
-pub use fleet::{Departure, EnrollError, Enrolled, Enrollment, Order, Outcome, Unknown};
-pub(crate) use method::{METHODS, Method};
+pub use fleet::{Departure, EnrollError, Enrolled, Enrollment, Migration, Order, Outcome, Unknown};
+pub(crate) use gone::Ghost;
+pub(crate) use method::{METHODS, Method, find};
 
 use super::query::Query;
 use command::Operation;
@@ -23,6 +25,7 @@ use droves_facts::{Dice, Philox, Purpose, Wall};
 use droves_wire::android::{Code, Status};
 use enrollment::EnrollmentToken;
 use enterprise::Signup;
+use gone::Gone;
 use method::Call;
 use migration::MigrationToken;
 use policy::Policy;
@@ -43,6 +46,8 @@ pub(crate) struct Management {
     provisioning: BTreeMap<String, Object>,
     /// Enrollment tokens by what a device shows: their enterprise and their id.
     token_values: BTreeMap<String, (String, String)>,
+    /// Migration tokens, likewise.
+    migration_values: BTreeMap<String, (String, String)>,
     /// When an open operation is given up: by time, enterprise, device and number.
     deadlines: BTreeSet<(Wall, String, String, u64)>,
     /// What is to be published, in order.
@@ -62,6 +67,7 @@ struct Enterprise {
     devices: BTreeMap<String, Device>,
     /// Devices that are deleted here and do not know it yet.
     departing: BTreeMap<String, Object>,
+    gone: Gone,
     web_apps: BTreeMap<String, Object>,
     /// Names that devices had, in their order, by serial number.
     names_by_serial: BTreeMap<String, Vec<String>>,
@@ -70,9 +76,13 @@ struct Enterprise {
 /// A message for an enterprise's topic.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Notification {
+    /// The enterprise's id.
+    pub(crate) enterprise: String,
     pub(crate) topic: String,
     /// `notificationType`.
     pub(crate) kind: &'static str,
+    /// The device, by name, of which this is a status report.
+    pub(crate) report_of: Option<String>,
     pub(crate) data: Vec<u8>,
 }
 
@@ -95,6 +105,7 @@ impl Management {
             enterprises: BTreeMap::new(),
             provisioning: BTreeMap::new(),
             token_values: BTreeMap::new(),
+            migration_values: BTreeMap::new(),
             deadlines: BTreeSet::new(),
             notifications: Vec::new(),
             nudged: BTreeSet::new(),
@@ -103,8 +114,7 @@ impl Management {
 
     /// Answers a call; `path` without the slash that it begins with.
     pub(crate) fn answer(&mut self, verb: &str, path: &str, asked: Asked<'_>) -> Result<Value, Status> {
-        let (method, name) =
-            method::find(verb, path).ok_or_else(|| Status::new(Code::NotFound, "Method not found."))?;
+        let (method, name) = find(verb, path).ok_or_else(|| Status::new(Code::NotFound, "Method not found."))?;
         match method.call {
             Call::SignupUrlCreate => self.create_signup_url(&asked),
             Call::EnterpriseCreate => self.create_enterprise(asked),
@@ -167,7 +177,9 @@ impl Enterprise {
         let wanted = self.body.get("enabledNotificationTypes").and_then(Value::as_array);
         if kind == enterprise::UPGRADE || wanted.is_some_and(|wanted| wanted.iter().any(|of| of == kind)) {
             let data = serde_json::to_vec_pretty(resource).unwrap_or_default();
-            to.push(Notification { topic: topic.to_owned(), kind, data });
+            let of = Some(resource).filter(|_| kind == "STATUS_REPORT").and_then(|device| device["name"].as_str());
+            let (enterprise, topic) = (last(self.name()).to_owned(), topic.to_owned());
+            to.push(Notification { enterprise, topic, kind, report_of: of.map(str::to_owned), data });
         }
     }
 
@@ -223,6 +235,11 @@ fn check_additional_data(body: &Object) -> Result<(), Status> {
     let data = text(body, "additionalData").unwrap_or_default();
     let fits = data.chars().count() <= 1_024;
     if fits { Ok(()) } else { Err(Status::bad_field("additionalData", "more than 1024 characters")) }
+}
+
+/// What Google alone says is not heard of others.
+fn without(body: &mut Object, fields: &[&str]) {
+    fields.iter().for_each(|field| drop(body.remove(*field)));
 }
 
 /// What is empty is absent.

@@ -77,6 +77,19 @@ impl PubSub {
         data: Vec<u8>,
         ordering_key: String,
     ) -> Result<String, Status> {
+        self.publish_late(now, topic, attributes, data, ordering_key, &[Dur::ZERO])
+    }
+
+    /// Publishes a message that reaches subscriptions so much later, once for each of the delays; its id.
+    pub(crate) fn publish_late(
+        &mut self,
+        now: Wall,
+        topic: &str,
+        attributes: BTreeMap<String, String>,
+        data: Vec<u8>,
+        ordering_key: String,
+        delays: &[Dur],
+    ) -> Result<String, Status> {
         if !self.topics.contains_key(topic) {
             return Err(absent("topic", topic));
         }
@@ -90,7 +103,7 @@ impl PubSub {
         let id = (ID_FIRST + self.published).to_string();
         let message = Arc::new(Message { id: id.clone(), published: now, attributes, data, ordering_key });
         for subscription in self.subscriptions.values_mut().filter(|of| of.settings.topic == topic) {
-            subscription.queue.put(Arc::clone(&message));
+            delays.iter().for_each(|delay| subscription.queue.put(Arc::clone(&message), now + *delay));
         }
         Ok(id)
     }

@@ -57,8 +57,7 @@ impl PubSub {
             }
             let free = pace.window.saturating_sub(queue.out());
             let deliveries = queue.take(now, free, settings.ack_deadline, settings);
-            let counts = settings.dead_letter.is_some();
-            let posted = |delivery| outbound(name, push, delivery, counts, settings.ack_deadline);
+            let posted = |delivery| outbound(name, push, delivery, settings.ack_deadline);
             out.extend(deliveries.into_iter().map(posted));
         }
         out
@@ -96,12 +95,12 @@ impl Subscription {
     }
 }
 
-fn outbound(subscription: &str, push: &settings::Push, delivery: Delivery, counts: bool, wait_max: Dur) -> Outbound {
+fn outbound(subscription: &str, push: &settings::Push, delivery: Delivery, wait_max: Dur) -> Outbound {
     let Delivery { ack_id, message, attempt } = delivery;
     let (headers, body) = match push.bare {
         None => {
             let mut body = json!({ "message": message.json(true), "subscription": subscription });
-            if counts {
+            if let Some(attempt) = attempt {
                 body["deliveryAttempt"] = attempt.into();
             }
             let json = ("content-type".to_owned(), "application/json".to_owned());

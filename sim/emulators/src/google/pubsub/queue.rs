@@ -12,8 +12,8 @@ use std::sync::Arc;
 pub(crate) struct Delivery {
     pub(crate) ack_id: String,
     pub(crate) message: Arc<Message>,
-    /// How often it was delivered, with this time.
-    pub(crate) attempt: u32,
+    /// How often it was delivered, with this time; said only where what fails too often is put away.
+    pub(crate) attempt: Option<u32>,
 }
 
 /// In the order of publishing: by number of the message in this subscription.
@@ -46,9 +46,10 @@ struct Leased {
 pub(super) type Dead = (String, Arc<Message>, u32);
 
 impl Queue {
-    pub(super) fn put(&mut self, message: Arc<Message>) {
+    /// Takes a message that may go from then on.
+    pub(super) fn put(&mut self, message: Arc<Message>, not_before: Wall) {
         self.messages += 1;
-        let waiting = Waiting { message, attempts: 0, not_before: Wall(i64::MIN) };
+        let waiting = Waiting { message, attempts: 0, not_before };
         self.waiting.insert(self.messages, waiting);
     }
 
@@ -62,7 +63,8 @@ impl Queue {
                 let leased = Leased { number, message: Arc::clone(&message), attempts: attempt, until };
                 self.leased.insert(self.leases, leased);
                 self.ends.insert((until, self.leases));
-                Some(Delivery { ack_id: format!("{}:{}", message.id, self.leases), message, attempt })
+                let ack_id = format!("{}:{}", message.id, self.leases);
+                Some(Delivery { ack_id, message, attempt: settings.dead_letter.as_ref().map(|_| attempt) })
             })
             .collect()
     }
@@ -163,6 +165,11 @@ mod tests {
         })
     }
 
+    /// With a place for what fails too often, so that attempts are said.
+    fn settings() -> Settings {
+        Settings { dead_letter: Some(("t".to_owned(), 100)), ..Settings::default() }
+    }
+
     fn at(secs: i64) -> Wall {
         Wall::from_secs(1_000_000 + secs)
     }
@@ -172,15 +179,19 @@ mod tests {
         let mut dead = Vec::new();
         queue.settle(at(secs), settings, &mut dead);
         let taken = queue.take(at(secs), 10, Dur::secs(10), settings);
-        let said = taken.iter().map(|of| format!("{}/{}", of.message.id, of.attempt)).collect::<Vec<_>>().join(" ");
+        let said = taken
+            .iter()
+            .map(|of| format!("{}/{}", of.message.id, of.attempt.unwrap_or(0)))
+            .collect::<Vec<_>>()
+            .join(" ");
         (said, dead, taken.into_iter().map(|of| of.ack_id).collect())
     }
 
     #[test]
     fn what_is_not_acknowledged_comes_again_under_another_id() {
-        let (mut queue, settings) = (Queue::default(), Settings::default());
-        queue.put(message("a", ""));
-        queue.put(message("b", ""));
+        let (mut queue, settings) = (Queue::default(), settings());
+        queue.put(message("a", ""), at(0));
+        queue.put(message("b", ""), at(0));
         let (said, _, first) = take(&mut queue, &settings, 0);
         assert_eq!(said, "a/1 b/1");
         queue.acknowledge(&first[0]);
@@ -197,8 +208,8 @@ mod tests {
     #[test]
     fn a_refusal_brings_it_back_at_once_or_after_its_backoff() {
         let mut queue = Queue::default();
-        let mut settings = Settings::default();
-        queue.put(message("a", ""));
+        let mut settings = settings();
+        queue.put(message("a", ""), at(0));
         let (_, _, ids) = take(&mut queue, &settings, 0);
         queue.extend(&ids[0], at(1));
         let (said, _, ids) = take(&mut queue, &settings, 1);
@@ -213,8 +224,10 @@ mod tests {
     #[test]
     fn one_key_goes_in_its_order() {
         let mut queue = Queue::default();
-        let settings = Settings { ordered: true, ..Settings::default() };
-        ["a", "b", "c"].into_iter().for_each(|id| queue.put(message(id, if id == "c" { "other" } else { "key" })));
+        let settings = Settings { ordered: true, ..settings() };
+        ["a", "b", "c"]
+            .into_iter()
+            .for_each(|id| queue.put(message(id, if id == "c" { "other" } else { "key" }), at(0)));
         let (said, _, ids) = take(&mut queue, &settings, 0);
         assert_eq!(said, "a/1 c/1");
         queue.extend(&ids[0], at(1));
@@ -228,12 +241,12 @@ mod tests {
     fn what_fails_too_often_is_dead_and_what_is_too_old_is_gone() {
         let mut queue = Queue::default();
         let mut settings = Settings { dead_letter: Some(("t".to_owned(), 2)), ..Settings::default() };
-        queue.put(message("a", ""));
+        queue.put(message("a", ""), at(0));
         take(&mut queue, &settings, 0);
         take(&mut queue, &settings, 10);
         let (said, dead, _) = take(&mut queue, &settings, 20);
         assert_eq!((said.as_str(), dead.len(), dead[0].2), ("", 1, 2));
-        queue.put(message("b", ""));
+        queue.put(message("b", ""), at(0));
         settings.retention = Dur::secs(600);
         assert_eq!(take(&mut queue, &settings, 601).0, "");
     }

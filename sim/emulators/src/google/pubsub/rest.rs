@@ -174,11 +174,10 @@ impl PubSub {
         let count =
             count.filter(|count| *count > 0).ok_or_else(|| Status::bad_field("maxMessages", "must be positive"))?;
         let pulled = self.pull(now, name, count.min(PULLED_MAX), None)?;
-        let counts = self.subscriptions.get(name).is_some_and(|of| of.settings.dead_letter.is_some());
         let shown = pulled.iter().map(|delivery| {
             let mut received = json!({ "ackId": delivery.ack_id, "message": delivery.message.json(false) });
-            if counts {
-                received["deliveryAttempt"] = delivery.attempt.into();
+            if let Some(attempt) = delivery.attempt {
+                received["deliveryAttempt"] = attempt.into();
             }
             received
         });

@@ -33,7 +33,7 @@ const PROGRAMS: &str = "tests/peers";
 const ENVIRONMENTS: &str = "python";
 
 /// Why Go programs are missing on a machine without Go.
-const NO_GO: &str = "no Go: install Go 1.24 or later (https://go.dev/dl, or apt-get install golang)";
+const NO_GO: &str = "no Go: install Go 1.26 or later (https://go.dev/dl, or apt-get install golang)";
 
 /// Why Python packages are missing on a machine without Python.
 const NO_PYTHON: &str = "no Python: install Python 3.11 or later with venv (apt-get install python3-venv)";

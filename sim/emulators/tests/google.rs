@@ -1,13 +1,17 @@
-//! Google as it is played, driven by Google's own client libraries for Python, unchanged but for their endpoint
-//! (`tests/peers/google`). The program is the EMM's server; its devices are played here, on its word.
+//! Google as it is played, driven by Google's own client libraries for Python and Go, unchanged but for their endpoint
+//! (`tests/peers/google`, `tests/peers/google-go`). The program is the EMM's server; its devices are played here, on its
+//! word.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod left_out;
 
+use droves_emulators::Delay;
 use droves_emulators::google::{
-    Account, Callers, Config, Departure, Enrollment, Handle, Object, Order, Outcome, Quota, Settings,
+    Account, Callers, Config, Departure, Enrollment, Fault, FaultOrder, Handle, Migration, Object, Order, Outcome,
+    Quota, Refusal, Settings,
 };
-use droves_facts::{Dice, Limits};
+use droves_emulators::push::Strikes;
+use droves_facts::{Dice, Dur, Limits};
 use droves_net::clock::RunClock;
 use droves_net::tls::Trust;
 use droves_wire::keys::Key;
@@ -72,13 +76,55 @@ fn a_stream_answers_pings_and_gives_back_what_it_held() {
     case("keepalive", Quota::PER_MINUTE);
 }
 
+#[test]
+fn gos_library_makes_every_call_and_knows_every_field_of_the_answers() {
+    go_case("management");
+}
+
+#[test]
+fn gos_library_reads_refusals_those_on_order_among_them() {
+    go_case("errors");
+}
+
+#[test]
+fn gos_library_believes_a_pushs_token() {
+    go_case("push");
+}
+
+#[test]
+fn gos_library_hears_of_every_notification_by_a_stream() {
+    go_case("pull");
+}
+
+/// Four pings of the library, one in half a minute.
+#[test]
+fn a_stream_of_gos_library_stays_up_and_what_it_holds_does_not_come_again() {
+    go_case("keepalive");
+}
+
+#[test]
+fn pubsub_answers_as_googles_own_fake_does() {
+    go_case("pstest");
+}
+
 fn case(name: &str, quota: Quota) {
-    judge(&format!("google-{name}"), play(name, quota));
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/peers/google/emm.py");
+    let python = peer("python/google/bin/python", "no Python with Google's libraries");
+    let command = python.map(|python| {
+        let mut command = Command::new(python);
+        command.arg(program).env("PYTHONDONTWRITEBYTECODE", "1");
+        command
+    });
+    judge(&format!("google-{name}"), command.map(|command| play(command, name, quota)));
+}
+
+fn go_case(name: &str) {
+    let program = peer("bin/google-go", "no program with Google's libraries for Go");
+    judge(&format!("google-go-{name}"), program.map(|program| play(Command::new(program), name, Quota::PER_MINUTE)));
 }
 
 /// Starts Google and the program, and plays its devices until it ends.
-fn play(name: &str, quota: Quota) -> Result<(), Stop> {
-    let python = python()?;
+fn play(mut command: Command, name: &str, quota: Quota) {
     let key = Key::generate_rsa(2048).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let (key_file, log) = (folder.path().join("key.json"), folder.path().join("log"));
@@ -100,15 +146,13 @@ fn play(name: &str, quota: Quota) -> Result<(), Stop> {
     });
     let google = google.unwrap();
     std::fs::write(&key_file, account(key).key_file(google.url()).unwrap().to_string()).unwrap();
-    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/peers/google/emm.py");
-    let mut command = Command::new(python);
-    command.arg(program).arg(name).arg(google.url()).arg(&key_file).env("PYTHONDONTWRITEBYTECODE", "1");
+    command.arg(name).arg(google.url()).arg(&key_file);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(std::fs::File::create(&log).unwrap());
     let mut child = command.spawn().unwrap();
     let (mut input, output) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
     for line in output.lines() {
         let asked: Value = serde_json::from_str(&line.unwrap()).unwrap();
-        let came = act(&google, &asked);
+        let came = if asked["act"] == "fault" { order(&google, &asked) } else { act(&google, &asked) };
         // A program that has failed meanwhile is judged by its end.
         if writeln!(input, "{came}").is_err() {
             break;
@@ -117,12 +161,28 @@ fn play(name: &str, quota: Quota) -> Result<(), Stop> {
     let status = child.wait().unwrap();
     assert!(status.success(), "{}", std::fs::read_to_string(&log).unwrap());
     google.stop();
-    Ok(())
 }
 
 fn account(key: Key) -> Account {
     let email = "emm@p1.iam.gserviceaccount.com".to_owned();
     Account { email, project: "p1".to_owned(), key_id: "k1".to_owned(), key }
+}
+
+/// One of Google's calls or notifications is to go wrong: the n-th of those that it is about.
+fn order(google: &Handle, asked: &Value) -> Value {
+    let fault = match asked["fault"].as_str().unwrap() {
+        "quota" => Fault::Refuse(Refusal::Quota),
+        "quota_as_internal" => Fault::Refuse(Refusal::QuotaAsInternal),
+        "internal" => Fault::Refuse(Refusal::Internal),
+        "unavailable" => Fault::Refuse(Refusal::Unavailable),
+        "not_modified" => Fault::Refuse(Refusal::NotModified),
+        "slow" => Fault::Slow(Delay::Fixed(Dur::ms(50))),
+        other => panic!("{other}"),
+    };
+    let about = asked["about"].as_array().unwrap().iter().map(|name| name.as_str().unwrap().to_owned()).collect();
+    let nth = Strikes::Nth(asked["nth"].as_u64().unwrap());
+    google.order(FaultOrder { about, ..FaultOrder::always(fault, nth) }).unwrap();
+    json!({})
 }
 
 /// A device does what the program wants of it.
@@ -131,10 +191,14 @@ fn act(google: &Handle, asked: &Value) -> Value {
     let object = |field: &str| asked[field].as_object().cloned().unwrap_or_default();
     let name = text("device");
     google.with(|google, now| match asked["act"].as_str().unwrap() {
+        "migrate" => {
+            let (token, previous_dpc, hardware) =
+                (text("token"), "com.example.dpc".to_owned(), hardware(text("serial")));
+            let migration = Migration { token, previous_dpc, api_level: 35, hardware };
+            json!({ "name": google.migrate(now, migration).unwrap().name })
+        }
         "enroll" => {
-            let mut hardware = Object::new();
-            hardware.insert("brand".to_owned(), "Droves".into());
-            hardware.insert("serialNumber".to_owned(), text("serial").into());
+            let hardware = hardware(text("serial"));
             let (management_mode, ownership) = ("DEVICE_OWNER", "COMPANY_OWNED");
             let enrollment = Enrollment { token: text("token"), management_mode, ownership, api_level: 35, hardware };
             match google.enroll(now, enrollment) {
@@ -155,8 +219,11 @@ fn act(google: &Handle, asked: &Value) -> Value {
             Order::Wipe => json!({ "wipe": true }),
         },
         "done" => {
-            let ended = google.done(now, &text("operation"), Outcome::Done(Object::new()));
-            json!({ "ended": ended.unwrap() })
+            let outcome = match asked["failed"].as_str() {
+                Some(why) => Outcome::Failed(why.to_owned().leak()),
+                None => Outcome::Done(object("status")),
+            };
+            json!({ "ended": google.done(now, &text("operation"), outcome).unwrap() })
         }
         "log" => {
             google.log(now, &name, asked["events"].as_array().unwrap().clone()).unwrap();
@@ -170,11 +237,18 @@ fn act(google: &Handle, asked: &Value) -> Value {
     })
 }
 
-/// Python with Google's libraries, as `cargo xtask peers` installs it.
-fn python() -> Result<PathBuf, Stop> {
+fn hardware(serial: String) -> Object {
+    let mut hardware = Object::new();
+    hardware.insert("brand".to_owned(), "Droves".into());
+    hardware.insert("serialNumber".to_owned(), serial.into());
+    hardware
+}
+
+/// A program in the peers' folder, as `cargo xtask peers` makes it.
+fn peer(path: &str, missing: &str) -> Result<PathBuf, Stop> {
     let peers = std::env::var_os("DROVES_PEERS").map(PathBuf::from);
     let built = || Some(std::env::current_exe().ok()?.parent()?.parent()?.parent()?.join("peers"));
-    let python = peers.or_else(built).map(|peers| peers.join("python/google/bin/python"));
-    let left_out = || Stop::LeftOut("no Python with Google's libraries: `cargo xtask peers` makes it".to_owned());
-    python.filter(|python| python.is_file()).ok_or_else(left_out)
+    let program = peers.or_else(built).map(|peers| peers.join(path));
+    let left_out = || Stop::LeftOut(format!("{missing}: `cargo xtask peers` makes it"));
+    program.filter(|program| program.is_file()).ok_or_else(left_out)
 }

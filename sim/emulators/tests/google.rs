@@ -27,6 +27,11 @@ fn every_method_answers_what_its_schema_allows() {
 }
 
 #[test]
+fn every_field_of_every_schema_is_taken_and_comes_back_as_it_was() {
+    case("fields", Quota { requests_max: 100_000, ..Quota::PER_MINUTE });
+}
+
+#[test]
 fn a_client_made_from_our_discovery_document_works_and_sends_its_batches_here() {
     case("discovery", Quota::DOCUMENTED);
 }

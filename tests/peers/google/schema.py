@@ -1,4 +1,4 @@
-"""Answers held against the discovery document that google-api-python-client ships."""
+"""Answers held against the discovery document that google-api-python-client ships, and requests made from it."""
 
 import json
 import re
@@ -26,6 +26,9 @@ def methods(resource=DOCUMENT):
 
 
 METHODS = dict(methods())
+
+# Fields of the document's schemas that were seen in an answer, or in a notification.
+met = set()
 
 
 def check(name, value, schemas=DOCUMENT["schemas"]):
@@ -55,6 +58,45 @@ def of(schema, value, where, schemas):
 def object_of(schema, value, where, schemas):
     assert isinstance(value, dict), f"{where}: {value!r} is no object"
     properties = schema.get("properties", {})
+    met.update((schema.get("id"), field) for field in value)
     for field, inner in value.items():
         assert field in properties or "additionalProperties" in schema, f"{where}.{field}: no such field"
         of(properties.get(field, schema.get("additionalProperties")), inner, f"{where}.{field}", schemas)
+
+
+EXAMPLES = {
+    "int64": "9007199254740993",
+    "int32": 7,
+    "google-datetime": "2026-01-05T08:00:00.123456Z",
+    "google-duration": "3.500s",
+    "google-fieldmask": "packageName",
+    "byte": "Kw==",
+    "float": 1.5,
+    "double": 0.1,
+    "string": "t\u00e4\"x\u20ac",
+    "boolean": True,
+    "any": "anything",
+}
+# The longest enum has 32 values beside its first.
+ROUNDS = 32
+
+
+def filled(name, turn):
+    """A resource with every field that its schema has; enums have the next of their values in each turn."""
+    return {field: example(of, turn) for field, of in DOCUMENT["schemas"][name]["properties"].items()}
+
+
+def example(schema, turn):
+    if "$ref" in schema:
+        return filled(schema["$ref"], turn)
+    if "enum" in schema:
+        # The first says that there is none, and is not sent.
+        values = schema["enum"][1:]
+        return values[turn % len(values)]
+    kind = schema["type"]
+    if kind == "array":
+        return [example(schema["items"], turn)]
+    if kind == "object":
+        return {"key": example(schema["additionalProperties"], turn)}
+    return EXAMPLES[schema.get("format", kind)]
+

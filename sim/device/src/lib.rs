@@ -31,7 +31,7 @@ mod web;
 mod whole;
 pub mod windows;
 
-pub use behaviour::{DOZES_AFTER_MAX, Habits, Need, STRETCH_MIN, Spells};
+pub use behaviour::{Habits, Need, Spells};
 pub use contract::{
     Account, Action, Body, Event, Failure, Framing, Link, Made, Method, Note, Order, Peer, Reached, Reasons, Request,
     Response, Sign, Sink, Wake, What, Why, Work,

@@ -13,12 +13,12 @@ use serde::{Deserialize, Serialize};
 pub struct Habits {
     /// It is off, or nowhere near a network.
     pub off: Spells,
-    /// It restarts of itself, once in each stretch of this length: at least [`STRETCH_MIN`].
+    /// It restarts of itself, once in each stretch of this length: an hour, or more.
     pub restarts_every: Option<Dur>,
     /// It is a kiosk: plugged in, so that it never dozes, and restarted each night, when so much of the day has passed in
     /// UTC. All of them restart together.
     pub kiosk: Option<Dur>,
-    /// Android: it dozes after it has lain still for so long, at most [`DOZES_AFTER_MAX`].
+    /// Android: it dozes after it has lain still for so long, four hours, or less.
     pub dozes_after: Option<Dur>,
     /// Android: its user has paused the work profile.
     pub paused: Spells,
@@ -38,11 +38,6 @@ pub enum Need {
     /// To move what is large: apps, files.
     Transfer,
 }
-
-/// Shorter stretches between two restarts would leave a device no time between them.
-pub const STRETCH_MIN: Dur = HOUR;
-/// A device that lies still for the shortest time of [`STILL`] dozes at all.
-pub const DOZES_AFTER_MAX: Dur = Dur::secs(3 * 3_600);
 
 impl Character {
     /// Until when the device at `wall` lacks what it needs, by what is known then; `None` if it lacks nothing.
@@ -132,7 +127,7 @@ impl Habit {
             Habit::Paused => spread(paused),
             Habit::Metered => spread(metered),
             Habit::Restarts => {
-                let interval = restarts_every?.max(STRETCH_MIN).0;
+                let interval = restarts_every?.max(HOUR).0;
                 let mut all = around(interval, now).map(|number| {
                     let mut dice = drawn(number);
                     let away = restart(&mut dice) + first_unlock(character, &mut dice);
@@ -150,7 +145,7 @@ impl Habit {
             }
             Habit::Dozes if kiosk.is_some() => None,
             Habit::Dozes => {
-                let after = dozes_after?.min(DOZES_AFTER_MAX).0;
+                let after = dozes_after?.min(STILL.start).0;
                 let mut all = around(DAY.0, now).flat_map(|number| {
                     let mut dice = drawn(number);
                     let length = STILL.start + Dur(dice.below(STILL.end.0 - STILL.start.0));
@@ -216,11 +211,12 @@ mod tests {
         Character { habits, ..ios() }
     }
 
-    /// Share of the minutes of sixty days in which the device lacks it.
+    /// Share of sixty days in which the device lacks it, by a look each seven minutes.
     fn share(character: &Character, need: Need) -> f64 {
-        let minutes = 60 * 24 * 60;
-        let lacks = |m: &u64| character.lacks_until(need, Wall::VIRTUAL_START + Dur::secs(60 * m), dice(3)).is_some();
-        (0..minutes).filter(lacks).count() as f64 / minutes as f64
+        let looks = 60 * 24 * 60 / 7;
+        let at = |n: u64| Wall::VIRTUAL_START + Dur::secs(60 * 7 * n);
+        let lacking = (0..looks).filter(|n| character.lacks_until(need, at(*n), dice(3)).is_some()).count();
+        lacking as f64 / looks as f64
     }
 
     /// The spells of a week.
@@ -367,6 +363,11 @@ mod tests {
                 prop_assert_eq!(until(between), None);
             }
         }
+
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
 
         #[test]
         fn a_share_is_the_share(share in 0.05..0.95, hours in 1_u64..6) {

@@ -6,7 +6,7 @@
 mod habits;
 mod spells;
 
-pub use habits::{DOZES_AFTER_MAX, Habits, Need, STRETCH_MIN};
+pub use habits::{Habits, Need};
 pub use spells::Spells;
 
 use crate::{Character, Ctx, Retry};

@@ -1,11 +1,12 @@
 //! Whoever must be played so that a server under test finds its world complete. Each of them is cut in two: a pure
 //! brain that is handed a time and a request and gives an answer, and a shell of sockets around it.
 //!
-//! [`apns`] is Apple's push service as an MDM server sees it, [`wns`] Windows', [`google`] what stands between a server and its
+//! [`apns`] is Apple's push service as an MDM server sees it, [`wns`] Windows', [`fcm`] Android's, [`google`] what stands between a server and its
 //! Android devices, [`practice`] an MDM server, [`sink`] one for load only.
 
 pub mod apns;
 mod delay;
+pub mod fcm;
 pub mod google;
 mod line;
 mod orders;

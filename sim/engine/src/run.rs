@@ -9,7 +9,7 @@ use crate::keys::RingError;
 use crate::stage::Stage;
 use crate::steps::Span;
 use crate::tape::Taped;
-use droves_emulators::{apns, google, practice, wns};
+use droves_emulators::{google, practice, push};
 use droves_facts::{Dur, LaneIx, Limits, Platform};
 use droves_fleet::{FleetError, KeyPoolError};
 use droves_measure::{Calibration, Folds, Progress, PushService, Second, Thresholds};
@@ -218,12 +218,9 @@ pub enum RunError {
     /// The fleet on disk.
     #[error(transparent)]
     Fleet(#[from] FleetError),
-    /// The push service.
+    /// A push service.
     #[error(transparent)]
-    Push(#[from] apns::StartError),
-    /// WNS.
-    #[error(transparent)]
-    Wns(#[from] wns::StartError),
+    Push(#[from] push::StartError),
     /// Google.
     #[error(transparent)]
     Google(#[from] google::StartError),

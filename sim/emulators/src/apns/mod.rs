@@ -21,5 +21,5 @@ pub use conduct::ConnectionRules;
 pub use house::Connections;
 pub use reason::{Reason, UnknownReason};
 pub use request::{PAYLOAD_BYTES_MAX, Provider, PushRequest};
-pub use server::{Config, Handle, StartError};
+pub use server::{Config, Handle, Ports};
 pub use service::{Rules, Service, Strangers};

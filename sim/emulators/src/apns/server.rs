@@ -2,20 +2,18 @@
 //! through which a server reaches it that can't be told where the push service is.
 
 use super::house::{Connections, House, OurCounters};
-use super::{ConnectionRules, Reason, Rules, Service, connection};
-use crate::push::{self, Order, OrderId, Post, Registry, Shown, Sink, Tally, TrustError};
-use droves_facts::{Dice, Dur};
+use super::{ConnectionRules, Rules, Service, connection};
+use crate::push::{self, GOODBYE_MAX, Post, Registry, Shown, Sink, StartError};
+use droves_facts::Dice;
 use droves_net::clock::RunClock;
-use droves_net::listen::{BindError, Counters, Listener, Settings};
+use droves_net::listen::{Counters, Listener, Settings};
 use droves_net::proxy::Door;
 use droves_net::tls::{Alpn, AskClient, Roots, ServerTls, ServerTlsSettings, TlsError};
 use droves_wire::apple::push::Tokens;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::thread::JoinHandle;
-use std::{io, thread};
 
 /// What a push service needs to be told.
 #[derive(Debug)]
@@ -47,37 +45,22 @@ pub struct Config {
     pub clock: RunClock,
 }
 
-/// Why there is no push service.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// No certificate to show.
-    #[error(transparent)]
-    Trust(#[from] TrustError),
-    /// TLS could not be set up.
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-    /// An address could not be taken.
-    #[error("push service: {0}")]
-    Listen(#[from] BindError),
-    /// The thread or its runtime could not be made.
-    #[error("push service's thread: {0}")]
-    Thread(io::Error),
-}
+/// A running APNs.
+pub type Handle = push::Handle<Service, Ports>;
 
-/// A running push service. Dropping it, or [`Handle::stop`], ends it in good order.
+/// What is APNs' own: the door, and what happened to connections.
 #[derive(Debug)]
-pub struct Handle {
-    addr: SocketAddr,
+pub struct Ports {
     door: Option<SocketAddr>,
-    ca_pem: PathBuf,
-    post: Arc<Post<Service>>,
     counts: Arc<OurCounters>,
     listener: Arc<Counters>,
-    thread: Option<JoinHandle<()>>,
 }
 
 impl Handle {
     /// Takes the addresses and begins; when this returns, providers can connect. Wakes go to `sink`.
+    ///
+    /// # Errors
+    /// There is no certificate to show, or an address or the thread is not to be had.
     pub fn start(config: Config, sink: Arc<dyn Sink>) -> Result<Self, StartError> {
         let shown = push::shown(&config.certificates, &HOSTS)?;
         let tls = tls(&shown, config.provider_roots)?;
@@ -87,88 +70,28 @@ impl Handle {
         let door = config.door.map(|at| Listener::bind(at, None, settings)).transpose()?;
         let service = Service::new(config.rules, config.tokens, Arc::clone(&config.registry), config.dice);
         let post = Arc::new(Post::new(service, config.registry, config.clock, sink));
-        let mut handle = Handle {
-            addr: port.address(),
+        let counts = Arc::<OurCounters>::default();
+        let own = Ports {
             door: door.as_ref().map(Listener::address),
-            ca_pem: shown.ca_pem,
-            post: Arc::clone(&post),
-            counts: Arc::default(),
+            counts: Arc::clone(&counts),
             listener: port.counters(),
-            thread: None,
         };
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;
-        let counts = Arc::clone(&handle.counts);
-        let body = move || {
-            let house = House { post, counts, connections: config.connections };
+        let place = ("apns", port.address(), shown.ca_pem);
+        let house = Arc::clone(&post);
+        Handle::run(place, post, own, move |runtime| {
+            let house = House { post: house, counts, connections: config.connections };
             runtime.block_on(run(Rc::new(house), port, door, config.beyond));
-        };
-        handle.thread = Some(thread::Builder::new().name("apns".to_owned()).spawn(body).map_err(StartError::Thread)?);
-        Ok(handle)
-    }
-
-    /// Where providers connect by TLS.
-    pub fn addr(&self) -> SocketAddr {
-        self.addr
+        })
     }
 
     /// Where the CONNECT door is: `HTTPS_PROXY=http://<this>`.
     pub fn door_addr(&self) -> Option<SocketAddr> {
-        self.door
-    }
-
-    /// The authority's certificate: `SSL_CERT_FILE`.
-    pub fn ca_pem_path(&self) -> &Path {
-        &self.ca_pem
-    }
-
-    /// Where lanes register, without a network.
-    pub fn registry(&self) -> &Arc<Registry> {
-        self.post.registry()
-    }
-
-    /// What happened to notifications so far.
-    pub fn tally(&self) -> Tally<Reason> {
-        self.post.brain().tally()
+        self.own.door
     }
 
     /// What happened to connections so far.
     pub fn connections(&self) -> Connections {
-        self.counts.connections(&self.listener)
-    }
-
-    /// Wakes that the sink could not pass on: ours, never the server's.
-    pub fn wakes_dropped(&self) -> u64 {
-        self.post.wakes_dropped()
-    }
-
-    /// Takes a fault on order; `None` when there are [`push::ORDERS_MAX`] already.
-    pub fn order(&self, order: Order<Reason>) -> Option<OrderId> {
-        self.post.brain().give(order)
-    }
-
-    /// Takes an order back.
-    pub fn lift(&self, id: OrderId) {
-        self.post.brain().lift(id);
-    }
-
-    /// Ends it: no new connections, GOAWAY to those that stand, a few seconds for what is under way.
-    pub fn stop(mut self) {
-        self.end();
-    }
-
-    fn end(&mut self) {
-        self.post.close();
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the push service's thread panicked");
-        }
-    }
-}
-
-impl Drop for Handle {
-    fn drop(&mut self) {
-        self.end();
+        self.own.counts.connections(&self.own.listener)
     }
 }
 
@@ -200,6 +123,3 @@ fn tls(shown: &Shown, roots: Option<Roots>) -> Result<ServerTls, TlsError> {
 /// Where servers look for Apple's push service; 2197 is for networks that let 443 not pass.
 const HOSTS: [&str; 3] = ["api.push.apple.com", "api.sandbox.push.apple.com", "api.development.push.apple.com"];
 const PORTS: [u16; 2] = [443, 2197];
-
-/// For all connections to end at the end of the house.
-const GOODBYE_MAX: Dur = Dur::secs(5);

@@ -5,9 +5,7 @@ use super::Reason;
 use super::answer::{Answer, Refusal};
 use super::request::{self, Asked, Expiration, PushRequest};
 use crate::delay::Delay;
-use crate::push::{
-    Allowance, Brain, Due, Fault, Moment, Order, OrderId, Push, Rate, Registry, Standing, Taken, Tally, Traffic, Travel,
-};
+use crate::push::{Allowance, Brain, Fault, Moment, Push, Rate, Registry, Standing, Taken, Traffic, Travel};
 use droves_facts::{Dice, Dur, LaneIx, Mono, Philox, Purpose, Wall};
 use droves_wire::apple::push::{Tokens, magic};
 use std::sync::Arc;
@@ -68,16 +66,6 @@ impl Service {
         }
     }
 
-    /// Takes a fault on order; `None` when there are too many.
-    pub fn give(&mut self, order: Order<Reason>) -> Option<OrderId> {
-        self.traffic.give(order)
-    }
-
-    /// Takes an order back; the counts of the others go on.
-    pub fn lift(&mut self, id: OrderId) {
-        self.traffic.lift(id);
-    }
-
     /// Judges a request, and starts what it asks for on its way.
     pub fn answer(&mut self, now: Mono, wall: Wall, request: PushRequest<'_>) -> Answer {
         let number = self.traffic.count();
@@ -91,11 +79,6 @@ impl Service {
         let verdict = asked.map_err(Refusal::plain).and_then(|asked| self.judge(at, &asked, owner, request.body));
         self.traffic.tally.count(verdict.map_err(|refusal| refusal.reason));
         Answer { apns_id, verdict, lag, lane }
-    }
-
-    /// What was counted so far.
-    pub fn tally(&self) -> Tally<Reason> {
-        self.traffic.tally.clone()
     }
 
     fn owner(&self, token: &str) -> Option<(LaneIx, u32)> {
@@ -159,12 +142,14 @@ impl Service {
 }
 
 impl Brain for Service {
-    fn due(&mut self, now: Mono) -> Option<Due> {
-        self.traffic.due(now)
+    type Reason = Reason;
+
+    fn traffic(&self) -> &Traffic<Reason> {
+        &self.traffic
     }
 
-    fn next(&self) -> Option<Mono> {
-        self.traffic.next()
+    fn traffic_mut(&mut self) -> &mut Traffic<Reason> {
+        &mut self.traffic
     }
 }
 
@@ -185,6 +170,7 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
     use super::super::request::Provider;
     use super::*;
+    use crate::push::{Due, Order};
     use droves_scenario::plan::Strikes;
     use http::HeaderMap;
     use proptest::prelude::*;

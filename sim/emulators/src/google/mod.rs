@@ -23,10 +23,12 @@ mod server;
 mod signer;
 mod stream;
 
+pub(crate) use account::Accounts;
 pub use account::{Account, Callers};
 pub use brain::{Answer, Google, Request, Settings};
 pub use faults::{Fault, FaultOrder, Refusal};
 pub use management::{Departure, EnrollError, Enrolled, Enrollment, Migration, Object, Order, Outcome, Unknown};
+pub(crate) use quota::Meter;
 pub use quota::Quota;
 pub use server::{Config, Handle, StartError};
 pub use signer::SignerError;

@@ -34,14 +34,22 @@ impl Meter {
         Meter { quota, windows: BTreeMap::new() }
     }
 
-    /// Counts a request of a project.
-    pub(crate) fn count(&mut self, now: Wall, project: &str) -> Result<(), Status> {
+    /// Takes one of what a project has, or says in how long there is one again.
+    pub(crate) fn take(&mut self, now: Wall, project: &str) -> Result<(), Dur> {
         let (since, used) = self.windows.entry(project.to_owned()).or_insert((now, 0));
         if now.since(*since) >= self.quota.window {
             (*since, *used) = (now, 0);
         }
-        if *used < self.quota.requests_max {
-            *used += 1;
+        if *used >= self.quota.requests_max {
+            return Err((*since + self.quota.window).since(now));
+        }
+        *used += 1;
+        Ok(())
+    }
+
+    /// Counts a request of a project to the Android Management API.
+    pub(crate) fn count(&mut self, now: Wall, project: &str) -> Result<(), Status> {
+        if self.take(now, project).is_ok() {
             return Ok(());
         }
         Err(self.quota.exceeded(project))

@@ -1,9 +1,10 @@
 //! What all push services have in common, whoever's they are: whose token it is, when a wake reaches its device, what is
-//! kept for one that is out of reach, what goes wrong on order, and what is counted.
+//! kept for one that is out of reach, what goes wrong on order, what is counted, and how one runs.
 //!
 //! [`Registry`] is what shard threads and the services share: which lane holds which token. [`Sink`] is where wakes go.
 
 mod delivery;
+mod handle;
 mod order;
 mod post;
 mod rate;
@@ -16,15 +17,18 @@ mod trust;
 pub use crate::orders::{ORDERS_MAX, OrderId};
 pub use delivery::{Due, Push};
 pub use droves_scenario::plan::Strikes;
+pub use handle::{Answers, BODY_BYTES_MAX, Config, Handle, Reply, Request, StartError};
+pub(crate) use handle::{GOODBYE_MAX, url};
 pub use order::{Fault, Order};
-pub use post::Sink;
-pub(crate) use post::{Brain, Post};
+pub(crate) use post::Post;
+pub use post::{Brain, Sink};
 pub(crate) use rate::Allowance;
 pub use rate::Rate;
 
 pub use registry::{Registry, Standing, TOPICS_MAX, TopicIx};
 pub use tally::{Taken, Tally};
-pub(crate) use traffic::{Moment, Traffic};
+pub(crate) use traffic::Moment;
+pub use traffic::Traffic;
 pub use travel::{Queue, Travel};
 pub(crate) use trust::{Shown, shown};
 pub use trust::{TrustError, authority_pem};

@@ -1,7 +1,11 @@
 //! A push service's post office: its brain, the clock, the way to the devices, and the loop that hands over what is due.
 
 use super::delivery::{Due, Push};
+use super::order::Order;
 use super::registry::Registry;
+use super::tally::Tally;
+use super::traffic::Traffic;
+use crate::orders::OrderId;
 use droves_facts::{LaneIx, Mono, PushFate, Wall};
 use droves_net::clock::{Clock, RunClock};
 use std::fmt;
@@ -24,13 +28,41 @@ pub trait Sink: Send + Sync + 'static {
     }
 }
 
-/// What a brain must be able to do so that its wakes are delivered.
-pub(crate) trait Brain {
+/// A push service without its sockets: what it judges becomes [`Traffic`].
+pub trait Brain {
+    /// Why it refuses.
+    type Reason: Copy + Ord;
+
+    /// What it has sent on its way.
+    fn traffic(&self) -> &Traffic<Self::Reason>;
+
+    /// The same, to be changed.
+    fn traffic_mut(&mut self) -> &mut Traffic<Self::Reason>;
+
+    /// Takes a fault on order; `None` when there are too many.
+    fn give(&mut self, order: Order<Self::Reason>) -> Option<OrderId> {
+        self.traffic_mut().give(order)
+    }
+
+    /// Takes an order back; the counts of the others go on.
+    fn lift(&mut self, id: OrderId) {
+        self.traffic_mut().lift(id);
+    }
+
+    /// What was counted so far.
+    fn tally(&self) -> Tally<Self::Reason> {
+        self.traffic().tally.clone()
+    }
+
     /// What reaches a device, or expires, up to `now`; to be called again at [`Brain::next`], and when the registry rings.
-    fn due(&mut self, now: Mono) -> Option<Due>;
+    fn due(&mut self, now: Mono) -> Option<Due> {
+        self.traffic_mut().due(now)
+    }
 
     /// When something is due.
-    fn next(&self) -> Option<Mono>;
+    fn next(&self) -> Option<Mono> {
+        self.traffic().next()
+    }
 }
 
 /// What a service's thread and its handle share.
@@ -45,7 +77,7 @@ pub(crate) struct Post<B> {
     closing: watch::Sender<bool>,
 }
 
-impl<B: Brain> Post<B> {
+impl<B> Post<B> {
     pub(crate) fn new(brain: B, registry: Arc<Registry>, clock: RunClock, sink: Arc<dyn Sink>) -> Self {
         Post {
             brain: Mutex::new(brain),
@@ -102,6 +134,19 @@ impl<B: Brain> Post<B> {
         let _closing = closing.wait_for(|closing| *closing).await.is_ok();
     }
 
+    fn hand_over(&self, due: Due, now: Mono) {
+        match due {
+            Due::Expired(lane) => self.sink.fate(lane, now, PushFate::Expired),
+            Due::Wake(push) => {
+                if self.sink.wake(push) == PushFate::DroppedOurs {
+                    self.wakes_dropped.fetch_add(1, Relaxed);
+                }
+            }
+        }
+    }
+}
+
+impl<B: Brain> Post<B> {
     /// Hands over what is due, until the service closes.
     pub(crate) async fn deliver(&self) {
         let mut returned = self.registry.bell();
@@ -128,17 +173,6 @@ impl<B: Brain> Post<B> {
                 // The registry is there as long as we are.
                 _ = returned.changed() => {}
                 () = self.closed() => return,
-            }
-        }
-    }
-
-    fn hand_over(&self, due: Due, now: Mono) {
-        match due {
-            Due::Expired(lane) => self.sink.fate(lane, now, PushFate::Expired),
-            Due::Wake(push) => {
-                if self.sink.wake(push) == PushFate::DroppedOurs {
-                    self.wakes_dropped.fetch_add(1, Relaxed);
-                }
             }
         }
     }

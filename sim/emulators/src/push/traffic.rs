@@ -20,7 +20,7 @@ pub(crate) struct Moment {
 
 /// The wakes of one service, which refuses for reasons `R`.
 #[derive(Debug)]
-pub(crate) struct Traffic<R> {
+pub struct Traffic<R> {
     pub(crate) registry: Arc<Registry>,
     pub(crate) dice: Dice,
     pub(crate) tally: Tally<R>,

@@ -15,6 +15,5 @@ mod service;
 
 pub use access::App;
 pub use reason::{Reason, Refusal};
-pub use request::WnsRequest;
-pub use server::{Config, Handle, StartError};
-pub use service::{Reply, Rules, Service};
+pub use server::{Config, Handle};
+pub use service::{Rules, Service};

@@ -1,24 +1,10 @@
 //! A server's request to a channel, and the rules that its headers must keep before anybody looks for the channel.
 
 use super::{Reason, Refusal};
+use crate::push::Request;
 use droves_facts::Dur;
 use droves_wire::windows::wns;
 use http::{HeaderMap, header};
-
-/// One request, as the shell read it.
-#[derive(Clone, Copy, Debug)]
-pub struct WnsRequest<'a> {
-    /// `POST`, or it is refused.
-    pub method: &'a str,
-    /// Without the query.
-    pub path: &'a str,
-    /// Path and query.
-    pub target: &'a str,
-    /// Its headers.
-    pub headers: &'a HeaderMap,
-    /// At least the first [`wns::PAYLOAD_BYTES_MAX`] + 1 bytes.
-    pub body: &'a [u8],
-}
 
 /// What a request that keeps the rules says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -44,7 +30,7 @@ pub(crate) fn wants_status(headers: &HeaderMap) -> bool {
 }
 
 /// Reads a request whose token is good.
-pub(crate) fn read(request: &WnsRequest<'_>) -> Result<Asked, Refusal> {
+pub(crate) fn read(request: &Request<'_>) -> Result<Asked, Refusal> {
     let bad = |words| Refusal::because(Reason::BadRequest, words);
     let headers = request.headers;
     if headers.contains_key(header::TRANSFER_ENCODING) {
@@ -103,7 +89,7 @@ mod tests {
 
     fn asked(pairs: &[(&str, &str)], body: &[u8]) -> Result<Asked, Refusal> {
         let headers = headers(pairs);
-        read(&WnsRequest { method: "POST", path: "/", target: "/?token=AA", headers: &headers, body })
+        read(&Request { method: "POST", path: "/", target: "/?token=AA", headers: &headers, body })
     }
 
     const RAW: [(&str, &str); 2] = [("X-WNS-Type", "wns/raw"), ("Content-Type", "application/octet-stream")];

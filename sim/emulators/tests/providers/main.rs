@@ -3,9 +3,12 @@
 
 mod apns;
 mod apns_client;
+mod fcm;
+mod fcm_client;
 #[path = "../left_out/mod.rs"]
 mod left_out;
 mod own_sender;
+mod program;
 mod stage;
 mod wns;
 mod wns_client;

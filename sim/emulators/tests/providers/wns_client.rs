@@ -1,6 +1,7 @@
 //! WNS on the stage, and the program that plays the server's sender.
 
 use crate::left_out::Stop;
+use crate::program::{Program, python};
 use crate::stage::{Stage, token_book};
 use droves_emulators::push::Registry;
 use droves_emulators::wns::{Config, Handle, Rules};
@@ -8,9 +9,8 @@ use droves_facts::{Dice, LaneIx, Wall};
 use droves_net::clock::RunClock;
 use droves_wire::windows::wns;
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -48,15 +48,11 @@ impl Stage {
 
     /// Starts the sender's program.
     pub(crate) fn sender(&self, service: &Handle) -> Result<Sender, Stop> {
-        let log = self.folder().join("sender.log");
-        let mut command = Command::new(python()?);
+        let mut command = Command::new(python(NAME)?);
         command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/peers").join(NAME).join("provider.py"));
         command.arg(format!("https://localhost:{}/accesstoken.srf", service.addr().port()));
         command.env("SSL_CERT_FILE", service.ca_pem_path()).env("PYTHONDONTWRITEBYTECODE", "1");
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(std::fs::File::create(&log).unwrap());
-        let mut child = command.spawn().unwrap();
-        let (input, output) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
-        Ok(Sender { child, input: Some(input), output, log })
+        Ok(Sender(Program::start(&mut command, self.folder())))
     }
 }
 
@@ -66,38 +62,14 @@ pub(crate) fn raw(channels: &[impl AsRef<str>]) -> Value {
     json!({ "channels": channels, "raw": "1", "id": "ms-app://S-1-15-2-1", "secret": "secret" })
 }
 
-pub(crate) struct Sender {
-    child: Child,
-    input: Option<ChildStdin>,
-    output: BufReader<ChildStdout>,
-    log: PathBuf,
-}
+/// The sender's program.
+pub(crate) struct Sender(Program);
 
 impl Sender {
     /// What the library said of each channel: nothing where it was content.
     pub(crate) fn run(&mut self, job: &Value) -> Vec<String> {
-        writeln!(self.input.as_mut().unwrap(), "{job}").unwrap();
-        let mut line = String::new();
-        self.output.read_line(&mut line).unwrap();
-        let log = || std::fs::read_to_string(&self.log).unwrap_or_default();
-        serde_json::from_str(&line).unwrap_or_else(|why| panic!("{why}: {line} {}", log()))
+        self.0.run(job)
     }
-}
-
-impl Drop for Sender {
-    fn drop(&mut self) {
-        // It ends at the end of its input.
-        drop(self.input.take());
-        let _gone = self.child.kill().is_ok() && self.child.wait().is_ok();
-    }
-}
-
-/// Python with the library, as `cargo xtask peers` installs it.
-fn python() -> Result<PathBuf, Stop> {
-    let peers = std::env::var_os("DROVES_PEERS").map(PathBuf::from);
-    let python = peers.map(|peers| peers.join("python").join(NAME).join("bin/python"));
-    let left_out = || Stop::LeftOut(format!("no Python for {NAME}: `cargo xtask peers` makes it"));
-    python.filter(|python| python.is_file()).ok_or_else(left_out)
 }
 
 const NAME: &str = "wns-provider";

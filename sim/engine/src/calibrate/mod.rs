@@ -14,7 +14,7 @@ mod wires;
 pub use file::{FileError, default_file, here, load, save};
 
 use crate::keys::RingError;
-use droves_emulators::apns;
+use droves_emulators::push;
 use droves_facts::Dur;
 use droves_fleet::KeyPoolError;
 use droves_measure::{CALIBRATION_VERSION, Calibration, Cost, OFFERS, Offer};
@@ -86,7 +86,7 @@ pub enum CalibrateError {
     Listen(#[from] BindError),
     /// The push service.
     #[error(transparent)]
-    Push(#[from] apns::StartError),
+    Push(#[from] push::StartError),
     /// SCEP.
     #[error("calibrating: SCEP: {0}")]
     Scep(#[from] ScepError),

@@ -1,5 +1,6 @@
-//! Android's MDM. Of Google, what its REST interfaces have in common, as the Android Management API and Pub/Sub speak them:
-//! errors (`google.rpc.Status`), the JSON forms of protocol buffers' types, field masks, partial responses, resource names.
+//! Android's MDM. Of Google, what its REST interfaces have in common, as the Android Management API, Pub/Sub and FCM speak
+//! them: errors (`google.rpc.Status`), the JSON forms of protocol buffers' types, field masks, partial responses, resource
+//! names.
 //! Of servers with an agent of their own: MQTT, and what Headwind MDM and its agent say to each other.
 //!
 //! Google's resources are JSON objects and are not modelled here: a policy has a thousand fields, and whoever plays Google
@@ -7,6 +8,7 @@
 
 pub mod adp;
 pub mod batch;
+pub mod fcm;
 pub mod fields;
 pub mod headwind;
 pub mod mask;

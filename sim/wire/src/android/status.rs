@@ -111,11 +111,18 @@ impl Status {
     /// A field of the request is wrong (`google.rpc.BadRequest`).
     pub fn bad_field(field: &str, description: impl Into<String>) -> Self {
         let description = description.into();
+        let message = format!("Invalid value at '{field}': {description}");
+        Status { message, ..Status::bad_request(field, description) }
+    }
+
+    /// The same, of an interface that says no more in its message than in its detail.
+    pub fn bad_request(field: &str, description: impl Into<String>) -> Self {
+        let description = description.into();
         let detail = json!({
             "@type": "type.googleapis.com/google.rpc.BadRequest",
             "fieldViolations": [{ "field": field, "description": description }],
         });
-        Status::new(Code::InvalidArgument, format!("Invalid value at '{field}': {description}")).with(detail)
+        Status::new(Code::InvalidArgument, description).with(detail)
     }
 
     /// With why, as a machine may ask (`google.rpc.ErrorInfo`).

@@ -2,11 +2,11 @@
 //! the same seed and the same requests answer the same to the byte.
 
 use super::access::{Access, App, Holder};
-use super::request::{self, WnsRequest};
+use super::request;
 use super::{Reason, Refusal};
 use crate::delay::Delay;
 use crate::push::{
-    Allowance, Brain, Due, Fault, Moment, Order, OrderId, Push, Rate, Registry, Standing, Taken, Tally, Traffic, Travel,
+    Allowance, Answers, Brain, Fault, Moment, Push, Rate, Registry, Reply, Request, Standing, Taken, Traffic, Travel,
 };
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
@@ -56,23 +56,6 @@ impl Default for Rules {
     }
 }
 
-/// What the service answers.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Reply {
-    /// The HTTP status.
-    pub status: u16,
-    /// Beside `Content-Length`.
-    pub headers: Vec<(&'static str, String)>,
-    /// JSON of a token, or nothing.
-    pub body: Vec<u8>,
-    /// How long the answer is in the making.
-    pub lag: Dur,
-    /// Whose channel it was, where it is anybody's.
-    pub lane: Option<LaneIx>,
-    /// What there is to say about the lane, in order.
-    pub fates: &'static [PushFate],
-}
-
 /// The service.
 #[derive(Debug)]
 pub struct Service {
@@ -98,65 +81,12 @@ impl Service {
         }
     }
 
-    /// Takes a fault on order; `None` when there are too many.
-    pub fn give(&mut self, order: Order<Reason>) -> Option<OrderId> {
-        self.traffic.give(order)
-    }
-
-    /// Takes an order back; the counts of the others go on.
-    pub fn lift(&mut self, id: OrderId) {
-        self.traffic.lift(id);
-    }
-
-    /// Grants a token, or judges a notification and starts it on its way.
-    pub fn answer(&mut self, now: Mono, wall: Wall, request: WnsRequest<'_>) -> Reply {
-        if request.method == "POST"
-            && let Some((status, body)) = self.access.answer(wall, request.path, request.body)
-        {
-            let headers = vec![("Content-Type", "application/json".to_owned())];
-            return Reply { status, headers, body, lag: Dur::ZERO, lane: None, fates: &[] };
-        }
-        let number = self.traffic.count();
-        let owner = self.owner(request.target);
-        let lane = owner.map(|(lane, _)| lane);
-        let (at, mut rng) = self.traffic.moment(now, wall, lane, number);
-        let lag = self.rules.answer_delay.draw(&mut rng);
-        let verdict = self.judge(at, &request, owner);
-        self.traffic.tally.count(verdict.map_err(|refusal| refusal.reason));
-        let mut headers = self.names(number);
-        headers.extend(said(verdict));
-        if request::wants_status(request.headers)
-            && let Some(lane) = lane
-        {
-            let is_there = self.traffic.registry.reachable(lane);
-            let connection = if is_there { Connection::Connected } else { Connection::Disconnected };
-            headers.push((wns::CONNECTION, connection.name().to_owned()));
-        }
-        Reply {
-            status: verdict.map_or_else(|refusal| refusal.reason.status(), |_| 200),
-            headers,
-            body: Vec::new(),
-            lag,
-            lane,
-            fates: match verdict {
-                Ok(taken) => taken.fates(),
-                Err(Refusal { reason: Reason::Gone, .. }) => &[PushFate::Unregistered],
-                Err(_) => &[],
-            },
-        }
-    }
-
-    /// What was counted so far.
-    pub fn tally(&self) -> Tally<Reason> {
-        self.traffic.tally.clone()
-    }
-
     fn owner(&self, target: &str) -> Option<(LaneIx, u32)> {
         let (lane, generation) = self.tokens.find(&wns::channel_token(target).ok()?)?;
         (lane.0 < self.traffic.registry.lanes()).then_some((lane, generation))
     }
 
-    fn judge(&mut self, at: Moment, request: &WnsRequest<'_>, owner: Option<(LaneIx, u32)>) -> Result<Taken, Refusal> {
+    fn judge(&mut self, at: Moment, request: &Request<'_>, owner: Option<(LaneIx, u32)>) -> Result<Taken, Refusal> {
         if request.method != "POST" {
             return Err(Refusal::plain(Reason::MethodNotAllowed));
         }
@@ -221,13 +151,55 @@ impl Service {
     }
 }
 
+impl Answers for Service {
+    /// Grants a token, or judges a notification and starts it on its way.
+    fn answer(&mut self, now: Mono, wall: Wall, request: Request<'_>) -> Reply {
+        if request.method == "POST"
+            && let Some((status, body)) = self.access.answer(wall, request.path, request.body)
+        {
+            let headers = vec![("Content-Type", "application/json".to_owned())];
+            return Reply { status, headers, body, lag: Dur::ZERO, lane: None, fates: &[] };
+        }
+        let number = self.traffic.count();
+        let owner = self.owner(request.target);
+        let lane = owner.map(|(lane, _)| lane);
+        let (at, mut rng) = self.traffic.moment(now, wall, lane, number);
+        let lag = self.rules.answer_delay.draw(&mut rng);
+        let verdict = self.judge(at, &request, owner);
+        self.traffic.tally.count(verdict.map_err(|refusal| refusal.reason));
+        let mut headers = self.names(number);
+        headers.extend(said(verdict));
+        if request::wants_status(request.headers)
+            && let Some(lane) = lane
+        {
+            let is_there = self.traffic.registry.reachable(lane);
+            let connection = if is_there { Connection::Connected } else { Connection::Disconnected };
+            headers.push((wns::CONNECTION, connection.name().to_owned()));
+        }
+        Reply {
+            status: verdict.map_or_else(|refusal| refusal.reason.status(), |_| 200),
+            headers,
+            body: Vec::new(),
+            lag,
+            lane,
+            fates: match verdict {
+                Ok(taken) => taken.fates(),
+                Err(Refusal { reason: Reason::Gone, .. }) => &[PushFate::Unregistered],
+                Err(_) => &[],
+            },
+        }
+    }
+}
+
 impl Brain for Service {
-    fn due(&mut self, now: Mono) -> Option<Due> {
-        self.traffic.due(now)
+    type Reason = Reason;
+
+    fn traffic(&self) -> &Traffic<Reason> {
+        &self.traffic
     }
 
-    fn next(&self) -> Option<Mono> {
-        self.traffic.next()
+    fn traffic_mut(&mut self) -> &mut Traffic<Reason> {
+        &mut self.traffic
     }
 }
 

@@ -1,6 +1,6 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 use super::*;
-use crate::push::Queue;
+use crate::push::{Due, Order, Queue};
 use droves_scenario::plan::Strikes;
 use http::HeaderMap;
 use proptest::prelude::*;
@@ -34,7 +34,7 @@ fn bearer(service: &mut Service, id: &str) -> String {
     let form = wns::TokenRequest { client_id: id.into(), client_secret: "secret".into(), scope: wns::SCOPE.into() };
     let (form, headers) = (form.write(), HeaderMap::new());
     let path = "/accesstoken.srf";
-    let request = WnsRequest { method: "POST", path, target: path, headers: &headers, body: form.as_bytes() };
+    let request = Request { method: "POST", path, target: path, headers: &headers, body: form.as_bytes() };
     let reply = service.answer(Mono(0), WALL, request);
     assert_eq!(reply.status, 200);
     format!("Bearer {}", wns::Token::read(&reply.body).unwrap().access_token)
@@ -47,7 +47,7 @@ fn send(service: &mut Service, (now, wall): (u64, Wall), target: &str, pairs: &[
         headers.insert(http::HeaderName::try_from(*name).unwrap(), value.parse().unwrap());
     }
     let (path, _) = target.split_once('?').unwrap_or((target, ""));
-    service.answer(Mono(now), wall, WnsRequest { method: "POST", path, target, headers: &headers, body: b"1" })
+    service.answer(Mono(now), wall, Request { method: "POST", path, target, headers: &headers, body: b"1" })
 }
 
 fn said<'a>(reply: &'a Reply, name: &str) -> Option<&'a str> {

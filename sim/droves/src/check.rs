@@ -4,6 +4,7 @@ use crate::cli::{CheckArgs, Scenario, SchemaArgs, SchemaOf};
 use crate::{doctor, say};
 use anyhow::Context;
 use droves_measure::Thresholds;
+use droves_scenario::plan::Managed;
 use droves_scenario::{Given, Loaded, Problem, Problems};
 use std::io::Write;
 
@@ -53,8 +54,14 @@ pub(crate) fn check(args: &CheckArgs) -> anyhow::Result<u8> {
     let target = plan.target.url.as_deref().unwrap_or("in this process");
     writeln!(out, "target    {} ({target})", plan.target.profile.name)?;
     for population in &plan.populations {
-        let users =
-            if population.users > 0 { format!(", {} user channels each", population.users) } else { String::new() };
+        let users = match (population.users, population.android) {
+            (0, None) => String::new(),
+            (0, Some(Managed::Agent)) => ", with an agent of the server's".to_owned(),
+            (0, Some(Managed::Google { mode, .. })) => {
+                format!(", managed by Google, {}", mode.word().replace('_', " "))
+            }
+            (users, _) => format!(", {users} user channels each"),
+        };
         writeln!(
             out,
             "fleet     {}: {} {} devices{users}",

@@ -6,7 +6,7 @@ use droves_device::Token;
 use droves_facts::{DeviceIx, Dur, Limits, PopulationIx};
 use droves_net::clock::{Clock, RunClock};
 use droves_net::tls::ClientTls;
-use droves_scenario::plan::{Managed, Mode, Plan, Population};
+use droves_scenario::plan::{Managed, Plan, Population};
 use droves_scenario::server::{Call, Secret, TokenSource};
 use minijinja::context;
 use std::collections::BTreeMap;
@@ -58,7 +58,7 @@ impl Asking<'_> {
             let refused = |why: String| AdminError::NoToken { population: population.name.clone(), why };
             let ask = async |number: usize| {
                 let label = format!("{}-{number}", label(&population.name));
-                let names = context! { mode => word(mode), one_time => one_time, label => label, ..vars.clone() };
+                let names = context! { mode => mode.word(), one_time => one_time, label => label, ..vars.clone() };
                 let call = async |call: &Call| {
                     let request = api.request(call, &names)?;
                     Ok::<_, AdminError>(api.send(request, call, &self.clock, self.limits).await)
@@ -114,14 +114,4 @@ async fn each(
 /// A population's name with letters, digits and `-` only.
 fn label(name: &str) -> String {
     name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect()
-}
-
-/// A mode, as scenarios spell it.
-fn word(mode: Mode) -> &'static str {
-    match mode {
-        Mode::FullyManaged => "fully_managed",
-        Mode::Dedicated => "dedicated",
-        Mode::PersonalWorkProfile => "work_profile",
-        Mode::CompanyWorkProfile => "company_work_profile",
-    }
 }

@@ -54,11 +54,31 @@ pub trait World {
         let (_, _, _) = (clocks, lane, bytes);
         Vec::new()
     }
+    /// When something happens on the other side by itself, if nothing else does.
+    fn next(&self) -> Option<Mono> {
+        None
+    }
+    /// Time has passed there: what comes of it.
+    fn tick(&mut self, clocks: Clocks) -> Vec<Happened> {
+        let _ = clocks;
+        Vec::new()
+    }
     /// What is stored, and how long that takes.
     fn save(&mut self, clocks: Clocks, snapshot: Snapshot) -> Dur {
         let (_, _) = (clocks, snapshot);
         Dur::ZERO
     }
+}
+
+/// What the other side has done by itself.
+#[derive(Debug)]
+pub enum Happened {
+    /// It has pushed a lane.
+    Push(Notification),
+    /// It says something over a lane's link.
+    Frame(LaneIx, Bytes),
+    /// It has something to state.
+    Fact(Fact),
 }
 
 /// A push that a server has sent, on its way to a lane.
@@ -221,7 +241,7 @@ impl<M: Machine, W: World> Forecast<M, W> {
     /// When something happens next, if nothing else does. May be earlier, and then nothing happens.
     pub fn next(&self) -> Option<Mono> {
         let parcel = self.coming.peek().map(|Reverse((at, ..))| *at);
-        [parcel, self.shard.next()].into_iter().flatten().min()
+        [parcel, self.shard.next(), self.world.next()].into_iter().flatten().min()
     }
 
     /// Runs until `end`, at most `steps_max` deadlines. Gives whether it got there.
@@ -241,10 +261,23 @@ impl<M: Machine, W: World> Forecast<M, W> {
                 let parcel = self.parcels.remove(place);
                 self.deliver(clocks, parcel);
             }
+            if self.world.next().is_some_and(|at| at <= self.now) {
+                self.world_moves(clocks);
+            }
             self.shard.tick(clocks);
             self.carry_out();
         }
         false
+    }
+
+    fn world_moves(&mut self, clocks: Clocks) {
+        for happened in self.world.tick(clocks) {
+            match happened {
+                Happened::Push(notification) => self.push(notification),
+                Happened::Frame(lane, frame) => self.frame(lane, frame),
+                Happened::Fact(fact) => self.facts.push(fact),
+            }
+        }
     }
 
     fn comes(&mut self, after: Dur, parcel: Parcel) {

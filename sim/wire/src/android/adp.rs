@@ -148,6 +148,16 @@ impl Mode {
         }
     }
 
+    /// As scenarios spell it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Mode::FullyManaged => "fully_managed",
+            Mode::Dedicated => "dedicated",
+            Mode::CompanyWorkProfile => "company_work_profile",
+            Mode::PersonalWorkProfile => "work_profile",
+        }
+    }
+
     /// `ownership` of a Device.
     pub fn ownership(self) -> &'static str {
         match self {

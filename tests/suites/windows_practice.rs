@@ -26,7 +26,17 @@ impl Server {
         let droves = program("droves")?;
         let command = |port: u16| {
             let mut command = Command::new(&droves);
-            command.args(["practice", "--windows-port", "0", "--token", TOKEN, "--port", &port.to_string()]);
+            command.args([
+                "practice",
+                "--windows-port",
+                "0",
+                "--mqtt-port",
+                "0",
+                "--token",
+                TOKEN,
+                "--port",
+                &port.to_string(),
+            ]);
             command.args(flags).env_remove("RUST_LOG");
             command
         };

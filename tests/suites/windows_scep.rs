@@ -18,7 +18,17 @@ fn practice(folder: &Path) -> Result<(Running, u16), Error> {
     let program = program("droves")?;
     let command = |port: u16| {
         let mut command = Command::new(&program);
-        command.args(["practice", "--windows-port", "0", "--token", TOKEN, "--port", &port.to_string()]);
+        command.args([
+            "practice",
+            "--windows-port",
+            "0",
+            "--mqtt-port",
+            "0",
+            "--token",
+            TOKEN,
+            "--port",
+            &port.to_string(),
+        ]);
         command
     };
     Running::serve("practice", folder, command, |port| std::net::TcpStream::connect(("127.0.0.1", port)).is_ok())

@@ -1,8 +1,10 @@
 //! Commands and flags. Every flag has a variable of the environment.
 
+mod agents;
 mod values;
 mod windows;
 
+pub(crate) use agents::AgentsArgs;
 pub(crate) use values::dur;
 pub(crate) use windows::{WindowsArgs, WindowsAuth};
 
@@ -385,6 +387,8 @@ pub(crate) struct PracticeArgs {
     pub(crate) faults: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) windows: WindowsArgs,
+    #[command(flatten)]
+    pub(crate) agents: AgentsArgs,
 }
 
 #[derive(Debug, Args)]

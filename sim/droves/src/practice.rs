@@ -1,9 +1,10 @@
 //! `droves practice`: the practice server alone; and `droves certs`.
 
-use crate::cli::{CertsArgs, PracticeArgs, Scenario, WindowsArgs, WindowsAuth};
+use crate::cli::{AgentsArgs, CertsArgs, PracticeArgs, Scenario, WindowsArgs, WindowsAuth, dur};
 use crate::{check, say, stop};
 use anyhow::bail;
 use droves_emulators::Package;
+use droves_emulators::practice::agents;
 use droves_emulators::practice::windows::{Auth, Login, Settings};
 use droves_emulators::practice::{Channels, Config, Faults, Practice};
 use droves_facts::{Dice, Limits};
@@ -34,6 +35,8 @@ pub(crate) fn practice(args: &PracticeArgs) -> anyhow::Result<u8> {
         windows_listen: SocketAddr::new(args.listen, args.windows.windows_port),
         windows_url: args.windows.windows_url.clone(),
         windows: windows(&args.windows),
+        agents_listen: SocketAddr::new(args.listen, args.agents.mqtt_port),
+        agents: agents(&args.agents),
         channels: channels(&args.windows),
         push: args.push.zip(args.push_ca.clone()),
         faults,
@@ -48,6 +51,9 @@ pub(crate) fn practice(args: &PracticeArgs) -> anyhow::Result<u8> {
         server.url()
     ));
     say(&format!("Windows enrolls at {}; it must trust {}/ca.pem", server.discovery(), server.url()));
+    let project = if args.agents.agent_project.is_empty() { "" } else { "/" };
+    let at = format!("{}{project}{}", server.url(), args.agents.agent_project);
+    say(&format!("agents on Android find it at {at}, and its broker at mqtt://{}", server.mqtt()));
     if args.token.is_none() {
         say(&format!("the administrator's token: {}", server.token()));
     }
@@ -78,6 +84,19 @@ fn windows(args: &WindowsArgs) -> Settings {
         message_bytes_max: args.windows_message_max,
         pfn: args.windows_pfn.clone(),
         ..settings
+    }
+}
+
+fn agents(args: &AgentsArgs) -> agents::Settings {
+    agents::Settings {
+        project: args.agent_project.clone(),
+        secret: args.agent_secret.clone(),
+        is_secure: args.agent_signed,
+        on_demand: !args.agent_strict,
+        poll_wait: dur(args.agent_poll),
+        message_delay: dur(args.mqtt_delay),
+        careless_polls: args.agent_careless,
+        ..agents::Settings::default()
     }
 }
 

@@ -101,7 +101,7 @@ impl Stage {
         let ask = Asking { plan: &plan, url: &url, token: token.as_deref(), limits: &limits, clock };
         let found = Found {
             channels: push.channels(),
-            broker: String::new(),
+            broker: practice.as_ref().map_or_else(String::new, |practice| practice.mqtt().to_string()),
             tokens: ask.tokens(ClientTls::new(&roots, ClientTlsSettings::default())?).await?,
         };
         let ways = Ways::of(&plan.target, &url, &found)?;
@@ -475,6 +475,8 @@ fn practice_server(setup: &Setup, push: &Pushing, clock: RunClock) -> Result<Pra
         windows_url: None,
         windows: practice::windows::Settings { pfn: Some(PFN.to_owned()), ..practice::windows::Settings::default() }
             .with(&setup.plan.target.windows),
+        agents_listen: loopback,
+        agents: practice::agents::Settings::default(),
         channels: push.wns().map(|to| Channels { to, ca: push.ca_pem_path().to_owned(), package: package() }),
         push: Some((push.apns(), push.ca_pem_path().to_owned())),
         faults: practice::Faults::new(&setup.plan.faults, setup.plan.dice()),

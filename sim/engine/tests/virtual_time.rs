@@ -69,6 +69,7 @@ impl Practice {
             query: uri.query().unwrap_or_default(),
             authorization: Some(authorization.as_bytes()),
             content_type: None,
+            range: None,
             proof: signature.map_or(Proof::Nothing, Proof::Signature),
             body,
         };

@@ -11,6 +11,7 @@ const FILE_BYTES_MAX: u64 = 4 << 20;
 
 /// Server profiles, and what they name.
 pub(crate) const SHIPPED: &[(&str, &str)] = &[
+    ("headwind.yaml", include_str!("../../../scenarios/servers/headwind.yaml")),
     ("nanohub.yaml", include_str!("../../../scenarios/servers/nanohub.yaml")),
     ("nanomdm.yaml", include_str!("../../../scenarios/servers/nanomdm.yaml")),
     ("practice.yaml", include_str!("../../../scenarios/servers/practice.yaml")),

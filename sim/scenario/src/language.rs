@@ -468,6 +468,8 @@ pub(crate) enum ServerFault {
     WrongReference,
     /// It refuses enrollments of Windows with this SOAP fault, such as `InMaintenance`.
     Refuse(At<String>),
+    /// It signs a configuration for an agent on Android wrongly.
+    WrongSignature,
 }
 
 /// What must hold: an expression (`p(99)<500ms`), or one with options (`{ "p(99)<500ms": { abort_on_fail: true } }`).

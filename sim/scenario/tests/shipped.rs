@@ -152,6 +152,24 @@ fn profiles_that_are_shipped_are_inside_the_program() {
     assert!(plan.phases[0].until.limit().is_some());
 }
 
+#[test]
+fn a_server_with_an_agent_is_told_of_configurations_and_messages() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s.yaml");
+    for target in ["server: practice", "server: headwind, url: \"http://127.0.0.1:9004\", vars: { project: /hmdm/ }"] {
+        let text = format!(
+            "droves: 1\ntarget: {{ {target} }}\n\
+             fleet: {{ populations: {{ a: {{ platform: android, managed_by: agent, count: 1 }} }} }}\nphases:\n\
+             - {{ enroll: {{ who: all }} }}\n- {{ name: kiosk, command: {{ who: all, policy: {{ kioskMode: true }} }} }}\n\
+             - {{ name: app, command: {{ who: all, message: runApp, with: {{ pkg: com.example }} }} }}\n"
+        );
+        std::fs::write(&path, text).unwrap();
+        let key = |name: &str| name.ends_with("_KEY").then(|| "k3y".to_owned());
+        let loaded = load(&path, &Given::default(), key).unwrap_or_else(|problems| panic!("{target}\n{problems}"));
+        assert_eq!(loaded.plan.phases.len(), 3);
+    }
+}
+
 /// The schema, read by somebody else's validator, takes what is shipped and refuses what is wrong.
 #[test]
 fn the_schema_is_a_schema() {

@@ -14,6 +14,7 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+const ENROLLMENTS: &str = "/admin/v1/enrollments/";
 /// Commands that wait for one enrollment.
 const QUEUE_MAX: usize = 10_000;
 
@@ -31,16 +32,20 @@ impl Brain {
         match (request.method, request.path) {
             ("PUT", "/admin/v1/commands") => self.queue(now, &ids, request),
             ("POST", "/admin/v1/push") => self.wake(now, &ids, wakes),
-            ("GET", path) => match path.strip_prefix("/admin/v1/enrollments/") {
-                Some(id) => {
-                    let known = self.house.enrollments.get(self.windows.device_of(&percent_decoded(id)));
-                    let enrolled = known.is_some_and(|enrollment| enrollment.enrolled);
-                    let pending = known.map_or(0, Enrollment::pending);
-                    Outgoing::json(200, &json!({ "enrolled": enrolled, "pending": pending }))
-                }
-                None => Outgoing::text(404, "no such place"),
-            },
-            _ => Outgoing::text(405, "not so"),
+            ("GET", path) if path.starts_with(ENROLLMENTS) => {
+                let id = percent_decoded(path.strip_prefix(ENROLLMENTS).unwrap_or_default());
+                let known = self.house.enrollments.get(self.windows.device_of(&id));
+                let enrolled = known.is_some_and(|enrollment| enrollment.enrolled);
+                let pending = known.map_or(0, Enrollment::pending) + self.agents.pending(&id);
+                Outgoing::json(200, &json!({ "enrolled": enrolled, "pending": pending }))
+            }
+            (method, _) => {
+                let answer = self.agents.admin(&mut self.house, now, &ids, request);
+                answer.unwrap_or_else(|| match method {
+                    "GET" => Outgoing::text(404, "no such place"),
+                    _ => Outgoing::text(405, "not so"),
+                })
+            }
         }
     }
 
@@ -61,7 +66,7 @@ impl Brain {
             let known = self.windows.device_of(id).to_owned();
             if !self.house.is_enrolled(&known) {
                 failed.insert(id.clone(), "not enrolled");
-            } else if self.windows.knows(&known) != is_syncml {
+            } else if self.windows.knows(&known) != is_syncml || self.agents.knows(&known) {
                 failed.insert(id.clone(), "speaks another protocol");
             } else if !commands.iter().all(|command| self.queue_one(now, &known, ids, command)) {
                 failed.insert(id.clone(), "queue is full");
@@ -95,10 +100,11 @@ impl Brain {
 
     /// An enrolled channel that speaks the same protocol, is not among these, and has no copy yet.
     fn somebody_else(&mut self, id: &str, ids: &[String], uuid: &str) -> Option<String> {
-        let (house, windows) = (&mut self.house, &self.windows);
+        let (house, windows, agents) = (&mut self.house, &self.windows, &self.agents);
         let given: Vec<&str> = ids.iter().map(|id| windows.device_of(id)).collect();
+        let is_alike = |other: &str| windows.knows(other) == windows.knows(id) && !agents.knows(other);
         let is_other = |(other, e): &(&String, &Enrollment)| {
-            e.enrolled && !e.has(uuid) && !given.contains(&other.as_str()) && windows.knows(other) == windows.knows(id)
+            e.enrolled && !e.has(uuid) && !given.contains(&other.as_str()) && is_alike(other)
         };
         let mut others: Vec<&String> = house.enrollments.iter().filter(is_other).map(|(id, _)| id).collect();
         others.sort_unstable();
@@ -110,6 +116,10 @@ impl Brain {
         let mut failed = BTreeMap::new();
         for id in ids {
             let known = self.windows.device_of(id).to_owned();
+            if self.agents.knows(&known) {
+                self.agents.wake(&mut self.house, now, &known);
+                continue;
+            }
             let enrollment = self.house.enrollments.get(&known).filter(|enrollment| enrollment.enrolled);
             let Some(enrollment) = enrollment else {
                 failed.insert(id.clone(), "not enrolled");

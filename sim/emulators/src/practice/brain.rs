@@ -1,5 +1,6 @@
-//! The practice server without its sockets: one mind for two protocols.
+//! The practice server without its sockets: one mind for three protocols.
 
+use super::agents::{self, Agents};
 use super::apple::Apple;
 use super::device::Enrollment;
 use super::exchange::{Incoming, Outgoing, Wake};
@@ -46,6 +47,7 @@ pub struct Told {
 pub struct Brain {
     pub(super) house: House,
     pub(super) windows: Windows,
+    pub(super) agents: Agents,
     apple: Apple,
     scep: Scep,
 }
@@ -65,9 +67,16 @@ impl Brain {
         Brain {
             house: House::new(authority, token, limits, faults),
             windows: Windows::new(windows_url, windows),
+            agents: Agents::new(&url, agents::Settings::default()),
             apple: Apple { url, topic },
             scep,
         }
+    }
+
+    /// The same server, which is so to agents on Android.
+    #[must_use]
+    pub fn with_agents(self, settings: agents::Settings) -> Self {
+        Brain { agents: Agents::new(&self.apple.url, settings), ..self }
     }
 
     /// The faults on order.
@@ -81,7 +90,9 @@ impl Brain {
         let enrolled =
             |users: bool| enrollments.iter().filter(|(id, e)| e.enrolled && id.contains(':') == users).count();
         let pending = enrollments.values().map(Enrollment::pending).sum();
-        self.house.truth.json(enrolled(false), enrolled(true), pending)
+        let mut truth = self.house.truth.json(enrolled(false), enrolled(true), pending);
+        truth["agents"]["mqtt"] = self.agents.broker.tally().json();
+        truth
     }
 
     /// What is believed of the enrollment with this id; none of one that was never heard of.
@@ -99,7 +110,7 @@ impl Brain {
 
     /// Answers a request; pushes that it leads to are put into `wakes`.
     pub fn answer(&mut self, now: Mono, wall: Wall, request: &Incoming<'_>, wakes: &mut Vec<Wake>) -> Outgoing {
-        let place = Place::of(request.path);
+        let place = self.place_of(request.path);
         let fault = self.fault(now, place, request);
         let mut outgoing = match fault {
             Some(ServerFault::Answer(status)) => Outgoing::text(status, "on order"),
@@ -113,7 +124,7 @@ impl Brain {
             Some(ServerFault::IllFormed) => outgoing.body = ill_formed(&outgoing.body),
             _ => {}
         }
-        if !outgoing.hangs_up {
+        if !outgoing.hangs_up && outgoing.held.is_none() {
             let path = place.name().to_owned();
             *self.house.truth.requests.entry((path, outgoing.status)).or_default() += 1;
         }
@@ -127,9 +138,17 @@ impl Brain {
         }
         let id = match place {
             Place::Windows(place) => windows::enrollment_of(place, request.body, &self.house.limits),
+            Place::Agents(_) => self.agents.enrollment_of(request),
             _ => Apple::enrollment_of(request.body, &self.house.limits),
         };
         self.house.strike(now, id.as_deref(), None, |fault| place.may(fault))
+    }
+
+    fn place_of(&self, path: &str) -> Place {
+        match Place::of(path) {
+            Place::Other => self.agents.place_of(path).map_or(Place::Other, Place::Agents),
+            place => place,
+        }
     }
 
     fn route(
@@ -141,13 +160,14 @@ impl Brain {
         fault: Option<ServerFault>,
         wakes: &mut Vec<Wake>,
     ) -> Outgoing {
-        let Brain { house, windows, apple, scep } = self;
+        let Brain { house, windows, agents, apple, scep } = self;
         match (request.method, place) {
             ("GET", Place::Profile) => apple.profile(&scep.challenge),
             ("GET" | "POST", Place::Scep) => scep.answer(house, wall, request),
             ("PUT", Place::Checkin) => apple.checkin(house, request),
             ("PUT", Place::Mdm) => apple.mdm(house, now, request),
             (_, Place::Windows(place)) => windows.answer(house, now, wall, place, request, fault),
+            (_, Place::Agents(_)) => agents.answer(house, now, request, fault),
             ("GET", Place::Authority) => {
                 Outgoing::new(200, "application/x-pem-file", house.authority.certificate_pem())
             }
@@ -166,6 +186,7 @@ enum Place {
     Checkin,
     Mdm,
     Windows(windows::Place),
+    Agents(agents::Place),
     Authority,
     Truth,
     Admin,
@@ -194,6 +215,7 @@ impl Place {
             Place::Checkin => "/checkin",
             Place::Mdm => "/mdm",
             Place::Windows(place) => place.path(),
+            Place::Agents(place) => place.path(),
             Place::Authority => "/ca.pem",
             Place::Truth => "/_truth",
             Place::Admin => "/admin",
@@ -215,6 +237,7 @@ impl Place {
         match self {
             Place::Checkin | Place::Mdm => of_all,
             Place::Windows(place) => of_all || place.may(fault),
+            Place::Agents(place) => of_all || place.may(fault),
             _ => false,
         }
     }

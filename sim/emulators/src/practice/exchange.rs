@@ -1,5 +1,6 @@
 //! Requests and answers as the brain takes and gives them.
 
+use super::agents::{Held, Span};
 use bytes::Bytes;
 use droves_facts::Dur;
 
@@ -16,6 +17,8 @@ pub struct Incoming<'a> {
     pub authorization: Option<&'a [u8]>,
     /// `Content-Type`.
     pub content_type: Option<&'a [u8]>,
+    /// `Range`.
+    pub range: Option<&'a [u8]>,
     /// What says whose it is.
     pub proof: Proof<'a>,
     /// The body.
@@ -27,7 +30,7 @@ pub struct Incoming<'a> {
 pub enum Proof<'a> {
     /// Nothing.
     Nothing,
-    /// `Mdm-Signature`, or `MS-Signature`.
+    /// `Mdm-Signature`, `MS-Signature`, or `X-Request-Signature`.
     Signature(&'a [u8]),
     /// A certificate, DER, that TLS has proved, or that whoever stands in front of the server vouches for, as a proxy does
     /// that ends TLS.
@@ -41,8 +44,14 @@ pub struct Outgoing {
     pub status: u16,
     /// `Content-Type`.
     pub content_type: &'static str,
+    /// Headers beside.
+    pub headers: Vec<(&'static str, String)>,
     /// The body.
     pub body: Bytes,
+    /// What follows the body, as it is read.
+    pub file: Option<Box<Span>>,
+    /// It is no answer yet: that comes later.
+    pub held: Option<Held>,
     /// It is held back so long.
     pub after: Dur,
     /// The connection is closed in its place.
@@ -54,8 +63,17 @@ pub struct Outgoing {
 impl Outgoing {
     /// An answer with a body of this kind, at once.
     pub fn new(status: u16, content_type: &'static str, body: impl Into<Bytes>) -> Self {
-        let body = body.into();
-        Outgoing { status, content_type, body, after: Dur::ZERO, hangs_up: false, is_chunked: false }
+        Outgoing {
+            status,
+            content_type,
+            headers: Vec::new(),
+            body: body.into(),
+            file: None,
+            held: None,
+            after: Dur::ZERO,
+            hangs_up: false,
+            is_chunked: false,
+        }
     }
 
     pub(super) fn text(status: u16, body: impl Into<String>) -> Self {

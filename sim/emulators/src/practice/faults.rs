@@ -143,5 +143,6 @@ pub(super) fn name(fault: &ServerFault) -> &'static str {
         ServerFault::IllFormed => "ill_formed",
         ServerFault::WrongReference => "wrong_reference",
         ServerFault::Refuse(_) => "refuse",
+        ServerFault::WrongSignature => "wrong_signature",
     }
 }

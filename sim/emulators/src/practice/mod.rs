@@ -1,14 +1,17 @@
-//! The practice server: a small, strict MDM server for Apple's protocol and for Windows' that can fail on order.
+//! The practice server: a small, strict MDM server for Apple's protocol, for Windows' and for Android devices with an agent of
+//! their own, that can fail on order.
 //!
 //! It is for first contact and for calibration. It shares the parsers with the devices, so that a device gets on with
 //! it proves nothing.
 //!
-//! [`Brain`] is pure: a request and a time in, an answer and what it wants pushed out. It has a half for each protocol;
-//! who is enrolled, what waits for them, faults on order and the administrator's calls are one mechanism for both.
-//! [`Practice`] is the brain behind two listeners on a thread of its own, one plain and one with TLS, without which no
-//! Windows device enrolls, and with providers that push for it.
+//! [`Brain`] is pure: a request and a time in, an answer and what it wants pushed out. It has a part for each protocol;
+//! who is enrolled, faults on order and the administrator's calls are one mechanism for all, and so is what waits for a device,
+//! but for agents, which have messages and a configuration instead of commands.
+//! [`Practice`] is the brain behind three listeners on a thread of its own, one plain, one with TLS, without which no
+//! Windows device enrolls, and one for MQTT, and with providers that push for it.
 
 mod admin;
+pub mod agents;
 mod apple;
 mod body;
 mod brain;
@@ -16,6 +19,7 @@ mod device;
 mod exchange;
 mod faults;
 mod house;
+mod link;
 mod pushing;
 mod scep;
 mod server;

@@ -1,9 +1,11 @@
 //! The practice server with its sockets: a thread of its own, so that its processor time is shown apart.
 
+use super::agents::{self, Held};
 use super::body::AnswerBody;
 use super::brain::{Brain, Told};
 use super::exchange::{Incoming, Outgoing, Proof, Wake};
 use super::faults::Faults;
+use super::link::{self, Waiting};
 use super::pushing::{self, Pushers};
 use super::windows;
 use crate::provider::Provider;
@@ -15,7 +17,7 @@ use droves_net::listen::{BindError, Listener, Settings, read_body};
 use droves_net::tls::{AskClient, ServerTls, ServerTlsSettings, TlsError};
 use droves_wire::ca::{Authority, AuthorityError, Subject};
 use droves_wire::x509;
-use http::{Request, Response, StatusCode, Uri, header};
+use http::{HeaderValue, Request, Response, StatusCode, Uri, header};
 use hyper::body::Incoming as Body;
 use hyper::service::service_fn;
 use rustls::pki_types::CertificateDer;
@@ -50,6 +52,10 @@ pub struct Config {
     pub windows_url: Option<String>,
     /// What it asks of Windows devices.
     pub windows: windows::Settings,
+    /// Where it listens with MQTT, for agents on Android.
+    pub agents_listen: SocketAddr,
+    /// How it is to them.
+    pub agents: agents::Settings,
     /// The push service and its authority's certificate; without one it pushes nobody of Apple's.
     pub push: Option<(SocketAddr, PathBuf)>,
     /// The same for Windows.
@@ -108,6 +114,7 @@ pub enum StartError {
 pub struct Practice {
     url: String,
     discovery: String,
+    mqtt: SocketAddr,
     token: String,
     ca_pem: String,
     brain: Arc<Mutex<Brain>>,
@@ -127,6 +134,8 @@ impl Practice {
         let plain = Listener::bind(config.listen, None, Settings::default())?;
         let tls = server_tls(&authority, config.windows_listen, config.windows_url.as_deref(), now)?;
         let secure = Listener::bind(config.windows_listen, Some(tls), Settings::default())?;
+        let mqtt = Listener::bind(config.agents_listen, None, Settings::default())?;
+        let mqtt_address = mqtt.address();
         let own_url = format!("http://{}", plain.address());
         let windows_url = config.windows_url.unwrap_or_else(|| format!("https://{}", secure.address()));
         let discovery = windows::discovery(&windows_url);
@@ -134,7 +143,7 @@ impl Practice {
         let (clock, limits) = (config.clock, config.limits);
         let brain =
             Brain::new(Arc::clone(&authority), told, token.clone(), limits.clone(), config.faults, config.windows);
-        let brain = Arc::new(Mutex::new(brain));
+        let brain = Arc::new(Mutex::new(brain.with_agents(config.agents)));
         let apple = match config.push {
             None => None,
             Some((to, path)) => {
@@ -155,14 +164,16 @@ impl Practice {
             let (brain, cpu_us, authority) = (Arc::clone(&brain), Arc::clone(&cpu_us), Arc::clone(&authority));
             move || {
                 let (wakes, queue) = channel(WAKES_MAX);
-                let house = Rc::new(House { brain: Arc::clone(&brain), authority, wakes, clock, limits });
+                let waiting = Waiting::default();
+                let house = Rc::new(House { brain: Arc::clone(&brain), authority, wakes, waiting, clock, limits });
                 let pushing = push(Pushers { apple, windows }, queue, brain);
-                runtime.block_on(run([plain, secure], house, pushing, cpu_us, stopped));
+                runtime.block_on(run([plain, secure], mqtt, house, pushing, cpu_us, stopped));
             }
         };
         let thread = thread::Builder::new().name("practice".to_owned()).spawn(body).map_err(StartError::Thread)?;
         let ca_pem = authority.certificate_pem();
-        Ok(Practice { url: own_url, discovery, token, ca_pem, brain, cpu_us, clock, stop, thread: Some(thread) })
+        let (url, thread) = (own_url, Some(thread));
+        Ok(Practice { url, discovery, mqtt: mqtt_address, token, ca_pem, brain, cpu_us, clock, stop, thread })
     }
 
     /// Where it is.
@@ -173,6 +184,11 @@ impl Practice {
     /// Where Windows devices enroll.
     pub fn discovery(&self) -> &str {
         &self.discovery
+    }
+
+    /// Where agents on Android are pushed: its broker.
+    pub fn mqtt(&self) -> SocketAddr {
+        self.mqtt
     }
 
     /// The administrator's token.
@@ -263,6 +279,7 @@ async fn push(pushers: Pushers, queue: Receiver<Wake>, brain: Arc<Mutex<Brain>>)
 
 async fn run(
     [plain, secure]: [Listener; 2],
+    mqtt: Listener,
     house: Rc<House>,
     pushing: impl Future<Output = ()>,
     cpu_us: Arc<AtomicU64>,
@@ -286,9 +303,16 @@ async fn run(
             service_fn(move |request| Rc::clone(&house).answer(shown.clone(), request))
         })
     };
-    let serving = async { tokio::join!(serve(plain), serve(secure)) };
+    let lines = {
+        let house = Rc::clone(&house);
+        mqtt.each(is_stopped(stopped.clone()), move |stream, _peer, stopping| {
+            link::line(Rc::clone(&house), stream, stopping)
+        })
+    };
+    let serving = async { tokio::join!(serve(plain), serve(secure), lines) };
     tokio::select! {
         _ = serving => {}
+        () = link::clock(Rc::clone(&house)) => {}
         () = pushing => {}
         () = meter => {}
     }
@@ -296,10 +320,11 @@ async fn run(
 }
 
 /// What the connections share.
-struct House {
+pub(super) struct House {
     brain: Arc<Mutex<Brain>>,
     authority: Arc<Authority>,
     wakes: Sender<Wake>,
+    pub(super) waiting: Waiting,
     clock: RunClock,
     limits: Limits,
 }
@@ -310,6 +335,22 @@ struct House {
 struct HungUp;
 
 impl House {
+    /// Does something, and wakes whoever has something to do since.
+    pub(super) fn with<T>(&self, act: impl FnOnce(&mut Brain, Mono) -> T) -> T {
+        let now = self.clock.now();
+        let (done, stirred) = {
+            let mut brain = self.brain.lock().unwrap_or_else(PoisonError::into_inner);
+            (act(&mut brain, now), brain.stirred())
+        };
+        self.waiting.wake(stirred);
+        done
+    }
+
+    /// Until a time of the run's clock.
+    pub(super) async fn until(&self, time: Mono) {
+        tokio::time::sleep(time.since(self.clock.now()).std()).await;
+    }
+
     /// Whether a certificate is of this server's CA. TLS has only asked for its key.
     fn has_issued(&self, certificate: &[u8]) -> bool {
         x509::verify(certificate, self.authority.certificate()).is_ok()
@@ -326,7 +367,8 @@ impl House {
             Err(error) => return Ok(plain(StatusCode::BAD_REQUEST, error.to_string())),
         };
         let header = |name: &str| parts.headers.get(name).map(|value| value.as_bytes());
-        let proof = match (header("mdm-signature").or(header("ms-signature")), &shown) {
+        let signature = ["mdm-signature", "ms-signature", "x-request-signature"].into_iter().find_map(header);
+        let proof = match (signature, &shown) {
             (Some(signature), _) => Proof::Signature(signature),
             (None, Some(certificate)) => Proof::Vouched(certificate),
             (None, None) => Proof::Nothing,
@@ -337,37 +379,42 @@ impl House {
             query: parts.uri.query().unwrap_or_default(),
             authorization: header("authorization"),
             content_type: header("content-type"),
+            range: header("range"),
             proof,
             body: &body,
         };
         let mut wakes = Vec::new();
-        let now: Mono = self.clock.now();
-        let outgoing = {
-            let mut brain = self.brain.lock().unwrap_or_else(PoisonError::into_inner);
-            brain.answer(now, wall(), &incoming, &mut wakes)
-        };
+        let mut outgoing = self.with(|brain, now| brain.answer(now, wall(), &incoming, &mut wakes));
         for wake in wakes {
             // Nobody takes it where there is no push service.
             if self.wakes.send(wake).await.is_err() {
                 break;
             }
         }
-        let Outgoing { status, content_type, body, after, hangs_up, is_chunked } = outgoing;
+        if let Some(Held { ticket, until }) = outgoing.held {
+            outgoing = link::held(&self, ticket, until).await;
+        }
+        let Outgoing { status, content_type, headers, body, file, after, hangs_up, is_chunked, .. } = outgoing;
         if !after.std().is_zero() {
             tokio::time::sleep(after.std()).await;
         }
         if hangs_up {
             return Err(HungUp);
         }
-        let mut response = Response::new(AnswerBody { bytes: body, is_chunked });
+        let mut response = Response::new(AnswerBody { bytes: body, file, is_chunked });
         *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        response.headers_mut().insert(header::CONTENT_TYPE, http::HeaderValue::from_static(content_type));
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+        for (name, value) in headers {
+            if let Ok(value) = HeaderValue::try_from(value) {
+                response.headers_mut().insert(name, value);
+            }
+        }
         Ok(response)
     }
 }
 
 fn plain(status: StatusCode, text: String) -> Response<AnswerBody> {
-    let mut response = Response::new(AnswerBody { bytes: text.into(), is_chunked: false });
+    let mut response = Response::new(AnswerBody { bytes: text.into(), file: None, is_chunked: false });
     *response.status_mut() = status;
     response
 }

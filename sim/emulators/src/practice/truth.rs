@@ -27,6 +27,8 @@ pub struct Truth {
     pub codes: BTreeMap<u16, u64>,
     /// Their alerts by type. At most [`ALERTS_MAX`] of them, then `other`.
     pub alerts: BTreeMap<String, u64>,
+    /// What happened with agents on Android alone.
+    pub agents: BTreeMap<&'static str, u64>,
     /// Enrollments that were refused, by the fault's name.
     pub refused: BTreeMap<&'static str, u64>,
     /// Pushes by what became of them: asked, then the push service's status or `failed`.
@@ -82,6 +84,11 @@ impl Truth {
         *self.windows.entry(what).or_default() += 1;
     }
 
+    /// Something happened with an agent on Android.
+    pub(super) fn agents(&mut self, what: &'static str) {
+        *self.agents.entry(what).or_default() += 1;
+    }
+
     pub(super) fn refused(&mut self, fault: &'static str) {
         *self.refused.entry(fault).or_default() += 1;
     }
@@ -124,6 +131,7 @@ impl Truth {
             "status_reports": self.status_reports,
             "checkins": self.checkins,
             "windows": self.windows,
+            "agents": self.agents,
             "codes": self.codes,
             "alerts": self.alerts,
             "refused": self.refused,

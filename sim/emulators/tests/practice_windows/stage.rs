@@ -70,6 +70,7 @@ impl Stage {
             query,
             authorization: Some(authorization.as_bytes()),
             content_type: Some(kind.as_bytes()),
+            range: None,
             proof,
             body,
         };

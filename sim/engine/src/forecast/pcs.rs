@@ -115,6 +115,7 @@ impl Pcs {
             query: uri.query().unwrap_or_default(),
             authorization: Some(authorization.as_bytes()),
             content_type: content_type.map(str::as_bytes),
+            range: None,
             proof,
             body,
         };

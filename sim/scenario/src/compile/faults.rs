@@ -116,6 +116,7 @@ fn server_fault(server: &language::ServerFault, checks: &mut Checks<'_>) -> Opti
         language::ServerFault::Chunked => ServerFault::Chunked,
         language::ServerFault::IllFormed => ServerFault::IllFormed,
         language::ServerFault::WrongReference => ServerFault::WrongReference,
+        language::ServerFault::WrongSignature => ServerFault::WrongSignature,
         language::ServerFault::Refuse(name) => {
             let known = || SoapFault::all().map(SoapFault::name);
             let Some(fault) = SoapFault::named(&name.value) else {

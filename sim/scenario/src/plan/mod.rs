@@ -484,6 +484,8 @@ pub enum ServerFault {
     WrongReference,
     /// Refuses an enrollment of Windows with this SOAP fault.
     Refuse(SoapFault),
+    /// Signs a configuration for an agent on Android with what is not the secret.
+    WrongSignature,
 }
 
 /// A line of the scenario's thresholds.

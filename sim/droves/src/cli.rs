@@ -379,6 +379,12 @@ pub(crate) struct PracticeArgs {
     /// The authority of that push service, PEM.
     #[arg(long, env = "DROVES_PUSH_CA", value_name = "FILE")]
     pub(crate) push_ca: Option<PathBuf>,
+    /// Manage Android devices too, by Google as it is played here: http://HOST:PORT, without a slash at its end.
+    #[arg(long, env = "DROVES_GOOGLE", value_name = "URL", value_parser = base_url, requires = "google_key")]
+    pub(crate) google: Option<String>,
+    /// The service account's key file by which Google is called.
+    #[arg(long, env = "DROVES_GOOGLE_KEY", value_name = "FILE")]
+    pub(crate) google_key: Option<PathBuf>,
     /// The administrator's token; one is drawn and printed without it.
     #[arg(long, env = "DROVES_PRACTICE_TOKEN", value_name = "TOKEN", hide_env_values = true)]
     pub(crate) token: Option<String>,

@@ -6,9 +6,10 @@ use anyhow::bail;
 use droves_emulators::Package;
 use droves_emulators::practice::agents;
 use droves_emulators::practice::windows::{Auth, Login, Settings};
-use droves_emulators::practice::{Channels, Config, Faults, Practice};
+use droves_emulators::practice::{Channels, Config, Faults, Practice, emm};
 use droves_facts::{Dice, Limits};
 use droves_net::clock::RunClock;
+use droves_net::tls::Trust;
 use droves_scenario::plan::{Fault, FaultKind};
 use droves_wire::windows::provisioning::{Poll, PollSet};
 use std::io::Write;
@@ -39,6 +40,7 @@ pub(crate) fn practice(args: &PracticeArgs) -> anyhow::Result<u8> {
         agents: agents(&args.agents),
         channels: channels(&args.windows),
         push: args.push.zip(args.push_ca.clone()),
+        android: android(args),
         faults,
         token: args.token.clone(),
         clock: RunClock::start(),
@@ -98,6 +100,11 @@ fn agents(args: &AgentsArgs) -> agents::Settings {
         careless_polls: args.agent_careless,
         ..agents::Settings::default()
     }
+}
+
+fn android(args: &PracticeArgs) -> Option<emm::Config> {
+    let (google, key_file) = args.google.clone().zip(args.google_key.clone())?;
+    Some(emm::Config { google, key_file, trust: Trust::system(), settings: emm::Settings::default() })
 }
 
 fn channels(args: &WindowsArgs) -> Option<Channels> {

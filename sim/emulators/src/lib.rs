@@ -5,6 +5,7 @@
 //! between a server and its Android devices, [`mqtt`] a broker, [`practice`] an MDM server, [`sink`] one for load only.
 
 pub mod apns;
+mod client;
 mod delay;
 pub mod fcm;
 pub mod google;

@@ -90,7 +90,7 @@ impl Stage {
         let google = Google::start(&setup, &shards, clock)?;
         let practice = match &plan.target.url {
             Some(_) => None,
-            None => Some(practice_server(&setup, &push, clock)?),
+            None => Some(practice_server(&setup, &push, google.as_ref(), clock)?),
         };
         let url = practice.as_ref().map_or_else(|| plan.target.url.clone().unwrap_or_default(), |p| p.url().to_owned());
         ready(&told(&url, &push, google.as_ref(), practice.as_ref()));
@@ -466,7 +466,12 @@ fn secret_of(seed: u64) -> [u8; 32] {
     digest::sha256(&[b"droves push tokens".as_slice(), &seed.to_be_bytes()].concat())
 }
 
-fn practice_server(setup: &Setup, push: &Pushing, clock: RunClock) -> Result<Practice, RunError> {
+fn practice_server(
+    setup: &Setup,
+    push: &Pushing,
+    google: Option<&Google>,
+    clock: RunClock,
+) -> Result<Practice, RunError> {
     let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
     let config = practice::Config {
         listen: loopback,
@@ -479,6 +484,12 @@ fn practice_server(setup: &Setup, push: &Pushing, clock: RunClock) -> Result<Pra
         agents: practice::agents::Settings::default(),
         channels: push.wns().map(|to| Channels { to, ca: push.ca_pem_path().to_owned(), package: package() }),
         push: Some((push.apns(), push.ca_pem_path().to_owned())),
+        android: google.map(|google| practice::emm::Config {
+            google: google.handle.url().to_owned(),
+            key_file: google.key_file.clone(),
+            trust: Trust::system(),
+            settings: practice::emm::Settings { dice: setup.plan.dice(), ..practice::emm::Settings::default() },
+        }),
         faults: practice::Faults::new(&setup.plan.faults, setup.plan.dice()),
         token: None,
         clock,

@@ -470,6 +470,12 @@ pub(crate) enum ServerFault {
     Refuse(At<String>),
     /// It signs a configuration for an agent on Android wrongly.
     WrongSignature,
+    /// It forgets a command for an Android device if Google's quota is used up.
+    LoseOnQuota,
+    /// It answers 502 to reports on an Android device that it has forgotten.
+    CrashOnForgotten,
+    /// It takes a command as done if Google knows no such Android device.
+    GoneIsDone,
 }
 
 /// What must hold: an expression (`p(99)<500ms`), or one with options (`{ "p(99)<500ms": { abort_on_fail: true } }`).

@@ -2,28 +2,21 @@
 
 use super::pubsub::Outbound;
 use super::server::Shared;
+use crate::client::Client;
 use bytes::Bytes;
 use droves_facts::{Dur, Limits};
-use droves_net::Stream;
 use droves_net::clock::{Clock, RunClock};
-use droves_net::connect::{self, ConnectError, Dialler, Sources};
-use droves_net::http::{Conn, Origin, Outgoing, Sink};
-use droves_net::tls::{Alpn, ClientTls};
+use droves_net::http::Outgoing;
+use droves_net::tls::ClientTls;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
-use std::cell::RefCell;
-use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
 /// What posting needs.
 pub(super) struct Poster {
     shared: Arc<Shared>,
-    tls: ClientTls,
-    dialler: Dialler,
+    client: Client,
     clock: RunClock,
-    limits: Limits,
-    /// Connections that rest, by endpoint.
-    resting: RefCell<HashMap<String, Vec<Conn<Stream>>>>,
 }
 
 /// As real posts have it.
@@ -33,8 +26,7 @@ const ANSWER_BYTES_MAX: usize = 64 << 10;
 
 impl Poster {
     pub(super) fn new(shared: Arc<Shared>, tls: ClientTls, clock: RunClock, limits: Limits) -> Self {
-        let dialler = Dialler::new(&limits, Sources::system());
-        Poster { shared, tls, dialler, clock, limits, resting: RefCell::default() }
+        Poster { shared, client: Client::new(tls, clock, limits), clock }
     }
 
     /// Posts one, and tells what became of it.
@@ -66,35 +58,8 @@ impl Poster {
         }
         let target = uri.path_and_query().cloned().unwrap_or_else(|| http::uri::PathAndQuery::from_static("/"));
         let outgoing = Outgoing { method: Method::POST, target, headers, body: Bytes::from(post.body.clone()) };
-        let mut conn = match self.rested(&post.endpoint) {
-            Some(conn) => conn,
-            None => self.open(&uri).await.map_err(|error| error.to_string())?,
-        };
-        let sink = Sink::Keep { bytes_max: ANSWER_BYTES_MAX };
-        let answer =
-            conn.send(outgoing, sink, post.wait_max, &self.clock).await.map_err(|failed| failed.why.to_string())?;
-        self.resting.borrow_mut().entry(post.endpoint.clone()).or_default().push(conn);
+        let answer = self.client.send(&uri, outgoing, ANSWER_BYTES_MAX, post.wait_max).await?;
         Ok(answer.status.as_u16())
-    }
-
-    /// A connection that is still open.
-    fn rested(&self, endpoint: &str) -> Option<Conn<Stream>> {
-        let mut resting = self.resting.borrow_mut();
-        let of = resting.get_mut(endpoint)?;
-        std::iter::from_fn(|| of.pop()).find_map(|mut conn| conn.is_open().then_some(conn))
-    }
-
-    async fn open(&self, uri: &Uri) -> Result<Conn<Stream>, ConnectError> {
-        let is_tls = uri.scheme_str() == Some("https");
-        let host = uri.host().unwrap_or_default();
-        let port = uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
-        let found = connect::resolve(host, port, self.limits.connect_wait_max).await?;
-        let address = found.first().copied().ok_or(ConnectError::Timeout)?;
-        let tls =
-            if is_tls { Some((self.tls.config(None, None, Alpn::Http1), connect::server_name(host)?)) } else { None };
-        let (stream, _) = self.dialler.dial(address, tls, &self.clock).await?;
-        let origin = Origin::new(is_tls, host, port).map_err(|_| ConnectError::Timeout)?;
-        Conn::open(stream, false, origin, &self.limits).await
     }
 }
 

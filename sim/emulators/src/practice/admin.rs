@@ -2,10 +2,11 @@
 
 use super::brain::Brain;
 use super::device::{Enrollment, Queued};
+use super::emm;
 use super::exchange::{Incoming, Outgoing, Wake, parameter, percent_decoded};
 use super::windows;
 use bytes::Bytes;
-use droves_facts::Mono;
+use droves_facts::{Family, Mono};
 use droves_scenario::plan::ServerFault;
 use droves_wire::apple::command;
 use droves_wire::digest;
@@ -14,6 +15,7 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+const ANDROID: &str = "/admin/v1/android";
 const ENROLLMENTS: &str = "/admin/v1/enrollments/";
 /// Commands that wait for one enrollment.
 const QUEUE_MAX: usize = 10_000;
@@ -32,9 +34,13 @@ impl Brain {
         match (request.method, request.path) {
             ("PUT", "/admin/v1/commands") => self.queue(now, &ids, request),
             ("POST", "/admin/v1/push") => self.wake(now, &ids, wakes),
+            (_, path) if path.starts_with(ANDROID) => match &mut self.emm {
+                Some(emm) => emm.admin(&mut self.house, path.trim_start_matches(ANDROID), request, &ids),
+                None => Outgoing::text(404, "no Android devices are managed here"),
+            },
             ("GET", path) if path.starts_with(ENROLLMENTS) => {
                 let id = percent_decoded(path.strip_prefix(ENROLLMENTS).unwrap_or_default());
-                let known = self.house.enrollments.get(self.windows.device_of(&id));
+                let known = self.house.enrollments.get(self.known(&id));
                 let enrolled = known.is_some_and(|enrollment| enrollment.enrolled);
                 let pending = known.map_or(0, Enrollment::pending) + self.agents.pending(&id);
                 Outgoing::json(200, &json!({ "enrolled": enrolled, "pending": pending }))
@@ -49,13 +55,17 @@ impl Brain {
         }
     }
 
-    /// One property list is one command; a fragment of SyncML may be many.
+    /// One property list is one command, and so is one object of JSON; a fragment of SyncML may be many.
     fn queue(&mut self, now: Mono, ids: &[String], request: &Incoming<'_>) -> Outgoing {
-        let is_syncml = request.content_type.is_some_and(|kind| kind.starts_with(syncml::CONTENT_TYPE.as_bytes()));
-        let offered = if is_syncml {
-            windows::offered(request.body, &self.house.limits)
+        let is = |kind: &str| request.content_type.is_some_and(|of| of.starts_with(kind.as_bytes()));
+        let limits = &self.house.limits;
+        let (family, offered) = if is(syncml::CONTENT_TYPE) {
+            (Family::Windows, windows::offered(request.body, limits))
+        } else if is("application/json") {
+            let uuid = hex::encode(&self.house.fresh()[..16]);
+            (Family::Android, emm::offered(request.body, uuid))
         } else {
-            offered(request.body, &self.house.limits)
+            (Family::Apple, offered(request.body, limits))
         };
         let commands = match offered {
             Ok(commands) => commands,
@@ -63,10 +73,10 @@ impl Brain {
         };
         let mut failed = BTreeMap::new();
         for id in ids {
-            let known = self.windows.device_of(id).to_owned();
+            let known = self.known(id).to_owned();
             if !self.house.is_enrolled(&known) {
                 failed.insert(id.clone(), "not enrolled");
-            } else if self.windows.knows(&known) != is_syncml || self.agents.knows(&known) {
+            } else if self.family(&known) != Some(family) {
                 failed.insert(id.clone(), "speaks another protocol");
             } else if !commands.iter().all(|command| self.queue_one(now, &known, ids, command)) {
                 failed.insert(id.clone(), "queue is full");
@@ -92,30 +102,33 @@ impl Brain {
         match self.house.enrollments.get_mut(&target) {
             Some(enrollment) if enrollment.pending() < QUEUE_MAX => {
                 enrollment.push(Arc::clone(command));
-                true
             }
-            _ => false,
+            _ => return false,
         }
+        if let Some(emm) = self.emm.as_mut().filter(|emm| emm.knows(&target)) {
+            emm.issue(&target, command);
+        }
+        true
     }
 
     /// An enrolled channel that speaks the same protocol, is not among these, and has no copy yet.
     fn somebody_else(&mut self, id: &str, ids: &[String], uuid: &str) -> Option<String> {
-        let (house, windows, agents) = (&mut self.house, &self.windows, &self.agents);
-        let given: Vec<&str> = ids.iter().map(|id| windows.device_of(id)).collect();
-        let is_alike = |other: &str| windows.knows(other) == windows.knows(id) && !agents.knows(other);
+        let given: Vec<&str> = ids.iter().map(|id| self.known(id)).collect();
+        let family = self.family(id);
         let is_other = |(other, e): &(&String, &Enrollment)| {
-            e.enrolled && !e.has(uuid) && !given.contains(&other.as_str()) && is_alike(other)
+            e.enrolled && !e.has(uuid) && !given.contains(&other.as_str()) && self.family(other) == family
         };
-        let mut others: Vec<&String> = house.enrollments.iter().filter(is_other).map(|(id, _)| id).collect();
+        let mut others: Vec<String> =
+            self.house.enrollments.iter().filter(is_other).map(|(id, _)| id.clone()).collect();
         others.sort_unstable();
-        let number = house.faults.number();
-        (!others.is_empty()).then(|| others[(number % others.len() as u64) as usize].clone())
+        let number = self.house.faults.number();
+        (!others.is_empty()).then(|| others.swap_remove((number % others.len() as u64) as usize))
     }
 
     fn wake(&mut self, now: Mono, ids: &[String], wakes: &mut Vec<Wake>) -> Outgoing {
         let mut failed = BTreeMap::new();
         for id in ids {
-            let known = self.windows.device_of(id).to_owned();
+            let known = self.known(id).to_owned();
             if self.agents.knows(&known) {
                 self.agents.wake(&mut self.house, now, &known);
                 continue;

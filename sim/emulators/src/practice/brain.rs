@@ -1,15 +1,16 @@
-//! The practice server without its sockets: one mind for three protocols.
+//! The practice server without its sockets: one mind for three protocols, and for Google.
 
 use super::agents::{self, Agents};
 use super::apple::Apple;
 use super::device::Enrollment;
+use super::emm::{self, Emm};
 use super::exchange::{Incoming, Outgoing, Wake};
 use super::faults::Faults;
 use super::house::House;
 use super::scep::Scep;
 use super::windows::{self, Windows};
 use bytes::Bytes;
-use droves_facts::{Limits, Mono, Wall};
+use droves_facts::{Family, Limits, Mono, Wall};
 use droves_scenario::plan::ServerFault;
 use droves_wire::ca::Authority;
 use std::sync::Arc;
@@ -48,6 +49,7 @@ pub struct Brain {
     pub(super) house: House,
     pub(super) windows: Windows,
     pub(super) agents: Agents,
+    pub(super) emm: Option<Emm>,
     apple: Apple,
     scep: Scep,
 }
@@ -68,6 +70,7 @@ impl Brain {
             house: House::new(authority, token, limits, faults),
             windows: Windows::new(windows_url, windows),
             agents: Agents::new(&url, agents::Settings::default()),
+            emm: None,
             apple: Apple { url, topic },
             scep,
         }
@@ -77,6 +80,29 @@ impl Brain {
     #[must_use]
     pub fn with_agents(self, settings: agents::Settings) -> Self {
         Brain { agents: Agents::new(&self.apple.url, settings), ..self }
+    }
+
+    /// From now on it manages Android devices too, by the Google at this URL. Its calls are to be taken out and answered.
+    pub fn manage_android(&mut self, google: String, account: emm::Account, settings: emm::Settings) {
+        let secret = hex::encode(&self.house.fresh()[..16]);
+        self.emm = Some(Emm::new(google, account, settings, self.apple.url.clone(), secret));
+    }
+
+    /// What is to be sent to Google now, each to be answered by [`Brain::called`].
+    pub fn calls(&mut self, now: Mono, wall: Wall) -> Vec<emm::Call> {
+        self.emm.as_mut().map(|emm| emm.calls(now, wall)).unwrap_or_default()
+    }
+
+    /// When there is something to be sent that is not now, if nobody answers or asks before.
+    pub fn next_call(&self, now: Mono) -> Option<Mono> {
+        self.emm.as_ref().and_then(|emm| emm.next(now))
+    }
+
+    /// What Google answered to the call of this number; none if no answer came.
+    pub fn called(&mut self, now: Mono, wall: Wall, number: u64, reply: Option<emm::Reply>) {
+        if let Some(emm) = &mut self.emm {
+            emm.called(&mut self.house, now, wall, number, reply);
+        }
     }
 
     /// The faults on order.
@@ -92,15 +118,34 @@ impl Brain {
         let pending = enrollments.values().map(Enrollment::pending).sum();
         let mut truth = self.house.truth.json(enrolled(false), enrolled(true), pending);
         truth["agents"]["mqtt"] = self.agents.broker.tally().json();
+        if let Some(emm) = &self.emm {
+            truth["android"] = emm.truth();
+        }
         truth
     }
 
     /// What is believed of the enrollment with this id; none of one that was never heard of.
     pub fn believes(&self, id: &str) -> Option<Belief<'_>> {
-        let of = self.house.enrollments.get(self.windows.device_of(id))?;
+        let of = self.house.enrollments.get(self.known(id))?;
         let (token, magic, channel) = (of.token.as_slice(), of.magic.as_str(), of.channel.as_deref());
         let (enrolled, certificate, pending) = (of.enrolled, of.certificate, of.pending());
         Some(Belief { enrolled, certificate, token, magic, channel, pending })
+    }
+
+    /// The enrollment that is meant by an id, which may be one that a device has beside its own.
+    pub(super) fn known<'a>(&'a self, id: &'a str) -> &'a str {
+        let id = self.windows.device_of(id);
+        self.emm.as_ref().map_or(id, |emm| emm.device_of(id))
+    }
+
+    /// Whose commands an enrollment takes: none an agent on Android, which has messages and a configuration instead.
+    pub(super) fn family(&self, known: &str) -> Option<Family> {
+        match &self.emm {
+            _ if self.agents.knows(known) => None,
+            Some(emm) if emm.knows(known) => Some(Family::Android),
+            _ if self.windows.knows(known) => Some(Family::Windows),
+            _ => Some(Family::Apple),
+        }
     }
 
     /// What has become of a push.
@@ -139,6 +184,7 @@ impl Brain {
         let id = match place {
             Place::Windows(place) => windows::enrollment_of(place, request.body, &self.house.limits),
             Place::Agents(_) => self.agents.enrollment_of(request),
+            Place::Android(_) => self.emm.as_ref().and_then(|emm| emm.enrollment_of(request.body)),
             _ => Apple::enrollment_of(request.body, &self.house.limits),
         };
         self.house.strike(now, id.as_deref(), None, |fault| place.may(fault))
@@ -160,7 +206,7 @@ impl Brain {
         fault: Option<ServerFault>,
         wakes: &mut Vec<Wake>,
     ) -> Outgoing {
-        let Brain { house, windows, agents, apple, scep } = self;
+        let Brain { house, windows, agents, emm, apple, scep } = self;
         match (request.method, place) {
             ("GET", Place::Profile) => apple.profile(&scep.challenge),
             ("GET" | "POST", Place::Scep) => scep.answer(house, wall, request),
@@ -168,6 +214,10 @@ impl Brain {
             ("PUT", Place::Mdm) => apple.mdm(house, now, request),
             (_, Place::Windows(place)) => windows.answer(house, now, wall, place, request, fault),
             (_, Place::Agents(_)) => agents.answer(house, now, request, fault),
+            (_, Place::Android(place)) => match emm {
+                Some(emm) => emm.answer(house, now, wall, place, request),
+                None => Outgoing::text(404, "no Android devices are managed here"),
+            },
             ("GET", Place::Authority) => {
                 Outgoing::new(200, "application/x-pem-file", house.authority.certificate_pem())
             }
@@ -187,6 +237,7 @@ enum Place {
     Mdm,
     Windows(windows::Place),
     Agents(agents::Place),
+    Android(emm::Place),
     Authority,
     Truth,
     Admin,
@@ -203,7 +254,11 @@ impl Place {
             "/ca.pem" => Place::Authority,
             "/_truth" => Place::Truth,
             _ if path.starts_with("/admin/v1/") => Place::Admin,
-            _ => windows::Place::of(path).map_or(Place::Other, Place::Windows),
+            _ => match (windows::Place::of(path), emm::Place::of(path)) {
+                (Some(place), _) => Place::Windows(place),
+                (_, Some(place)) => Place::Android(place),
+                _ => Place::Other,
+            },
         }
     }
 
@@ -216,6 +271,7 @@ impl Place {
             Place::Mdm => "/mdm",
             Place::Windows(place) => place.path(),
             Place::Agents(place) => place.path(),
+            Place::Android(place) => place.path(),
             Place::Authority => "/ca.pem",
             Place::Truth => "/_truth",
             Place::Admin => "/admin",
@@ -238,6 +294,7 @@ impl Place {
             Place::Checkin | Place::Mdm => of_all,
             Place::Windows(place) => of_all || place.may(fault),
             Place::Agents(place) => of_all || place.may(fault),
+            Place::Android(emm::Place::Push) => of_all,
             _ => false,
         }
     }

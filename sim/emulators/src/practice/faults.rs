@@ -144,5 +144,8 @@ pub(super) fn name(fault: &ServerFault) -> &'static str {
         ServerFault::WrongReference => "wrong_reference",
         ServerFault::Refuse(_) => "refuse",
         ServerFault::WrongSignature => "wrong_signature",
+        ServerFault::LoseOnQuota => "lose_on_quota",
+        ServerFault::CrashOnForgotten => "crash_on_forgotten",
+        ServerFault::GoneIsDone => "gone_is_done",
     }
 }

@@ -1,5 +1,5 @@
-//! The practice server: a small, strict MDM server for Apple's protocol, for Windows' and for Android devices with an agent of
-//! their own, that can fail on order.
+//! The practice server: a small, strict MDM server for Apple's protocol, for Windows' and for Android devices, by an agent of
+//! their own or by Google, that can fail on order.
 //!
 //! It is for first contact and for calibration. It shares the parsers with the devices, so that a device gets on with
 //! it proves nothing.
@@ -16,6 +16,7 @@ mod apple;
 mod body;
 mod brain;
 mod device;
+pub mod emm;
 mod exchange;
 mod faults;
 mod house;

@@ -3,6 +3,7 @@
 use super::agents::{self, Held};
 use super::body::AnswerBody;
 use super::brain::{Brain, Told};
+use super::emm;
 use super::exchange::{Incoming, Outgoing, Proof, Wake};
 use super::faults::Faults;
 use super::link::{self, Waiting};
@@ -14,7 +15,7 @@ use droves_facts::{Limits, Mono, PhaseIx, PopulationIx, Wall};
 use droves_net::clock::{Clock, RunClock};
 use droves_net::cpu;
 use droves_net::listen::{BindError, Listener, Settings, read_body};
-use droves_net::tls::{AskClient, ServerTls, ServerTlsSettings, TlsError};
+use droves_net::tls::{AskClient, ServerTls, ServerTlsSettings, TlsError, TrustError};
 use droves_wire::ca::{Authority, AuthorityError, Subject};
 use droves_wire::x509;
 use http::{HeaderValue, Request, Response, StatusCode, Uri, header};
@@ -31,7 +32,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime};
 use std::{fs, io};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::LocalSet;
 
 /// Pushes that wait to be sent; the administrator's call waits when they are more.
@@ -60,6 +61,8 @@ pub struct Config {
     pub push: Option<(SocketAddr, PathBuf)>,
     /// The same for Windows.
     pub channels: Option<Channels>,
+    /// How it manages Android devices, by Google; none: it doesn't.
+    pub android: Option<emm::Config>,
     /// What it does wrong, on order.
     pub faults: Faults,
     /// The administrator's token; one is drawn without it.
@@ -93,7 +96,13 @@ pub enum StartError {
     /// Its TLS, or its providers'.
     #[error("practice server: {0}")]
     Tls(#[from] TlsError),
-    /// The push service's certificate.
+    /// Google's authorities.
+    #[error("practice server: {0}")]
+    Trust(#[from] TrustError),
+    /// Whom it is to Google.
+    #[error("practice server: {0}")]
+    Account(#[from] emm::AccountError),
+    /// The push service's certificate, or a key file.
     #[error("practice server: {path}: {why}", path = .path.display())]
     File {
         /// Which.
@@ -141,8 +150,15 @@ impl Practice {
         let discovery = windows::discovery(&windows_url);
         let told = Told { url: config.url.unwrap_or_else(|| own_url.clone()), windows_url, topic: topic.clone() };
         let (clock, limits) = (config.clock, config.limits);
-        let brain =
+        let mut brain =
             Brain::new(Arc::clone(&authority), told, token.clone(), limits.clone(), config.faults, config.windows);
+        let google = match config.android {
+            None => None,
+            Some(emm::Config { google, key_file, trust, settings }) => {
+                brain.manage_android(google, emm::Account::read(&read(key_file)?)?, settings);
+                Some(trust.load()?)
+            }
+        };
         let brain = Arc::new(Mutex::new(brain.with_agents(config.agents)));
         let apple = match config.push {
             None => None,
@@ -164,10 +180,12 @@ impl Practice {
             let (brain, cpu_us, authority) = (Arc::clone(&brain), Arc::clone(&cpu_us), Arc::clone(&authority));
             move || {
                 let (wakes, queue) = channel(WAKES_MAX);
-                let waiting = Waiting::default();
-                let house = Rc::new(House { brain: Arc::clone(&brain), authority, wakes, waiting, clock, limits });
+                let (waiting, changed) = (Waiting::default(), Rc::new(Notify::new()));
+                let calling = emm::shell::run(google, Arc::clone(&brain), clock, limits.clone(), Rc::clone(&changed));
+                let house = House { brain: Arc::clone(&brain), authority, wakes, waiting, changed, clock, limits };
                 let pushing = push(Pushers { apple, windows }, queue, brain);
-                runtime.block_on(run([plain, secure], mqtt, house, pushing, cpu_us, stopped));
+                let saying = async { tokio::join!(pushing, calling) };
+                runtime.block_on(run([plain, secure], mqtt, Rc::new(house), saying, cpu_us, stopped));
             }
         };
         let thread = thread::Builder::new().name("practice".to_owned()).spawn(body).map_err(StartError::Thread)?;
@@ -281,7 +299,7 @@ async fn run(
     [plain, secure]: [Listener; 2],
     mqtt: Listener,
     house: Rc<House>,
-    pushing: impl Future<Output = ()>,
+    saying: impl Future,
     cpu_us: Arc<AtomicU64>,
     stopped: watch::Receiver<bool>,
 ) {
@@ -313,7 +331,7 @@ async fn run(
     tokio::select! {
         _ = serving => {}
         () = link::clock(Rc::clone(&house)) => {}
-        () = pushing => {}
+        _ = saying => {}
         () = meter => {}
     }
     cpu_us.store(cpu::of_thread().0, Relaxed);
@@ -325,6 +343,8 @@ pub(super) struct House {
     authority: Arc<Authority>,
     wakes: Sender<Wake>,
     pub(super) waiting: Waiting,
+    /// Told when there may be something to say to Google.
+    changed: Rc<Notify>,
     clock: RunClock,
     limits: Limits,
 }
@@ -385,6 +405,7 @@ impl House {
         };
         let mut wakes = Vec::new();
         let mut outgoing = self.with(|brain, now| brain.answer(now, wall(), &incoming, &mut wakes));
+        self.changed.notify_one();
         for wake in wakes {
             // Nobody takes it where there is no push service.
             if self.wakes.send(wake).await.is_err() {
@@ -425,7 +446,7 @@ fn drawn_token() -> Result<String, StartError> {
     Ok(hex::encode(bytes))
 }
 
-fn wall() -> Wall {
+pub(super) fn wall() -> Wall {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     Wall(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }

@@ -117,6 +117,9 @@ fn server_fault(server: &language::ServerFault, checks: &mut Checks<'_>) -> Opti
         language::ServerFault::IllFormed => ServerFault::IllFormed,
         language::ServerFault::WrongReference => ServerFault::WrongReference,
         language::ServerFault::WrongSignature => ServerFault::WrongSignature,
+        language::ServerFault::LoseOnQuota => ServerFault::LoseOnQuota,
+        language::ServerFault::CrashOnForgotten => ServerFault::CrashOnForgotten,
+        language::ServerFault::GoneIsDone => ServerFault::GoneIsDone,
         language::ServerFault::Refuse(name) => {
             let known = || SoapFault::all().map(SoapFault::name);
             let Some(fault) = SoapFault::named(&name.value) else {

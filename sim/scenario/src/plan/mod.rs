@@ -486,6 +486,12 @@ pub enum ServerFault {
     Refuse(SoapFault),
     /// Signs a configuration for an agent on Android with what is not the secret.
     WrongSignature,
+    /// Forgets a command for which Google's quota is used up.
+    LoseOnQuota,
+    /// Answers 502 to what Google tells of an Android device that it does not know any more.
+    CrashOnForgotten,
+    /// Takes a command as done for which Google knows no such device.
+    GoneIsDone,
 }
 
 /// A line of the scenario's thresholds.

@@ -13,6 +13,7 @@
 
 pub mod android;
 pub mod apple;
+mod at;
 mod behaviour;
 pub mod contract;
 mod ctx;

@@ -2,11 +2,11 @@
 //!
 //! DeviceID, HWDevID and the channel's URL are not here: they are drawn from (device, generation) when they are needed.
 
+pub(super) use crate::at::At;
 use crate::machine::RECORD_BYTES_MAX;
 use crate::wanted::Wanted;
-use droves_facts::{DeviceState, Wall};
+use droves_facts::DeviceState;
 use serde::{Deserialize, Serialize};
-use std::num::NonZeroI64;
 
 /// The record of a Windows lane.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -54,35 +54,6 @@ pub struct Record {
 }
 
 const _: () = assert!(size_of::<Record>() <= RECORD_BYTES_MAX);
-
-/// A wall time, or none, in 8 bytes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub(super) struct At(Option<NonZeroI64>);
-
-impl At {
-    pub(super) const NEVER: At = At(None);
-
-    pub(super) fn get(self) -> Option<Wall> {
-        self.0.map(|at| Wall(at.get()))
-    }
-    /// Whether that time has come.
-    pub(super) fn is_due(self, now: Wall) -> bool {
-        self.get().is_some_and(|at| at <= now)
-    }
-}
-
-/// 1970 began without a fleet.
-impl From<Wall> for At {
-    fn from(at: Wall) -> At {
-        At(NonZeroI64::new(at.0))
-    }
-}
-
-impl From<Option<Wall>> for At {
-    fn from(at: Option<Wall>) -> At {
-        at.map_or(At::NEVER, At::from)
-    }
-}
 
 /// Where a lane stands, as far as it may sleep there.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]

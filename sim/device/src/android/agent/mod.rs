@@ -1,31 +1,72 @@
-//! Android devices with an agent of the server's own: a main lane, a link for its messages, and one for downloads.
+//! Android devices with an agent of the server's own, on three lanes: [`main`] for what is asked and said by HTTP, a
+//! [`link`] for what the server pushes, and [`transfer`] for apps and files, which deafen nobody however large they are.
+//!
+//! The main lane has what the server said; its sisters get it with an order ([`Shared`]) and go by it. The link tells the
+//! main lane what was pushed, the transfer that all is there. In which words a server is spoken to is in [`dialect`].
+
+mod dialect;
+mod lane;
+mod link;
+mod main;
+mod record;
+mod shared;
+#[cfg(test)]
+mod tests;
+mod todo;
+mod transfer;
+
+pub use record::Record;
+pub use shared::Shared;
 
 use crate::kept::{from_bytes, to_bytes};
-use crate::{Action, Character, Ctx, Event, Machine, Reasons, Slept, What, Why};
+use crate::trouble::Trouble;
+use crate::{Action, Character, Ctx, Event, Machine, Reasons, Slept, What};
 use bytes::Bytes;
-use droves_facts::{DeviceState, Mono};
-use serde::{Deserialize, Serialize};
+use droves_facts::{Blame, DeviceState, Dur, Mono};
+use lane::Lane;
+use record::{RECORD_VERSION, SHARED_VERSION};
 use std::sync::Arc;
 
 /// A lane while it is awake.
 #[derive(Debug, Default)]
 pub struct Agent {
-    record: Record,
-    shared: Arc<Shared>,
+    lane: Lane,
+    state: State,
 }
 
-/// What sleeps of a lane.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub struct Record {}
+/// What a lane waits for.
+#[derive(Debug, Default)]
+enum State {
+    /// A wake: all there is to know is in the lane.
+    #[default]
+    Asleep,
+    /// Main: an answer.
+    Asking(Box<main::Asking>),
+    /// Main: the disk.
+    Saving(main::Session),
+    /// Main: the end of what it takes to become what a configuration says.
+    Applying(main::Session),
+    /// Link: what comes over it.
+    Holding(Box<link::Holding>),
+    /// Link: the answer to a poll that was sent by this.
+    Polling(Arc<Shared>),
+    /// Link: the end of the pause after a poll that was sent by this.
+    Pausing(Arc<Shared>, Mono),
+    /// Transfer: a piece.
+    Fetching,
+    /// Transfer: whatever came meanwhile, between two pieces.
+    Breathing,
+}
 
-/// What a lane has in common with others.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
-pub struct Shared {}
+/// What comes of an event: the next state, and what it waits for.
+struct Step(State, Action);
 
-/// Version of a record's bytes: the first byte tells the kinds of devices apart.
-const RECORD_VERSION: u8 = 0xC1;
-/// Version of a shared part's bytes.
-const SHARED_VERSION: u8 = 0xC1;
+impl Step {
+    /// Nothing is under way.
+    fn asleep(action: Action) -> Step {
+        Step(State::Asleep, action)
+    }
+}
 
 impl Machine for Agent {
     type Record = Record;
@@ -36,51 +77,83 @@ impl Machine for Agent {
     }
 
     fn open(slept: Slept<Self>) -> Self {
-        Agent { record: slept.record, shared: slept.shared }
+        Agent { lane: Lane::open(slept), state: State::Asleep }
     }
 
     fn fold(self) -> Slept<Self> {
-        Slept { record: self.record, shared: self.shared, own: None }
+        self.lane.fold()
     }
 
     fn snapshot(&self) -> Slept<Self> {
-        Slept { record: self.record, shared: Arc::clone(&self.shared), own: None }
+        self.lane.clone().fold()
     }
 
     fn record(&self) -> Record {
-        self.record
+        self.lane.record
     }
 
-    fn on(&mut self, _: Event<'_>, _: &mut Ctx<'_>) -> Action {
-        Action { what: What::End(Why::GaveUp), until: Mono::NEVER, hear: Reasons::ORDER }
+    fn on(&mut self, event: Event<'_>, ctx: &mut Ctx<'_>) -> Action {
+        let lane = &mut self.lane;
+        let Step(state, action) = match (std::mem::take(&mut self.state), event) {
+            (State::Asking(state), event) => state.on(event, lane, ctx),
+            (State::Holding(state), event) => state.on(event, lane, ctx),
+            (State::Polling(by), event) => link::polled(&by, event, lane, ctx),
+            (State::Fetching, event) => transfer::on(event, lane, ctx),
+            (State::Saving(session), Event::Saved) => main::saved(lane, session, ctx),
+            // What the sisters would be told is not on the disk: they are told when it is.
+            (State::Saving(_), Event::Failed(failure)) => {
+                let text = format!("not saved: {}", failure.text);
+                Lane::complain(&Trouble::new(Blame::Generator, failure.kind, text), ctx);
+                lane.put_off(NOT_SAVED, ctx);
+                lane.rest(ctx)
+            }
+            (State::Applying(session), Event::Wake(_)) => main::applied(lane, session, ctx),
+            (State::Pausing(by, until), Event::Wake(wake)) => link::paused(by, until, &wake, lane, ctx),
+            (State::Asleep | State::Breathing, Event::Wake(wake)) => match ctx.channel {
+                0 => main::wake(lane, &wake, ctx),
+                main::LINK => link::wake(lane, &wake, ctx),
+                _ => transfer::wake(lane, &wake, ctx),
+            },
+            (_, event) => lane.stray(&format!("{event:?}"), ctx),
+        };
+        self.state = state;
+        action
     }
 
+    /// All three lanes know the same.
     fn sister(&self) -> Arc<Shared> {
-        Arc::clone(&self.shared)
+        Arc::clone(&self.lane.shared)
     }
 
+    fn share(&mut self, shared: &Arc<Shared>) {
+        self.lane.shared = Arc::clone(shared);
+    }
+
+    /// What wakes a device comes over its own link.
     fn magic(_: &Record, _: &Ctx<'_>) -> Option<String> {
         None
     }
 
-    fn state(_: &Record) -> DeviceState {
-        DeviceState::Unenrolled
+    fn state(record: &Record) -> DeviceState {
+        record.stage.state()
     }
 
     fn registration(_: &Record, _: &Shared) -> Option<(u32, Arc<str>)> {
         None
     }
 
+    /// The number that the device enrolls with.
     fn enrollment_id(ctx: &Ctx<'_>) -> String {
-        ctx.device.to_string()
+        shared::agent(ctx).map(|agent| shared::number(agent, ctx)).unwrap_or_default()
     }
 
+    /// No server takes such enrollments over.
     fn check_ins(_: &Record, _: &Shared, _: &Ctx<'_>) -> Vec<Bytes> {
         Vec::new()
     }
 
-    fn resume(_: &Record, _: &Ctx<'_>) -> Action {
-        Action { what: What::Sleep { lag: droves_facts::Dur::ZERO }, until: Mono::NEVER, hear: Reasons::ORDER }
+    fn resume(record: &Record, ctx: &Ctx<'_>) -> Action {
+        lane::resting(record, ctx)
     }
 
     fn record_to_bytes(record: &Record) -> Vec<u8> {
@@ -99,3 +172,12 @@ impl Machine for Agent {
         from_bytes("shared part", SHARED_VERSION, bytes)
     }
 }
+
+fn saving(ctx: &Ctx<'_>) -> Action {
+    Action { what: What::Save, until: ctx.clocks.now + OURS_MAX, hear: Reasons::NONE }
+}
+
+/// How long a lane waits for the disk.
+const OURS_MAX: Dur = Dur::secs(3_600);
+/// After how long it goes on that was not.
+const NOT_SAVED: Dur = Dur::secs(60);

@@ -24,13 +24,16 @@ pub fn file(secret: &str, url: &str) -> Option<String> {
     url.split_once("/files/").map(|(_, path)| request(secret, path))
 }
 
-/// Of an answer: over what stands between the first `"data":` and the last byte of the body, without any blanks, not even
-/// those inside texts. `None` for a body that has no such thing.
+/// Of an answer: over its [`data`] without any blanks, not even those inside texts.
 pub fn response(secret: &str, body: &[u8]) -> Option<String> {
-    let at = body.windows(DATA.len()).position(|window| window == DATA)? + DATA.len();
-    let data = body.get(at..body.len().checked_sub(1)?)?;
-    let packed: Vec<u8> = data.iter().copied().filter(|byte| !BLANKS.contains(byte)).collect();
+    let packed: Vec<u8> = data(body)?.iter().copied().filter(|byte| !BLANKS.contains(byte)).collect();
     Some(digest(&[secret.as_bytes(), &packed]))
+}
+
+/// What stands between the first `"data":` and the last byte of an answer. `None` for a body that has no such thing.
+pub fn data(body: &[u8]) -> Option<&[u8]> {
+    let at = body.windows(DATA.len()).position(|window| window == DATA)? + DATA.len();
+    body.get(at..body.len().checked_sub(1)?)
 }
 
 const DATA: &[u8] = b"\"data\":";

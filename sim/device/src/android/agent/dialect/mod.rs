@@ -1,0 +1,210 @@
+//! The languages of servers with agents of their own: how a device says to its server what the lanes have to say. A lane
+//! knows none of them; another server's is another [`Speech`].
+
+mod headwind;
+
+use super::shared::{Config, Shared, agent, number};
+use super::todo::Task;
+use crate::status::status_kind;
+use crate::trouble::{Trouble, unexpected};
+use crate::web::{first_line, header, is_allowed};
+use crate::{Action, Body, Ctx, Dialect, Event, Method, Peer, Reasons, Request, Sink, What};
+use bytes::Bytes;
+use droves_facts::{Blame, Dur, Operation, Philox, Purpose, Wall};
+use droves_wire::android::mqtt;
+use std::sync::Arc;
+
+/// A server's language.
+pub(super) trait Speech {
+    /// The first call of a device, which is answered with a configuration.
+    fn enroll(&self, who: &Who<'_>) -> Question;
+    /// Asks for the configuration.
+    fn config(&self, who: &Who<'_>) -> Question;
+    /// What the answer to either says.
+    fn told(&self, body: &[u8]) -> Result<Told, Trouble>;
+    /// What is to be done after each configuration.
+    fn chores(&self) -> &'static [Task];
+    /// Says how the device is, or something else that it has to say; none where this language has no words for it.
+    fn tell(&self, task: Task, who: &Who<'_>, held: &Config) -> Option<Question>;
+    /// What the answer to that says; `Err` if the server did not take it.
+    fn heard(&self, task: Task, body: &[u8]) -> Result<Heard, Trouble>;
+    /// What a request for something to fetch says beside where it is.
+    fn fetch(&self, who: &Who<'_>, url: &str) -> Vec<(&'static str, Box<str>)>;
+    /// Where a link leads, what opens it, and what is subscribed to then.
+    fn link(&self, who: &Who<'_>, keep_alive_secs: u16) -> (Arc<str>, mqtt::Connect, Vec<(String, u8)>);
+    /// What a message over the link asks for.
+    fn pushed(&self, payload: &[u8]) -> Result<Wish, Trouble>;
+    /// Asks for messages, and is held.
+    fn poll(&self, who: &Who<'_>) -> Question;
+    /// What the answer to that asks for.
+    fn polled(&self, body: &[u8]) -> Result<Vec<Wish>, Trouble>;
+}
+
+fn speech(dialect: Dialect) -> &'static dyn Speech {
+    match dialect {
+        Dialect::Headwind => &headwind::Headwind,
+    }
+}
+
+/// Who speaks, and to whom.
+pub(super) struct Who<'a> {
+    /// The language.
+    pub(super) speech: &'static dyn Speech,
+    /// Base of the server's URLs.
+    pub(super) url: &'a str,
+    /// Where the link leads, if the scenario says it.
+    pub(super) link: &'a str,
+    /// The device's number.
+    pub(super) number: String,
+    /// What both sign with.
+    pub(super) secret: &'a str,
+    /// The configuration that it asks for.
+    pub(super) configuration: Option<&'a str>,
+    /// Its model.
+    pub(super) model: &'a str,
+    /// The version of its system.
+    pub(super) os_version: &'a str,
+    /// What the device is made of, and how it is right now.
+    pub(super) flavour: u64,
+    /// When it speaks.
+    pub(super) wall: Wall,
+}
+
+impl<'a> Who<'a> {
+    /// The device that the context is about.
+    pub(super) fn of(shared: &'a Shared, ctx: &Ctx<'a>) -> Option<Who<'a>> {
+        let agent = agent(ctx)?;
+        let mut dice: Philox = ctx.device_dice(Purpose::Hardware, 0);
+        Some(Who {
+            speech: speech(agent.dialect),
+            url: shared.url.as_ref().unwrap_or(&agent.url),
+            link: &agent.link,
+            number: shared.number.as_deref().map_or_else(|| number(agent, ctx), str::to_owned),
+            secret: &agent.secret,
+            configuration: agent.configuration.as_deref(),
+            model: &ctx.character.model,
+            os_version: &ctx.character.os_version,
+            // The device's own number is in it, so that no two have the same serial number.
+            flavour: dice.u64() << 32 | u64::from(ctx.device.0),
+            wall: ctx.clocks.wall,
+        })
+    }
+}
+
+/// What a server tells a device to be.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    pub(super) config: Config,
+    /// The number that it must go by.
+    pub(super) number: Option<Arc<str>>,
+    /// The server that it must go to: base of its URLs.
+    pub(super) url: Option<Arc<str>>,
+    /// What is to be confirmed and done, beside being that.
+    pub(super) tasks: Vec<Task>,
+}
+
+/// What an answer says to the device beside that something was taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Heard {
+    /// Nothing.
+    Taken,
+    /// This is to be done as well.
+    Do(Task),
+    /// Details are wanted each so many minutes, or not at all.
+    Details(Option<u16>),
+}
+
+/// What a push asks for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Wish {
+    /// Get the configuration.
+    Config,
+    /// Restart.
+    Reboot,
+    /// Something that shows at the device only.
+    Quiet,
+}
+
+impl Wish {
+    /// As the lanes of a device tell it each other.
+    pub(super) fn number(self) -> u32 {
+        self as u32
+    }
+    /// The wish of this number.
+    pub(super) fn of(number: u32) -> Wish {
+        [Wish::Config, Wish::Reboot].into_iter().find(|wish| wish.number() == number).unwrap_or(Wish::Quiet)
+    }
+}
+
+/// A question to a server.
+#[derive(Debug)]
+pub(super) struct Question {
+    pub(super) operation: Operation,
+    pub(super) method: Method,
+    pub(super) url: Arc<str>,
+    pub(super) headers: &'static [(&'static str, &'static str)],
+    pub(super) varying: Vec<(&'static str, Box<str>)>,
+    pub(super) body: Option<Bytes>,
+}
+
+impl Question {
+    /// Asks it, if a device goes there.
+    pub(super) fn ask(self, sink: Sink, wait: Dur, hear: Reasons, ctx: &Ctx<'_>) -> Result<Action, Trouble> {
+        if !is_allowed(&self.url, ctx) {
+            let url: String = self.url.chars().filter(|c| !c.is_control()).take(100).collect();
+            let text = format!("{}: a device does not go to {url}, which is not https", self.operation);
+            return Err(Trouble::new(Blame::Server, "url", text));
+        }
+        let request = Request {
+            operation: self.operation,
+            peer: Peer::Server,
+            method: self.method,
+            url: self.url,
+            headers: self.headers,
+            varying: self.varying,
+            body: self.body.map_or(Body::Empty, Body::Bytes),
+            identity: None,
+            sign: None,
+            sink,
+        };
+        let limits = ctx.limits;
+        let until = ctx.clocks.now + limits.connect_wait_max + limits.tls_wait_max + wait;
+        Ok(Action { what: What::Request(Box::new(request)), until, hear })
+    }
+}
+
+/// What a server said.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) body: Bytes,
+    /// `Content-Range`; empty if there is none.
+    pub(super) range: String,
+}
+
+impl Answer {
+    /// What came of a question.
+    pub(super) fn of(event: Event<'_>, operation: Operation) -> Result<Answer, Trouble> {
+        match event {
+            Event::Response(response) => Ok(Answer {
+                status: response.status,
+                range: header(&response, "content-range").to_owned(),
+                body: response.body,
+            }),
+            other => Err(unexpected(&other, &format!("{operation}: an answer"))),
+        }
+    }
+
+    /// The body of an answer with status 200; for any other the trouble that it is.
+    pub(super) fn good(self, operation: Operation) -> Result<Bytes, Trouble> {
+        if self.status == 200 { Ok(self.body) } else { Err(self.refusal(operation)) }
+    }
+
+    /// The trouble that a status is.
+    pub(super) fn refusal(&self, operation: Operation) -> Trouble {
+        let said = first_line(&self.body);
+        let colon = if said.is_empty() { "" } else { ": " };
+        let text = format!("{operation}: the server answered {}{colon}{said}", self.status);
+        Trouble::new(Blame::Server, status_kind(self.status), text)
+    }
+}

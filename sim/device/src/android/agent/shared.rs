@@ -1,0 +1,104 @@
+//! What a lane has in common with its sisters, and mostly with other devices: where its server is, what it is to be.
+
+use crate::{Agent, Ctx, Enrolls};
+use droves_facts::CommandKey;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// What a lane has in common with others.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+pub struct Shared {
+    /// The base of the URLs that its server has sent it to; none is the one that it enrolled at.
+    pub(super) url: Option<Arc<str>>,
+    /// The number that its server has given it; none is the one that it enrolled with.
+    pub(super) number: Option<Arc<str>>,
+    /// What it is to be.
+    pub(super) config: Arc<Config>,
+    /// What it is: the last configuration of which all was fetched.
+    pub(super) held: Arc<Config>,
+    /// Restarts that its server has commanded.
+    pub(super) restarts: u32,
+}
+
+/// A configuration, as far as a device does something about it, whichever server's it is.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Config {
+    /// SHA-256 of its data, as the server wrote it; zeros before it has written any.
+    pub(super) digest: [u8; 32],
+    /// How the device hears of changes.
+    pub(super) push: Push,
+    /// What is to be there.
+    pub(super) goods: Vec<Good>,
+    /// Whether the device shows one app alone.
+    pub(super) kiosk: bool,
+}
+
+/// How a device hears of changes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+pub(super) enum Push {
+    /// When it asks by itself.
+    #[default]
+    None,
+    /// Over MQTT, with so many seconds between signs of life.
+    Mqtt(u16),
+    /// By a request that the server holds.
+    Poll,
+}
+
+/// An app or a file.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub(super) struct Good {
+    /// Which of the two.
+    pub(super) is_app: bool,
+    /// Package, or path.
+    pub(super) name: Arc<str>,
+    /// How an app is called.
+    pub(super) title: Arc<str>,
+    /// An app's version, a file's date (milliseconds since 1970).
+    pub(super) version: Arc<str>,
+    /// Where to get it; none if it comes with the device.
+    pub(super) url: Option<Arc<str>>,
+}
+
+impl Config {
+    /// The name by which it is a command: in its protocol it has none, so its digest in hexadecimal is used.
+    pub(super) fn key(&self) -> CommandKey {
+        let hex: String = self.digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        CommandKey::of(hex.as_bytes())
+    }
+}
+
+impl Shared {
+    /// Another number, as good as always, where something else is to be fetched.
+    pub(super) fn of(&self) -> u32 {
+        let part = |config: &Config| {
+            u32::from_le_bytes([config.digest[0], config.digest[1], config.digest[2], config.digest[3]])
+        };
+        part(&self.config).rotate_left(1) ^ part(&self.held)
+    }
+
+    /// What is to be fetched: all that has a place to get it from and that the device does not hold in this version.
+    pub(super) fn wanted(&self) -> impl Iterator<Item = (&Good, &Arc<str>)> {
+        let is_held = |good: &Good| {
+            self.held
+                .goods
+                .iter()
+                .any(|held| (held.is_app, &held.name, &held.version) == (good.is_app, &good.name, &good.version))
+        };
+        let goods = self.config.goods.iter().filter(move |good| !is_held(good));
+        goods.filter_map(|good| Some((good, good.url.as_ref()?)))
+    }
+}
+
+/// What the scenario says of the device's agent. A machine of agents plays no other device.
+pub(super) fn agent<'a>(ctx: &Ctx<'a>) -> Option<&'a Arc<Agent>> {
+    match &ctx.character.enrolls {
+        Enrolls::Agent(agent) => Some(agent),
+        _ => None,
+    }
+}
+
+/// The number that a device enrolls with.
+pub(super) fn number(agent: &Agent, ctx: &Ctx<'_>) -> String {
+    agent.number.replace('*', &ctx.device.to_string())
+}

@@ -1,0 +1,103 @@
+//! Into the server's hands, and out of them.
+
+use super::*;
+
+#[test]
+fn a_device_enrolls_as_the_agent_does() {
+    let mut rig = Rig::new(agent());
+    rig.order(Order::Enroll);
+    assert_eq!(
+        rig.operations(),
+        ["android.enroll", "android.logs", "android.logs", "android.report"],
+        "{:?}",
+        rig.facts
+    );
+    let asked = &rig.asked[0];
+    assert_eq!(asked.url, format!("{BASE}/rest/public/sync/configuration/d7"));
+    assert_eq!(asked.body, br#"{"customer":null,"configuration":null,"groups":null}"#);
+    assert_eq!(asked.headers["x-request-signature"], sign::request(SECRET, "d7"));
+    assert_eq!(asked.headers["x-cpu-arch"], "arm64-v8a");
+    assert_eq!(asked.headers["content-type"], "application/json; charset=UTF-8");
+    let report = rig.report();
+    assert_eq!((report.device_id.as_deref(), report.model.as_deref()), (Some("d7"), Some("Pixel 9")));
+    assert_eq!(rig.asked[3].url, format!("{BASE}/rest/public/sync/info"));
+    assert_eq!(rig.state(), DeviceState::Enrolled);
+    assert_eq!(rig.ended, [(Operation::Enroll, Outcome::Succeeded)]);
+    assert_eq!(rig.hops(), ["delivered", "answered", "accepted"]);
+    assert_eq!(rig.saves, 1);
+    // The link has opened meanwhile, beside it.
+    assert_eq!(rig.connects.len(), 1);
+}
+
+#[test]
+fn a_number_that_is_not_known_ends_it_and_a_network_that_fails_does_not() {
+    let mut rig = Rig::new(agent());
+    let refusal = Envelope::<()>::error(wire::envelope::UNKNOWN_DEVICE).write();
+    rig.script.push_back((Operation::AndroidEnroll, Ok((200, refusal))));
+    rig.order(Order::Enroll);
+    let expected = Outcome::Failed { blame: Blame::Server, kind: "unknown_device" };
+    assert_eq!((rig.ended.as_slice(), rig.state()), (&[(Operation::Enroll, expected)][..], DeviceState::Failed));
+    // Who tries again enrolls, whatever was before.
+    for reply in [Err("connect_refused"), Ok((503, b"<html>".to_vec())), Ok((200, b"<html>".to_vec()))] {
+        rig.script.push_back((Operation::AndroidEnroll, reply));
+    }
+    rig.ended.clear();
+    rig.order(Order::Enroll);
+    rig.wait(Dur::secs(3_600));
+    assert_eq!(rig.ended, [(Operation::Enroll, Outcome::Succeeded)]);
+    assert_eq!(rig.complaints()[..4], ["unknown_device", "connect_refused", "status_503", "malformed"]);
+}
+
+#[test]
+fn tries_are_bounded() {
+    let mut rig = Rig::new(agent());
+    rig.script.extend((0..99).map(|_| (Operation::AndroidEnroll, Err("connect_refused"))));
+    rig.order(Order::Enroll);
+    rig.wait(Dur::secs(86_400));
+    assert_eq!(rig.count(Operation::AndroidEnroll), usize::from(rig.world.limits.enrollment_tries_max));
+    assert_eq!(rig.state(), DeviceState::Failed);
+}
+
+#[test]
+fn http_is_for_loopback_only() {
+    let Enrolls::Agent(of) = agent().enrolls else { panic!("an agent") };
+    let of = crate::Agent { url: "http://mdm.example.test".into(), ..(*of).clone() };
+    let character = Character { enrolls: Enrolls::Agent(Arc::new(of)), ..agent() };
+    let mut rig = Rig::new(character.clone());
+    rig.order(Order::Enroll);
+    assert_eq!((rig.operations().len(), rig.complaints()), (0, vec!["url"]));
+    let mut rig = Rig::new(Character { allow_http: true, ..character });
+    rig.order(Order::Enroll);
+    assert_eq!(rig.state(), DeviceState::Enrolled);
+    assert_eq!(rig.asked[0].url, "http://mdm.example.test/rest/public/sync/configuration/d7");
+}
+
+#[test]
+fn a_user_who_removes_the_agent_tells_nobody() {
+    let mut rig = Rig::enrolled(Rig::mqtt());
+    rig.order(Order::Unenroll);
+    assert_eq!((rig.operations().len(), rig.state()), (0, DeviceState::Removed));
+    assert_eq!(rig.ended, [(Operation::Unenroll, Outcome::Succeeded)]);
+    assert!(rig.facts.iter().any(|fact| matches!(fact, Fact::Unreachable)));
+    rig.order(Order::Enroll);
+    assert_eq!(rig.state(), DeviceState::Enrolled);
+}
+
+#[test]
+fn a_device_that_is_erased_confirms_it_first_and_may_come_back() {
+    let mut rig = Rig::enrolled(Rig::mqtt());
+    rig.world.character.reenrolls_after_wipe = Some(Dur::secs(600));
+    rig.config.factory_reset = Some(true);
+    rig.push(&wire::Push::new(Kind::ConfigUpdated));
+    assert_eq!(rig.last(Operation::AndroidReport).url, format!("{BASE}/rest/plugins/devicereset/public/d7"));
+    assert_eq!((rig.report().factory_reset, rig.state()), (Some(true), DeviceState::Wiped));
+    rig.config.factory_reset = None;
+    rig.forget();
+    rig.wait(Dur::secs(601));
+    assert_eq!((rig.state(), rig.count(Operation::AndroidEnroll)), (DeviceState::Enrolled, 1));
+    // Where nobody takes the confirmation, nothing is erased.
+    rig.config.factory_reset = Some(true);
+    rig.script.push_back((Operation::AndroidReport, Ok((404, b"<html>".to_vec()))));
+    rig.push(&wire::Push::new(Kind::ConfigUpdated));
+    assert_eq!(rig.state(), DeviceState::Enrolled);
+}

@@ -1,0 +1,125 @@
+//! Apps and files.
+
+use super::*;
+
+fn with_goods() -> wire::Config {
+    let file = RemoteFile {
+        path: Some("/a.txt".into()),
+        url: Some("/files/a.txt".into()),
+        last_update: 5,
+        ..RemoteFile::default()
+    };
+    wire::Config {
+        applications: vec![
+            app("system", "0", None),
+            app("a", "1", Some("https://cdn.example.test/a.apk")),
+            app("b", "2", Some("https://mdm.example.test/hmdm/files/b.apk")),
+        ],
+        files: vec![file],
+        ..Rig::mqtt()
+    }
+}
+
+#[test]
+fn what_is_wanted_comes_in_pieces_and_then_the_device_reports_it() {
+    let mut rig = Rig::new(agent());
+    rig.config = with_goods();
+    rig.order(Order::Enroll);
+    rig.wait(Dur::secs(1));
+    let fetched: Vec<(&str, &str)> = rig
+        .asked
+        .iter()
+        .filter(|asked| asked.channel == main::TRANSFER)
+        .map(|asked| (asked.url.rsplit('/').next().unwrap(), asked.headers["range"].as_str()))
+        .collect();
+    let pieces = ["bytes=0-4194303", "bytes=4194304-8388607", "bytes=8388608-12582911"];
+    let expected = ["a.txt", "a.apk", "b.apk"].into_iter().flat_map(|name| pieces.map(|piece| (name, piece)));
+    assert_eq!(fetched, expected.collect::<Vec<_>>());
+    let signature =
+        |name| rig.asked.iter().find(|asked| asked.url.ends_with(name)).unwrap().headers.get("x-request-signature");
+    assert_eq!(signature("a.apk"), None, "not the server's own place");
+    assert_eq!(signature("b.apk"), Some(&sign::request(SECRET, "b.apk")));
+    assert_eq!(rig.hops(), ["delivered", "answered", "accepted"]);
+    let report = rig.report();
+    let apps: Vec<&str> = report.applications.iter().filter_map(|app| app.pkg.as_deref()).collect();
+    assert_eq!((apps, report.files.len()), (vec!["com.system", "com.a", "com.b"], 1));
+    // Only what is new is fetched the next time.
+    rig.forget();
+    rig.config.applications[1].version = Some("3".into());
+    rig.push(&wire::Push::new(Kind::ConfigUpdated));
+    rig.wait(Dur::secs(1));
+    assert_eq!(rig.count(Operation::AndroidDownload), 3);
+    assert!(rig.asked.iter().all(|asked| asked.channel != main::TRANSFER || asked.url.ends_with("/a.apk")));
+    assert_eq!(rig.hops(), ["delivered", "answered", "accepted"]);
+}
+
+#[test]
+fn a_download_deafens_nobody() {
+    let mut rig = Rig::enrolled(Rig::mqtt());
+    rig.config = with_goods();
+    rig.script.extend((0..200).map(|_| (Operation::AndroidDownload, Err("reset"))));
+    rig.push(&wire::Push::new(Kind::ConfigUpdated));
+    assert_eq!(rig.hops(), ["delivered"]);
+    rig.wait(Dur::secs(3_500));
+    assert_eq!(rig.count(Operation::AndroidReport), 3, "as it is, without what has not come");
+    assert!(rig.report().applications.is_empty());
+    rig.forget();
+    rig.config = Rig::mqtt();
+    rig.push(&wire::Push::new(Kind::ConfigUpdated));
+    assert_eq!(rig.hops(), ["delivered", "answered", "accepted"]);
+    rig.forget();
+    rig.wait(Dur::secs(3_500));
+    assert_eq!(rig.count(Operation::AndroidDownload), 0, "nobody wants it any more");
+}
+
+#[test]
+fn a_download_goes_on_where_it_was() {
+    let mut rig = Rig::enrolled(Rig::mqtt());
+    rig.config = with_goods();
+    rig.config.files.clear();
+    rig.config.applications.truncate(2);
+    // One piece comes, then nothing for a while.
+    rig.push(&wire::Push::new(Kind::ConfigUpdated));
+    rig.script.push_back((Operation::AndroidDownload, Err("reset")));
+    rig.wait(Dur::secs(60));
+    let ranges: Vec<&str> =
+        rig.asked.iter().filter(|asked| asked.channel == 2).map(|asked| asked.headers["range"].as_str()).collect();
+    let (second, third) = ("bytes=4194304-8388607", "bytes=8388608-12582911");
+    assert_eq!(ranges, ["bytes=0-4194303", second, second, third]);
+    assert_eq!(rig.hops(), ["delivered", "answered", "accepted"]);
+}
+
+#[test]
+fn a_server_without_ranges_sends_all_of_it() {
+    let mut rig = Rig::new(agent());
+    rig.config = with_goods();
+    rig.ranges = false;
+    rig.order(Order::Enroll);
+    rig.wait(Dur::secs(1));
+    assert_eq!(rig.count(Operation::AndroidDownload), 3);
+    assert_eq!(rig.hops(), ["delivered", "answered", "accepted"]);
+}
+
+#[test]
+fn what_is_not_there_is_asked_for_ever_more_rarely() {
+    let mut rig = Rig::new(agent());
+    rig.config = with_goods();
+    rig.script.extend((0..999).map(|_| (Operation::AndroidDownload, Ok((404, b"<html>".to_vec())))));
+    rig.order(Order::Enroll);
+    rig.wait(Dur::secs(86_400));
+    let asked = rig.count(Operation::AndroidDownload);
+    assert!((90..200).contains(&asked), "{asked}");
+}
+
+#[test]
+fn what_costs_money_waits() {
+    let mut rig = Rig::enrolled(Rig::mqtt());
+    rig.world.character.habits.metered = (1.0, Dur::secs(3_600));
+    rig.config = with_goods();
+    rig.push(&wire::Push::new(Kind::ConfigUpdated));
+    rig.wait(Dur::secs(7_200));
+    assert_eq!((rig.count(Operation::AndroidDownload), rig.hops()), (0, vec!["delivered"]));
+    rig.world.character.habits.metered = (0.0, Dur::ZERO);
+    rig.wait(Dur::secs(7_200));
+    assert_eq!(rig.hops(), ["delivered", "answered", "accepted"]);
+}

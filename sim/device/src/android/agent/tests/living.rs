@@ -1,0 +1,181 @@
+//! The schedule, what the configuration orders, and where the device is sent.
+
+use super::*;
+
+#[test]
+fn a_device_reports_each_quarter_and_asks_each_hour() {
+    let mut rig = Rig::enrolled(Rig::mqtt());
+    rig.wait(Dur::secs(4 * 3_600 - 60));
+    assert_eq!(rig.count(Operation::AndroidReport), 15);
+    assert_eq!(rig.count(Operation::AndroidConfig), 3);
+    assert!(rig.hops().is_empty() && rig.complaints().is_empty(), "{:?}", rig.facts);
+}
+
+#[test]
+fn an_order_to_check_in_ends_with_a_report() {
+    let mut rig = Rig::enrolled(Rig::mqtt());
+    rig.order(Order::CheckIn);
+    assert_eq!(rig.operations(), ["android.config", "android.logs", "android.logs", "android.report"]);
+    assert_eq!(rig.ended, [(Operation::CheckIn, Outcome::Succeeded)]);
+    rig.forget();
+    rig.script.push_back((Operation::AndroidReport, Ok((200, Envelope::<()>::error("error.internal.server").write()))));
+    rig.order(Order::CheckIn);
+    let refused = Outcome::Failed { blame: Blame::Server, kind: "refused" };
+    assert_eq!(rig.ended, [(Operation::CheckIn, refused)]);
+    rig.forget();
+    rig.order(Order::Renew);
+    assert!(matches!(rig.ended[..], [(Operation::Renew, Outcome::Failed { kind: "no_identity", .. })]));
+}
+
+#[test]
+fn a_configuration_that_can_t_be_had_is_asked_for_once_more_and_then_by_the_schedule() {
+    let mut rig = Rig::enrolled(Rig::mqtt());
+    rig.script.extend((0..2).map(|_| (Operation::AndroidConfig, Err("connect_refused"))));
+    rig.push(&wire::Push::new(Kind::ConfigUpdated));
+    rig.wait(Dur::secs(14));
+    assert_eq!(rig.count(Operation::AndroidConfig), 1);
+    rig.wait(Dur::secs(600));
+    assert_eq!(rig.count(Operation::AndroidConfig), 2);
+    rig.wait(Dur::secs(3_600));
+    assert_eq!(rig.count(Operation::AndroidConfig), 3);
+}
+
+#[test]
+fn a_report_that_nobody_takes_is_made_again() {
+    let mut rig = Rig::enrolled(Rig::mqtt());
+    rig.config.description = Some("new".into());
+    rig.script.push_back((Operation::AndroidReport, Err("reset")));
+    rig.push(&wire::Push::new(Kind::ConfigUpdated));
+    assert_eq!(rig.hops(), ["delivered", "answered"]);
+    rig.wait(Dur::secs(901));
+    assert_eq!(rig.hops(), ["delivered", "answered", "accepted"]);
+}
+
+#[test]
+fn a_device_goes_by_the_number_that_it_is_given() {
+    let mut rig = Rig::enrolled(Rig::mqtt());
+    rig.config.new_number = Some("Hall 3".into());
+    rig.push(&wire::Push::new(Kind::ConfigUpdated));
+    assert_eq!(rig.report().device_id.as_deref(), Some("Hall 3"));
+    rig.wait(Dur::secs(1));
+    // Its link is another one: client, topic.
+    assert_eq!(rig.connects.iter().map(|(_, connect)| connect.client.as_str()).collect::<Vec<_>>(), ["Hall 3"]);
+    assert!(rig.read.contains(&Packet::Subscribe(1, vec![("Hall 3".into(), 2)])));
+    rig.forget();
+    rig.wait(Dur::secs(3_700));
+    assert_eq!(rig.last(Operation::AndroidConfig).url, format!("{BASE}/rest/public/sync/configuration/Hall%203"));
+    assert_eq!(rig.connects.len(), 0);
+}
+
+#[test]
+fn a_device_goes_to_another_server_if_that_answers() {
+    let mut rig = Rig::enrolled(Rig::mqtt());
+    rig.config.new_server_url = Some("https://other.example.test/".into());
+    rig.script.push_back((Operation::AndroidConfig, Ok((200, Envelope::ok(Some(rig.config.clone())).write()))));
+    rig.script.push_back((Operation::AndroidConfig, Err("connect_refused")));
+    rig.push(&wire::Push::new(Kind::ConfigUpdated));
+    let asked: Vec<&str> = rig.asked.iter().map(|asked| asked.url.as_str()).collect();
+    assert_eq!(asked[1], "https://other.example.test/rest/public/sync/configuration/d7");
+    assert_eq!(rig.last(Operation::AndroidReport).url, format!("{BASE}/rest/public/sync/info"), "it stays");
+    rig.forget();
+    rig.push(&wire::Push::new(Kind::ConfigUpdated));
+    let (elsewhere, here) = ("https://other.example.test/rest/public/sync/info", BASE);
+    assert_eq!(rig.last(Operation::AndroidReport).url, elsewhere);
+    rig.wait(Dur::secs(1));
+    assert_eq!(rig.connects.last().unwrap().0, "mqtt://other.example.test:31000");
+    // Two servers that send it to each other are asked once each at a time.
+    rig.forget();
+    rig.config.new_server_url = Some(here.into());
+    let back = rig.config.clone();
+    rig.config.new_server_url = Some("https://other.example.test".into());
+    rig.script.push_back((Operation::AndroidConfig, Ok((200, Envelope::ok(Some(back)).write()))));
+    rig.order(Order::CheckIn);
+    assert_eq!(rig.count(Operation::AndroidConfig), 2);
+    assert_eq!(rig.last(Operation::AndroidReport).url, format!("{here}/rest/public/sync/info"));
+}
+
+#[test]
+fn a_restart_takes_all_lanes_away_for_a_while() {
+    let mut rig = Rig::enrolled(Rig::mqtt());
+    rig.push(&wire::Push::new(Kind::Reboot));
+    assert_eq!(rig.operations().len(), 0);
+    rig.wait(Dur::secs(29));
+    assert_eq!((rig.operations().len(), rig.connects.len()), (0, 0));
+    rig.wait(Dur::secs(120));
+    assert_eq!((rig.count(Operation::AndroidConfig), rig.connects.len()), (1, 1));
+    rig.forget();
+    rig.config.reboot = Some(true);
+    rig.order(Order::CheckIn);
+    assert_eq!(rig.last(Operation::AndroidReport).url, format!("{BASE}/rest/plugins/devicereset/public/reboot/d7"));
+    rig.config.reboot = None;
+    rig.wait(Dur::secs(200));
+    assert_eq!(rig.count(Operation::AndroidConfig), 2);
+}
+
+#[test]
+fn logs_and_details_are_brought_where_they_are_wanted() {
+    let mut rig = Rig::new(agent());
+    rig.rules = r#"[{"packageId":"com.hmdm.launcher","logLevel":4,"filter":null}]"#;
+    rig.details = r#"{"intervalMins":30,"sendData":true}"#;
+    rig.order(Order::Enroll);
+    let log = rig.asked.iter().find(|asked| asked.url.contains("/log/list/")).unwrap();
+    assert_eq!(wire::details::read_log(&log.body).unwrap().len(), 1);
+    rig.forget();
+    rig.wait(Dur::secs(3_500));
+    let details = rig.asked.iter().filter(|asked| asked.url.ends_with("/deviceinfo/public/d7"));
+    assert_eq!(details.map(|asked| wire::details::read_details(&asked.body).unwrap().len()).collect::<Vec<_>>(), [1]);
+    // Plugins that a server does not have harm nothing.
+    rig.forget();
+    rig.script.extend((0..2).map(|_| (Operation::AndroidLogs, Ok((404, b"<html>".to_vec())))));
+    rig.order(Order::CheckIn);
+    assert_eq!(rig.ended, [(Operation::CheckIn, Outcome::Succeeded)]);
+}
+
+#[test]
+fn applying_takes_its_time() {
+    let mut rig = Rig::enrolled(Rig::mqtt());
+    rig.world.character.pace = 1.0;
+    rig.config.description = Some("new".into());
+    rig.push(&wire::Push::new(Kind::ConfigUpdated));
+    assert_eq!(rig.hops(), ["delivered"]);
+    rig.wait(Dur::secs(31));
+    assert_eq!(rig.hops(), ["delivered", "answered", "accepted"]);
+}
+
+#[test]
+fn a_kiosk_that_restarts_each_night_asks_when_it_is_back() {
+    let mut rig = Rig::enrolled(Rig::mqtt());
+    rig.world.character.habits.kiosk = Some(Dur::secs(12_000));
+    let wall = rig.world.clocks.wall;
+    let begins = rig.world.ctx().lacks_from(Need::Power).unwrap();
+    rig.wait(begins.since(wall) + Dur::secs(1));
+    rig.forget();
+    rig.wait(Dur::secs(28));
+    assert_eq!((rig.operations().len(), rig.read.len(), rig.connects.len()), (0, 0, 0));
+    rig.wait(Dur::secs(100));
+    assert_eq!((rig.count(Operation::AndroidConfig), rig.connects.len()), (1, 1));
+}
+
+#[test]
+fn who_dozes_is_silent_until_the_window() {
+    let mut rig = Rig::enrolled(Rig::mqtt());
+    rig.world.character.habits.dozes_after = Some(Dur::secs(2_700));
+    let mut silent = Dur::ZERO;
+    for _ in 0..24 * 12 {
+        rig.forget();
+        rig.wait(Dur::secs(300));
+        if rig.world.ctx().lacks_until(Need::Attention).is_some() && rig.asked.is_empty() && rig.read.is_empty() {
+            silent = silent + Dur::secs(300);
+        }
+    }
+    assert!(silent > Dur::secs(2 * 3_600), "{silent}");
+    // What is pushed then is heard at the window.
+    while rig.world.ctx().lacks_until(Need::Attention).is_none() {
+        rig.wait(Dur::secs(60));
+    }
+    rig.forget();
+    rig.push(&wire::Push::new(Kind::ConfigUpdated));
+    assert_eq!(rig.operations().len(), 0);
+    rig.wait(Dur::secs(6 * 3_600));
+    assert!(rig.count(Operation::AndroidConfig) > 0);
+}

@@ -21,7 +21,6 @@ mod device;
 mod kept;
 mod machine;
 mod scep;
-mod status;
 pub mod tape;
 #[cfg(test)]
 mod tests_support;
@@ -42,5 +41,5 @@ pub use ctx::{
     Retry, Token,
 };
 pub use device::{Device, Record, Shared};
+pub use droves_facts::status_kind;
 pub use machine::{Machine, RECORD_BYTES_MAX, Slept};
-pub use status::status_kind;

@@ -104,7 +104,10 @@ fn agents(args: &AgentsArgs) -> agents::Settings {
 
 fn android(args: &PracticeArgs) -> Option<emm::Config> {
     let (google, key_file) = args.google.clone().zip(args.google_key.clone())?;
-    Some(emm::Config { google, key_file, trust: Trust::system(), settings: emm::Settings::default() })
+    // Who names a host on the command line means it.
+    let host = google.parse::<http::Uri>().ok().and_then(|uri| uri.host().map(str::to_owned));
+    let (trust, authorised) = (Trust::system(), host.into_iter().collect());
+    Some(emm::Config { google, key_file, trust, authorised, settings: emm::Settings::default() })
 }
 
 fn channels(args: &WindowsArgs) -> Option<Channels> {

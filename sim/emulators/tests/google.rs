@@ -11,7 +11,7 @@ use droves_emulators::google::{
     Quota, Refusal, Settings,
 };
 use droves_emulators::push::Strikes;
-use droves_facts::{Dice, Dur, Limits};
+use droves_facts::{Dice, Dur, LaneIx, Limits};
 use droves_net::clock::RunClock;
 use droves_net::tls::Trust;
 use droves_wire::keys::Key;
@@ -54,6 +54,11 @@ fn pubsub_delivers_until_it_is_acknowledged() {
 #[test]
 fn every_type_of_notification_reaches_its_topic() {
     case("notifications", Quota::PER_MINUTE);
+}
+
+#[test]
+fn what_agents_report_is_what_its_schema_allows() {
+    case("agents", Quota::PER_MINUTE);
 }
 
 #[test]
@@ -141,15 +146,16 @@ fn play(mut command: Command, name: &str, quota: Quota) {
         dice: Dice::new(7),
         key: Key::generate_rsa(2048).unwrap(),
     };
-    let google = Handle::start(Config {
+    let config = Config {
         listen: ([127, 0, 0, 1], 0).into(),
         url: None,
         settings,
         trust: Trust::system(),
+        authorised: Vec::new(),
         clock: RunClock::start(),
         limits: Limits::default(),
-    });
-    let google = google.unwrap();
+    };
+    let google = Handle::start(config, None).unwrap();
     std::fs::write(&key_file, account(key).key_file(google.url()).unwrap().to_string()).unwrap();
     command.arg(name).arg(google.url()).arg(&key_file);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(std::fs::File::create(&log).unwrap());
@@ -209,6 +215,14 @@ fn act(google: &Handle, asked: &Value) -> Value {
             match google.enroll(now, enrollment) {
                 Ok(enrolled) => json!({ "name": enrolled.name, "policy": enrolled.policy }),
                 Err(why) => json!({ "error": why.to_string() }),
+            }
+        }
+        "ask" => {
+            let lane = LaneIx(u32::try_from(asked["lane"].as_u64().unwrap()).unwrap());
+            let ask = serde_json::from_value(asked["ask"].clone()).unwrap();
+            match google.ask(now, lane, ask) {
+                Ok(answer) => json!({ "answer": answer }),
+                Err(status) => json!({ "status": status }),
             }
         }
         "provision" => json!({ "name": google.provision(object("info")) }),

@@ -4,7 +4,8 @@
 
 use crate::inbox::Shards;
 use crate::run::{RunError, Setup};
-use droves_emulators::google::{Account, Callers, Config, Handle, Quota, Settings};
+use droves_emulators::google::{Account, Callers, Config, Ear, Handle, Quota, Settings};
+use droves_facts::Fact;
 use droves_net::clock::RunClock;
 use droves_net::tls::Trust;
 use droves_scenario::plan::{Managed, Plan};
@@ -47,7 +48,7 @@ pub enum KeyFileError {
 
 impl Google {
     /// Starts it, if the plan has devices for it.
-    pub(crate) fn start(setup: &Setup, _shards: &Shards, clock: RunClock) -> Result<Option<Self>, RunError> {
+    pub(crate) fn start(setup: &Setup, shards: &Shards, clock: RunClock) -> Result<Option<Self>, RunError> {
         let plan = &setup.plan;
         if !is_wanted(plan) {
             return Ok(None);
@@ -72,13 +73,20 @@ impl Google {
                 Some(payload) => Trust::only(droves_net::tls::certificates_of_pem(&payload.bytes)?),
                 None => Trust::system(),
             },
+            authorised: plan.target.authorised.clone(),
             clock,
             limits: setup.limits.clone(),
         };
-        let handle = Arc::new(Handle::start(config)?);
+        let handle = Arc::new(Handle::start(config, Some(Arc::new(shards.clone())))?);
         let json = account(key).key_file(handle.url()).map_err(|error| KeyFileError::Key(error.to_string()))?;
         write(&key_file, &json.to_string())?;
         Ok(Some(Google { handle, key_file }))
+    }
+}
+
+impl Ear for Shards {
+    fn fact(&self, fact: Fact) {
+        Shards::fact(self, fact);
     }
 }
 

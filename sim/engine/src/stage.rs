@@ -488,6 +488,7 @@ fn practice_server(
             google: google.handle.url().to_owned(),
             key_file: google.key_file.clone(),
             trust: Trust::system(),
+            authorised: Vec::new(),
             settings: practice::emm::Settings { dice: setup.plan.dice(), ..practice::emm::Settings::default() },
         }),
         faults: practice::Faults::new(&setup.plan.faults, setup.plan.dice()),

@@ -136,4 +136,13 @@ mod tests {
         keys.dedup();
         assert_eq!(keys.len(), 10_000);
     }
+
+    #[test]
+    fn each_of_a_kind_has_its_own_key_for_each_lane() {
+        let of = |lane| move |n| ["command", "policy"].map(|kind| CommandKey::by_order(LaneIx(lane), kind, n));
+        let mut keys: Vec<_> = (0..100).flat_map(|lane| (0..100).flat_map(of(lane))).collect();
+        keys.sort();
+        keys.dedup();
+        assert_eq!(keys.len(), 20_000);
+    }
 }

@@ -10,6 +10,7 @@ mod fact;
 mod id;
 mod limits;
 mod operation;
+mod status;
 mod time;
 
 pub use blame::{Blame, Outcome, Word, kind};
@@ -21,4 +22,5 @@ pub use fact::{
 pub use id::{CommandKey, DeviceIx, Family, LaneIx, PhaseIx, Platform, PopulationIx};
 pub use limits::Limits;
 pub use operation::{OPERATIONS, Operation, OperationInfo, Unit};
+pub use status::status_kind;
 pub use time::{Dur, Mono, Wall};

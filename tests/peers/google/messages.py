@@ -128,6 +128,65 @@ def case_notifications(url, key):
     schema.check("EnterpriseUpgradeEvent", data)
 
 
+SECTIONS = {
+    "applicationReportsEnabled": "applicationReports",
+    "softwareInfoEnabled": "softwareInfo",
+    "networkInfoEnabled": "networkInfo",
+    "memoryInfoEnabled": "memoryEvents",
+    "displayInfoEnabled": "displays",
+    "deviceSettingsEnabled": "deviceSettings",
+    "hardwareStatusEnabled": "hardwareStatusSamples",
+    "powerManagementEventsEnabled": "powerManagementEvents",
+    "systemPropertiesEnabled": "systemProperties",
+    "defaultApplicationInfoReportingEnabled": "defaultApplicationInfo",
+    "commonCriteriaModeEnabled": "commonCriteriaModeInfo",
+}
+
+
+def case_agents(url, key):
+    """Devices that report by recipe, managed in every way: everything that is told of them is as its schema says."""
+    service = android(url, key)
+    enterprises = service.enterprises()
+    name = sign_up(service)
+    _, subscriber = granted_topic(url, key)
+    subscriber.create_subscription(name=SUBSCRIPTION, topic=TOPIC)
+    kinds = ["ENROLLMENT", "STATUS_REPORT"]
+    enterprises.patch(name=name, body={"pubsubTopic": TOPIC, "enabledNotificationTypes": kinds}).execute()
+    settings = {flag: True for flag in SECTIONS} | {"applicationReportingSettings": {"includeRemovedApps": True}}
+    body = {"statusReportingSettings": settings}
+    enterprises.policies().patch(name=f"{name}/policies/p", body=body).execute()
+    value = enterprises.enrollmentTokens().create(parent=name, body={"policyName": "p"}).execute()["value"]
+    pulled(subscriber, 1)
+
+    def ask(lane, **what):
+        return device("ask", lane=lane, ask=what)["answer"]
+
+    for lane, mode in enumerate(("fully_managed", "dedicated", "company_work_profile", "personal_work_profile")):
+        recipe = {
+            "seed": lane, "mode": mode, "brand": "Fairphone", "model": "FP5", "android_version": "16", "api_level": 36,
+            "serial": f"serial-{lane}", "system_apps": 40, "applied_state": "", "boots": 3,
+            "apps": [{"package": f"com.example.a{n}", "version": n, "removed": n == 3} for n in range(60)],
+            "details": [
+                {"setting": "applications", "reason": "PENDING", "package": "com.example.b", "failure": "IN_PROGRESS"},
+                {"setting": "passwordPolicies", "reason": "USER_ACTION", "package": "", "failure": ""},
+            ],
+        }  # fmt: skip
+        one = ask(lane, enroll={"token": value, "recipe": recipe})["enrolled"]["device"]
+        policy = ask(lane, sync={"device": one, "applied": 0})["sync"]["policy"]
+        assert policy["body"]["statusReportingSettings"] == settings
+        assert ask(lane, report={"device": one, "applied": 1, "recipe": recipe}) == "taken"
+        (first, enrolled), (second, reported) = pulled(subscriber, 2)
+        assert (first, second) == ("ENROLLMENT", "STATUS_REPORT")
+        schema.check("Device", enrolled)
+        schema.check("Device", reported)
+        missing = {section for section in SECTIONS.values() if section not in reported}
+        hidden = {"displays", "hardwareStatusSamples", "powerManagementEvents", "commonCriteriaModeInfo"}
+        assert missing == (hidden if mode == "personal_work_profile" else set()), missing
+        assert len(reported["applicationReports"]) == (60 if "profile" in mode else 100)
+        assert enterprises.devices().get(name=one).execute() == reported
+    assert len(enterprises.devices().list(parent=name).execute()["devices"]) == 4
+
+
 class Endpoint(http.server.BaseHTTPRequestHandler):
     """A push endpoint that refuses the first post, and keeps all of them."""
 

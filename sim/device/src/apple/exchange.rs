@@ -4,11 +4,10 @@
 //! `com.apple.unrecognized.device`, end the enrollment; any other 4xx refuses this one message; everything else that
 //! is not a 2xx is tried again. Redirects are followed without asking and never remembered.
 
-use crate::status::status_kind;
 use crate::web::{first_line, header, join};
 use crate::{Account, Action, Body, Ctx, Event, Failure, Method, Peer, Reasons, Request, Sign, Sink, What};
 use bytes::Bytes;
-use droves_facts::{Blame, Operation, Platform};
+use droves_facts::{Blame, Operation, Platform, status_kind};
 use std::sync::Arc;
 
 pub(super) use crate::trouble::Trouble;

@@ -1,11 +1,10 @@
 //! One question to a server, and what came of it. Windows follows no redirects but those of a login page.
 
-use crate::status::status_kind;
 use crate::trouble::{Trouble, unexpected};
 use crate::web::{first_line, header, is_allowed};
 use crate::{Action, Body, Ctx, Event, Identity, Method, Peer, Reasons, Request, Sign, Sink, What};
 use bytes::Bytes;
-use droves_facts::{Blame, Operation};
+use droves_facts::{Blame, Operation, status_kind};
 use std::sync::Arc;
 
 /// Fixed headers of one kind of message.

@@ -10,7 +10,7 @@ use super::management::{
 };
 use super::pubsub::{Outbound, PubSub};
 use super::query::Query;
-use super::quota::{Meter, Quota};
+use super::quota::{Exhausted, Meter, Quota};
 use super::signer::{Signer, SignerError};
 use droves_facts::{Dice, Dur, Wall};
 use droves_wire::android::{Code, Status, batch};
@@ -233,6 +233,11 @@ impl Google {
         self.answer(now, &request)
     }
 
+    /// What the quota has cost its callers so far.
+    pub fn exhausted(&self) -> Exhausted {
+        self.meter.exhausted()
+    }
+
     /// Does what time brings: commands expire, leases end. What is to be posted to push endpoints now.
     pub(crate) fn tick(&mut self, now: Wall) -> Vec<Outbound> {
         self.management.expire(now);
@@ -350,7 +355,7 @@ impl Google {
 
     /// Devices for which something is new since this was last asked, by name, each once: Google nudges them.
     pub fn take_nudged(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.management.nudged).into_iter().collect()
+        std::mem::take(&mut self.management.nudged).into_keys().map(|name| name.to_string()).collect()
     }
 }
 

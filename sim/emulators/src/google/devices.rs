@@ -2,19 +2,28 @@
 
 use super::brain::Google;
 use super::management::{Departure, EnrollError, Enrollment, Object, Order, Outcome, Unknown};
-use droves_facts::{LaneIx, Wall};
-use droves_wire::android::adp::{self, Answer, Ask, Enroll, Recipe};
-use serde_json::{Map, Value};
+use droves_facts::{LaneIx, Wall, What};
+use droves_wire::android::adp::{self, Answer, Ask, Enroll};
+use serde_json::Value;
 
 /// Why a device is not answered: a status of HTTP.
 pub(crate) type Refused = u16;
+
+/// Why a command was not done, as far as there is a word for it.
+const REASONS: [&str; 4] = ["API_LEVEL", "MANAGEMENT_MODE", "INVALID_VALUE", "UNSUPPORTED"];
 
 impl Google {
     /// Answers a lane's agent.
     ///
     /// # Errors
     /// 403 for a token that is not good, 404 for a device that is not there (any more), 429 for a project that is full.
-    pub fn ask(&mut self, now: Wall, _lane: LaneIx, ask: Ask) -> Result<Answer, Refused> {
+    pub fn ask(&mut self, now: Wall, lane: LaneIx, ask: Ask) -> Result<Answer, Refused> {
+        let answer = self.answer_to(now, lane, ask);
+        self.publish(now);
+        answer
+    }
+
+    fn answer_to(&mut self, now: Wall, lane: LaneIx, ask: Ask) -> Result<Answer, Refused> {
         match ask {
             Ask::Enroll(enroll) => {
                 let Enroll { token, recipe } = *enroll;
@@ -23,21 +32,22 @@ impl Google {
                     management_mode: recipe.mode.management_mode(),
                     ownership: recipe.mode.ownership(),
                     api_level: recipe.api_level.into(),
-                    hardware: hardware(&recipe),
+                    hardware: Object::new(),
                 };
-                let enrolled = self.enroll(now, enrollment).map_err(|error| match error {
-                    EnrollError::Token => 403_u16,
-                    EnrollError::Full => 429,
-                })?;
+                let enrolled =
+                    self.management.enroll_lane(now, lane, enrollment, recipe).map_err(|error| match error {
+                        EnrollError::Token => 403_u16,
+                        EnrollError::Full => 429,
+                    })?;
                 Ok(Answer::Enrolled { device: enrolled.name.into(), policy: enrolled.policy.into() })
             }
             Ask::Sync { device, applied } => {
-                let policy = self.policy(now, &device).map_err(gone)?.filter(|(version, _)| *version != applied);
+                let policy = self.management.policy_since(now, &device, applied).map_err(gone)?;
                 let policy = policy.map(|(version, body)| {
                     let name = body.get("name").and_then(Value::as_str).unwrap_or_default().into();
                     Box::new(adp::Policy { name, version, body })
                 });
-                let order = match self.order(now, &device).map_err(gone)? {
+                let order = match self.management.order(now, &device).map_err(gone)? {
                     Order::Nothing => adp::Order::Nothing,
                     Order::Command { operation, command } => {
                         adp::Order::Command { operation: operation.into(), command }
@@ -47,36 +57,45 @@ impl Google {
                 Ok(Answer::Sync { policy, order })
             }
             Ask::Report { device, applied, recipe } => {
-                let report = Map::from_iter([("hardwareInfo".to_owned(), hardware(&recipe).into())]);
-                self.report(now, &device, applied, report).map_err(gone)?;
+                self.management.report_recipe(now, &device, applied, *recipe).map_err(gone)?;
                 Ok(Answer::Taken)
             }
             Ask::Done { operation, outcome } => {
                 let outcome = match outcome {
                     adp::Outcome::Done(status) => Outcome::Done(status),
-                    adp::Outcome::Failed(_) => Outcome::Failed("UNKNOWN"),
+                    adp::Outcome::Failed(why) => {
+                        Outcome::Failed(REASONS.into_iter().find(|known| *known == &*why).unwrap_or("UNKNOWN"))
+                    }
                 };
-                let in_time = self.done(now, &operation, outcome).map_err(gone)?;
+                let in_time = self.management.done(now, &operation, outcome).map_err(gone)?;
                 Ok(if in_time { Answer::Taken } else { Answer::TooLate })
             }
             Ask::Leave { device, told } => {
                 let departure = if told { Departure::Told } else { Departure::Silent };
-                self.leave(now, &device, departure).map_err(gone)?;
+                self.management.leave(now, &device, departure).map_err(gone)?;
                 Ok(Answer::Taken)
             }
             Ask::Log { device, events } => {
-                self.log(now, &device, events).map_err(gone)?;
+                self.management.log(now, &device, events).map_err(gone)?;
                 Ok(Answer::Taken)
             }
         }
+    }
+
+    /// Lanes for whose device something is new since this was last asked, with the device's id: Google nudges them.
+    pub(crate) fn take_nudges(&mut self) -> Vec<(LaneIx, Box<str>)> {
+        let nudged = std::mem::take(&mut self.management.nudged).into_iter();
+        let of_lanes = nudged.filter(|(_, lane)| *lane != LaneIx::NOBODY);
+        of_lanes.map(|(name, lane)| (lane, name.rsplit('/').next().unwrap_or_default().into())).collect()
+    }
+
+    /// What there is to say of lanes since this was last asked: how far commands and policies have come.
+    pub(crate) fn take_said(&mut self) -> Vec<(LaneIx, What)> {
+        self.pubsub.take_acknowledged().into_iter().for_each(|about| self.management.lanes.acknowledged(about));
+        self.management.lanes.take_said()
     }
 }
 
 fn gone(_: Unknown) -> Refused {
     404
-}
-
-fn hardware(recipe: &Recipe) -> Object {
-    let fields = [("brand", &recipe.brand), ("model", &recipe.model), ("serialNumber", &recipe.serial)];
-    fields.into_iter().map(|(name, value)| (name.to_owned(), Value::from(&**value))).collect()
 }

@@ -25,10 +25,10 @@ impl Google {
     /// A message that is delivered so much later, once for each of the delays. What no topic takes is lost, as it is at
     /// Google.
     fn put(&mut self, now: Wall, notification: Notification, delays: &[Dur]) {
-        let Notification { topic, kind, data, .. } = notification;
+        let Notification { topic, kind, data, about, .. } = notification;
         let attributes = BTreeMap::from([("notificationType".to_owned(), kind.to_owned())]);
         let may = self.pubsub.may_publish(&topic);
-        let put = may.then(|| self.pubsub.publish_late(now, &topic, attributes, data, String::new(), delays));
+        let put = may.then(|| self.pubsub.publish_late(now, &topic, attributes, data, String::new(), about, delays));
         self.lost += u64::from(!matches!(put, Some(Ok(_))));
     }
 

@@ -22,29 +22,60 @@ impl Quota {
     pub const PER_MINUTE: Quota = Quota { requests_max: 600, window: Dur::secs(60) };
 }
 
+/// What a quota that was used up has cost its callers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Exhausted {
+    /// Requests that were refused.
+    pub requests: u64,
+    /// Windows in which some were.
+    pub windows: u64,
+    /// For how long, in all, from the first one that was refused in a window to the window's end.
+    pub lasted: Dur,
+}
+
 /// The windows of all projects.
 #[derive(Debug)]
 pub(crate) struct Meter {
     quota: Quota,
-    windows: BTreeMap<String, (Wall, u32)>,
+    windows: BTreeMap<String, Window>,
+    exhausted: Exhausted,
+}
+
+#[derive(Debug)]
+struct Window {
+    since: Wall,
+    used: u32,
+    has_refused: bool,
 }
 
 impl Meter {
     pub(crate) fn new(quota: Quota) -> Self {
-        Meter { quota, windows: BTreeMap::new() }
+        Meter { quota, windows: BTreeMap::new(), exhausted: Exhausted::default() }
+    }
+
+    /// What it has cost so far.
+    pub(crate) fn exhausted(&self) -> Exhausted {
+        self.exhausted
     }
 
     /// Takes one of what a project has, or says in how long there is one again.
     pub(crate) fn take(&mut self, now: Wall, project: &str) -> Result<(), Dur> {
-        let (since, used) = self.windows.entry(project.to_owned()).or_insert((now, 0));
-        if now.since(*since) >= self.quota.window {
-            (*since, *used) = (now, 0);
+        let new = || Window { since: now, used: 0, has_refused: false };
+        let window = self.windows.entry(project.to_owned()).or_insert_with(new);
+        if now.since(window.since) >= self.quota.window {
+            *window = new();
         }
-        if *used >= self.quota.requests_max {
-            return Err((*since + self.quota.window).since(now));
+        if window.used < self.quota.requests_max {
+            window.used += 1;
+            return Ok(());
         }
-        *used += 1;
-        Ok(())
+        let rest = (window.since + self.quota.window).since(now);
+        self.exhausted.requests += 1;
+        if !std::mem::replace(&mut window.has_refused, true) {
+            self.exhausted.windows += 1;
+            self.exhausted.lasted += rest;
+        }
+        Err(rest)
     }
 
     /// Counts a request of a project to the Android Management API.
@@ -98,5 +129,7 @@ mod tests {
         assert_eq!(count(119, "p"), Ok(()), "the window began at 60");
         assert_eq!(count(119, "p"), Err(Code::ResourceExhausted));
         assert_eq!(count(200, "p"), Ok(()));
+        let exhausted = Exhausted { requests: 2, windows: 2, lasted: Dur::secs(2) };
+        assert_eq!(meter.exhausted(), exhausted);
     }
 }

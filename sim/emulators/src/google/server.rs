@@ -1,13 +1,14 @@
 //! Google with its sockets: a thread of its own, one plain port for everything, and posts to push endpoints.
 
 use super::brain::{Answer, Google, Request, Settings};
+use super::ear::{Ear, Told};
 use super::faults::FaultOrder;
 use super::signer::SignerError;
 use super::{grpc, poster, rpc};
 use crate::orders::OrderId;
 use bytes::Bytes;
 use droves_facts::{LaneIx, Limits, Wall};
-use droves_net::clock::RunClock;
+use droves_net::clock::{Clock, RunClock};
 use droves_net::listen::{self, BindError, Listener, read_body};
 use droves_net::tls::{ClientTls, ClientTlsSettings, TlsError, Trust, TrustError};
 use droves_wire::android::adp::Ask;
@@ -37,6 +38,8 @@ pub struct Config {
     pub settings: Settings,
     /// Whom push endpoints with TLS are believed by.
     pub trust: Trust,
+    /// Hosts of push endpoints that may be posted to although they are neither loopback nor private.
+    pub authorised: Vec<String>,
     /// The run's clock.
     pub clock: RunClock,
     /// Bounds.
@@ -77,20 +80,22 @@ pub struct Handle {
 pub(super) struct Shared {
     brain: Mutex<Google>,
     changes: watch::Sender<u64>,
+    clock: RunClock,
+    pub(super) told: Told,
 }
 
 impl Handle {
-    /// Takes its address and begins.
+    /// Takes its address and begins. Nudges and facts go to `ear`.
     ///
     /// # Errors
     /// The address can't be taken, or a key or an authority is none.
-    pub fn start(config: Config) -> Result<Self, StartError> {
-        let Config { listen, url, settings, trust, clock, limits } = config;
+    pub fn start(config: Config, ear: Option<Arc<dyn Ear>>) -> Result<Self, StartError> {
+        let Config { listen, url, settings, trust, authorised, clock, limits } = config;
         let listener = Listener::bind(listen, None, listen::Settings::default())?;
         let own = format!("http://{}", listener.address());
         let url = url.unwrap_or(own);
-        let shared = Shared { brain: Mutex::new(Google::new(&url, settings)?), changes: watch::Sender::new(0) };
-        let shared = Arc::new(shared);
+        let brain = Mutex::new(Google::new(&url, settings)?);
+        let shared = Arc::new(Shared { brain, changes: watch::Sender::new(0), clock, told: Told::new(ear) });
         let roots = trust.load()?;
         let (stop, stopped) = watch::channel(false);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Thread)?;
@@ -99,7 +104,7 @@ impl Handle {
         let body = {
             let shared = Arc::clone(&shared);
             move || match ClientTls::new(&roots, ClientTlsSettings::default()) {
-                Ok(tls) => runtime.block_on(run(listener, shared, tls, clock, limits, stopped)),
+                Ok(tls) => runtime.block_on(run(listener, shared, (tls, authorised), clock, limits, stopped)),
                 Err(error) => tracing::error!(%error, "google"),
             }
         };
@@ -136,6 +141,11 @@ impl Handle {
         self.shared.look(|google, _| google.lift(id));
     }
 
+    /// Nudges that the ear could not pass on.
+    pub fn nudges_dropped(&self) -> u64 {
+        self.shared.told.nudges_dropped()
+    }
+
     /// Ends it.
     pub fn stop(mut self) {
         self.end();
@@ -165,10 +175,17 @@ impl Shared {
         done
     }
 
-    /// Acts without telling.
+    /// Acts without telling those.
     pub(super) fn look<T>(&self, act: impl FnOnce(&mut Google, Wall) -> T) -> T {
         let mut brain = self.brain.lock().unwrap_or_else(PoisonError::into_inner);
-        act(&mut brain, wall())
+        let done = act(&mut brain, wall());
+        if self.told.hears() {
+            let (at, said, nudges) = (self.clock.now(), brain.take_said(), brain.take_nudges());
+            drop(brain);
+            said.into_iter().for_each(|(lane, what)| self.told.say(at, lane, what));
+            nudges.into_iter().for_each(|(lane, id)| self.told.nudge(at, lane, id));
+        }
+        done
     }
 
     pub(super) fn changes(&self) -> watch::Receiver<u64> {
@@ -179,13 +196,13 @@ impl Shared {
 async fn run(
     listener: Listener,
     shared: Arc<Shared>,
-    tls: ClientTls,
+    (tls, authorised): (ClientTls, Vec<String>),
     clock: RunClock,
     limits: Limits,
     mut stopped: watch::Receiver<bool>,
 ) {
     let posting = LocalSet::new();
-    let poster = Rc::new(poster::Poster::new(Arc::clone(&shared), tls, clock, limits.clone()));
+    let poster = Rc::new(poster::Poster::new(Arc::clone(&shared), tls, authorised, clock, limits.clone()));
     let posts = posting.run_until(poster::run(poster));
     let stop = async move {
         // An error says that the handle is gone, which is the same.

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod faults;
+mod lanes;
 
 use super::{
     Answer, Callers, Departure, Enrollment, Google, Migration, Object, Order, Outcome, Quota, Request, Settings,
@@ -22,17 +23,24 @@ struct Stage {
     enterprise: String,
 }
 
+fn settings(devices_max: usize) -> Settings {
+    Settings {
+        callers: Callers::Anybody,
+        accounts: Vec::new(),
+        quota: Quota { requests_max: 1_000, window: Dur::secs(60) },
+        devices_max,
+        dice: Dice::new(1),
+        key: Key::generate_rsa(2048).unwrap(),
+    }
+}
+
 impl Stage {
     fn new(push: Option<&str>) -> Self {
-        let settings = Settings {
-            callers: Callers::Anybody,
-            accounts: Vec::new(),
-            quota: Quota { requests_max: 1_000, window: Dur::secs(60) },
-            devices_max: 2,
-            dice: Dice::new(1),
-            key: Key::generate_rsa(2048).unwrap(),
-        };
-        let google = Google::new("http://google.example", settings).unwrap();
+        Stage::of(push, 2)
+    }
+
+    fn of(push: Option<&str>, devices_max: usize) -> Self {
+        let google = Google::new("http://google.example", settings(devices_max)).unwrap();
         let mut stage = Stage { google, now: Wall::VIRTUAL_START, enterprise: String::new() };
         stage.ask("PUT", TOPIC, &json!({}));
         let role = json!({ "role": "roles/pubsub.publisher", "members": [super::pubsub::PUBLISHER] });

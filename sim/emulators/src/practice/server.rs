@@ -154,9 +154,9 @@ impl Practice {
             Brain::new(Arc::clone(&authority), told, token.clone(), limits.clone(), config.faults, config.windows);
         let google = match config.android {
             None => None,
-            Some(emm::Config { google, key_file, trust, settings }) => {
+            Some(emm::Config { google, key_file, trust, authorised, settings }) => {
                 brain.manage_android(google, emm::Account::read(&read(key_file)?)?, settings);
-                Some(trust.load()?)
+                Some((trust.load()?, authorised))
             }
         };
         let brain = Arc::new(Mutex::new(brain.with_agents(config.agents)));

@@ -54,15 +54,19 @@ impl Fields {
         match value {
             Value::Array(elements) => elements.iter_mut().for_each(|element| self.keep(element)),
             Value::Object(object) => {
-                let all = self.named.get(ANY);
                 let kept = std::mem::take(object).into_iter().filter_map(|(name, mut value)| {
-                    self.named.get(&name).or(all)?.keep(&mut value);
+                    self.of(&name)?.keep(&mut value);
                     Some((name, value))
                 });
                 *object = kept.collect::<Map<_, _>>();
             }
             _ => {}
         }
+    }
+
+    /// What is kept of the value of this name; none if it is dropped.
+    pub fn of(&self, name: &str) -> Option<&Fields> {
+        if self.named.is_empty() { Some(self) } else { self.named.get(name).or_else(|| self.named.get(ANY)) }
     }
 
     /// Both together: whoever names a value whole has it whole.

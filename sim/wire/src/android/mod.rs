@@ -15,6 +15,7 @@ pub mod mask;
 pub mod mqtt;
 pub mod name;
 pub mod pubsub;
+pub mod report;
 pub mod status;
 pub mod value;
 

@@ -1,18 +1,24 @@
 //! Commands, and the operations that they are until a device has done them, or their time is over.
 
+use super::super::lanes::{About, Ends};
 use super::super::page::{Sizes, page};
 use super::{Asked, Enterprise, Management, Notification, Object, empty, last, not_found, text, without};
-use droves_facts::{Dur, Wall};
+use droves_facts::{CommandStatus, Dur, Wall};
 use droves_wire::android::value::{duration, read_duration, timestamp};
 use droves_wire::android::{Code, Status};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// A command, and what became of it.
 #[derive(Debug)]
 pub(super) struct Operation {
     pub(super) name: String,
     pub(super) command: Object,
+    /// Which of its lane's it is.
+    pub(super) order: u32,
+    /// Whether the device has it.
+    pub(super) is_delivered: bool,
     pub(super) end: Option<End>,
 }
 
@@ -75,19 +81,24 @@ impl Management {
         command.insert("duration".to_owned(), duration(lasts).into());
         command.insert("createTime".to_owned(), timestamp(asked.now).into());
         let deadline = asked.now + lasts;
+        let lane = self.device(name, &asked)?.lane;
+        let order = self.lanes.command(lane);
         let device = self.device(name, &asked)?;
-        if let Some(user) = device.body.get("userName") {
+        if let Some(user) = device.given.get("userName") {
             command.insert("userName".to_owned(), user.clone());
         }
         // The number looks like a time in milliseconds; two commands in one get one more.
         let at = u64::try_from(asked.now.0 / 1_000).unwrap_or(0);
         let number = device.operations.last_key_value().map_or(at, |(last, _)| at.max(last + 1));
-        let operation = Operation { name: format!("{name}/operations/{number}"), command, end: None };
+        let named = Arc::clone(&device.name);
+        let operation =
+            Operation { name: format!("{name}/operations/{number}"), command, order, is_delivered: false, end: None };
         let shown = operation.shown();
         device.operations.insert(number, operation);
+        device.forget_done();
         let enterprise = name.split('/').nth(1).unwrap_or_default();
         self.deadlines.insert((deadline, enterprise.to_owned(), last(name).to_owned(), number));
-        self.nudged.insert(name.to_owned());
+        self.nudged.insert(named, lane);
         Ok(shown)
     }
 
@@ -142,12 +153,20 @@ impl Management {
 impl Enterprise {
     /// An operation ends, once, and the enterprise hears of it. Whether it was open.
     pub(super) fn end(&mut self, device: &str, number: u64, end: End, to: &mut Vec<Notification>) -> bool {
-        let operation = self.devices.get_mut(device).and_then(|device| device.operations.get_mut(&number));
-        let Some(operation) = operation.filter(|operation| operation.end.is_none()) else { return false };
+        let Some(device) = self.devices.get_mut(device) else { return false };
+        let operation = device.operations.get_mut(&number).filter(|operation| operation.end.is_none());
+        let Some(operation) = operation else { return false };
+        let ends = Ends::Command(operation.order, end.status());
         operation.end = Some(end);
-        let shown = operation.shown();
-        self.tell("COMMAND", &shown, to);
+        let (about, shown) = (About { lane: device.lane, ends }, operation.shown());
+        self.tell("COMMAND", about, || shown, to);
         true
+    }
+}
+
+impl End {
+    pub(super) fn status(&self) -> CommandStatus {
+        if *self == End::Done { CommandStatus::Acknowledged } else { CommandStatus::Error }
     }
 }
 

@@ -1,17 +1,10 @@
 //! Devices as an EMM sees and changes them.
 
 use super::super::page::{Sizes, page};
-use super::{Asked, Management, Object, Operation, empty, last, not_found, text};
-use droves_wire::android::Status;
+use super::{Asked, Device, Management, empty, last, not_found, text};
+use droves_wire::android::{Fields, Status};
 use serde_json::Value;
-use std::collections::BTreeMap;
-
-/// A device, with its commands by number.
-#[derive(Debug, Default)]
-pub(super) struct Device {
-    pub(super) body: Object,
-    pub(super) operations: BTreeMap<u64, Operation>,
-}
+use std::sync::Arc;
 
 const SIZES: Sizes = Sizes { default: 10, max: 100 };
 /// All that may be changed of a device.
@@ -21,12 +14,16 @@ const REASON_CHARS_MAX: usize = 200;
 
 impl Management {
     pub(super) fn list_devices(&mut self, parent: &str, asked: &Asked<'_>) -> Result<Value, Status> {
-        let devices = &self.enterprise(parent, asked)?.devices;
-        page(devices, asked.query, "devices", SIZES, |device| device.body.clone().into())
+        let fields = asked.query.fields()?;
+        let fields = fields.as_ref().and_then(|fields| fields.of("devices"));
+        let enterprise = &*self.enterprise(parent, asked)?;
+        let shown = |device: &Device| Value::Object(enterprise.show(device, fields));
+        page(&enterprise.devices, asked.query, "devices", SIZES, shown)
     }
 
     pub(super) fn get_device(&mut self, name: &str, asked: &Asked<'_>) -> Result<Value, Status> {
-        Ok(self.device(name, asked)?.body.clone().into())
+        let fields = asked.query.fields()?;
+        self.show_device(name, asked, fields.as_ref())
     }
 
     /// What a device is to be changes at once; what it is, when it has heard of it.
@@ -44,21 +41,30 @@ impl Management {
             return Err(Status::bad_field("device.state", "only ACTIVE and DISABLED can be set"));
         }
         let enterprise = self.enterprise(name, &asked)?;
-        let policy = text(&asked.body, "policyName").map(|given| enterprise.policy_name(given));
+        let policy = text(&asked.body, "policyName").filter(|_| fields.iter().any(|field| field == "policyName"));
+        let policy = policy.map(|given| enterprise.policy_name(given));
+        let is_new = policy.is_some_and(|policy| enterprise.assign(last(name), &policy));
         let device = enterprise.devices.get_mut(last(name)).ok_or_else(|| not_found(name))?;
         for field in fields {
-            let value = match field.as_str() {
-                "policyName" => policy.clone().map(Value::from),
-                _ => asked.body.get(&field).cloned(),
-            };
-            match value {
-                Some(value) => drop(device.body.insert(field, value)),
-                None => drop(device.body.remove(&field)),
+            match (field.as_str(), asked.body.get(&field).cloned()) {
+                ("policyName", _) => {}
+                ("state", _) => device.state = if state == Some("DISABLED") { "DISABLED" } else { "ACTIVE" },
+                (_, Some(value)) => drop(device.given.insert(field, value)),
+                (_, None) => drop(device.given.remove(&field)),
             }
         }
-        let body = device.body.clone();
-        self.nudged.insert(name.to_owned());
-        Ok(body.into())
+        let (named, lane) = (Arc::clone(&device.name), device.lane);
+        self.nudged.insert(named, lane);
+        if is_new {
+            self.lanes.change(lane);
+        }
+        self.show_device(name, &asked, None)
+    }
+
+    fn show_device(&mut self, name: &str, asked: &Asked<'_>, fields: Option<&Fields>) -> Result<Value, Status> {
+        let enterprise = self.enterprise(name, asked)?;
+        let device = enterprise.devices.get(last(name)).ok_or_else(|| not_found(name))?;
+        Ok(enterprise.show(device, fields).into())
     }
 
     /// The device is gone at once for whoever asks; it hears of it when it is there.
@@ -72,9 +78,10 @@ impl Management {
             return Err(Status::bad_field("wipeDataFlags", "unknown"));
         }
         let enterprise = self.enterprise(name, asked)?;
-        let device = enterprise.devices.remove(last(name)).ok_or_else(|| not_found(name))?;
-        enterprise.departing.insert(last(name).to_owned(), device.body);
-        self.nudged.insert(name.to_owned());
+        let device = enterprise.remove(last(name)).ok_or_else(|| not_found(name))?;
+        let (named, lane) = (Arc::clone(&device.name), device.lane);
+        enterprise.departing.insert(last(name).to_owned(), device);
+        self.nudged.insert(named, lane);
         Ok(empty())
     }
 

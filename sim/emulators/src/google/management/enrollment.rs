@@ -1,17 +1,22 @@
 //! Enrollment tokens: by which a device says whose it is to be.
 
 use super::super::page::{Sizes, page};
+use super::record::Origin;
 use super::{Asked, Management, Object, check_additional_data, empty, last, not_found, text, without};
 use droves_facts::{Dur, Wall};
 use droves_wire::android::Status;
 use droves_wire::android::value::{read_duration, timestamp};
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 /// A token, as it was made, with what only Google knows of it.
 #[derive(Debug)]
 pub(super) struct EnrollmentToken {
     pub(super) body: Object,
     pub(super) until: Wall,
+    /// What its devices have of it.
+    pub(super) origin: Arc<Origin>,
+    pub(super) policy: Arc<str>,
 }
 
 const SIZES: Sizes = Sizes { default: 10, max: 100 };
@@ -42,13 +47,18 @@ impl Management {
         let until = now + lasts;
         // Deprecated, and ignored.
         without(&mut body, &["user"]);
-        body.insert("name".to_owned(), format!("{parent}/enrollmentTokens/{id}").into());
-        body.insert("policyName".to_owned(), policy.into());
+        let name = format!("{parent}/enrollmentTokens/{id}");
+        let additional_data = text(&body, "additionalData").map(str::to_owned);
+        let origin = Arc::new(Origin { token: name.clone(), additional_data });
+        body.insert("name".to_owned(), name.into());
+        body.insert("policyName".to_owned(), policy.clone().into());
         body.entry("duration").or_insert_with(|| "3600s".into());
         body.insert("expirationTimestamp".to_owned(), timestamp(until).into());
         body.insert("qrCode".to_owned(), qr_code(&value).into());
         body.insert("value".to_owned(), value.clone().into());
-        enterprise.enrollment_tokens.insert(id.clone(), EnrollmentToken { body: body.clone(), until });
+        enterprise
+            .enrollment_tokens
+            .insert(id.clone(), EnrollmentToken { body: body.clone(), until, origin, policy: policy.into() });
         self.token_values.insert(value, (last(parent).to_owned(), id));
         Ok(body.into())
     }

@@ -1,6 +1,7 @@
 //! Enterprises: signing up, and what an EMM sets of one. What a browser does at Google (an administrator who agrees) is one
 //! request to our own address.
 
+use super::super::lanes::About;
 use super::super::page::{Sizes, page};
 use super::{Asked, Enterprise, Management, Notification, Object, empty, text, without, without_empty};
 use droves_wire::android::{Code, Status};
@@ -128,8 +129,8 @@ impl Management {
         without(&mut enterprise.body, &OUTPUT_ONLY);
         enterprise.body.insert("enterpriseType".to_owned(), "MANAGED_GOOGLE_DOMAIN".into());
         enterprise.body.insert("managedGoogleDomainType".to_owned(), "TYPE_DOMAIN".into());
-        let event = json!({ "enterprise": enterprise.name(), "upgradeState": "UPGRADE_STATE_SUCCEEDED" });
-        enterprise.tell(UPGRADE, &event, &mut self.notifications);
+        let event = || json!({ "enterprise": enterprise.name(), "upgradeState": "UPGRADE_STATE_SUCCEEDED" });
+        enterprise.tell(UPGRADE, About::NOBODY, event, &mut self.notifications);
         true
     }
 
@@ -147,7 +148,8 @@ impl Management {
 fn greet(enterprise: &Enterprise, to: &mut Vec<Notification>) {
     if let Some(topic) = text(&enterprise.body, "pubsubTopic").filter(|topic| !topic.is_empty()) {
         let (enterprise, topic) = (super::last(enterprise.name()).to_owned(), topic.to_owned());
-        to.push(Notification { enterprise, topic, kind: "test", report_of: None, data: Vec::new() });
+        let (report_of, data, about) = (None, Vec::new(), About::NOBODY);
+        to.push(Notification { enterprise, topic, kind: "test", report_of, data, about });
     }
 }
 

@@ -1,13 +1,18 @@
 //! The other side of Google: what a device does there. None of it is counted as the server's.
 
+use super::super::lanes::{About, Ends};
 use super::command::End;
 use super::gone::end;
+use super::record::{Handed, Kept, Origin};
 use super::{Device, Enterprise, Management, Notification, Object, last, text};
-use droves_facts::Wall;
-use droves_wire::android::value::{int64, timestamp};
+use droves_facts::{LaneIx, Wall};
+use droves_wire::android::adp::Recipe;
+use droves_wire::android::report::Sections;
+use droves_wire::android::value::timestamp;
 use droves_wire::android::{Code, name};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// What a device brings to its enrollment.
 #[derive(Clone, PartialEq, Debug)]
@@ -96,38 +101,58 @@ pub enum Departure {
     Silent,
 }
 
-/// Sections of a status report, and the setting of the policy that asks for each. Unasked, a section is absent.
-const SECTIONS: [(&str, &[&str]); 11] = [
-    ("applicationReportsEnabled", &["applicationReports"]),
-    ("softwareInfoEnabled", &["softwareInfo"]),
-    ("networkInfoEnabled", &["networkInfo"]),
-    ("memoryInfoEnabled", &["memoryInfo", "memoryEvents"]),
-    ("displayInfoEnabled", &["displays"]),
-    ("hardwareStatusEnabled", &["hardwareStatusSamples"]),
-    ("powerManagementEventsEnabled", &["powerManagementEvents"]),
-    ("deviceSettingsEnabled", &["deviceSettings"]),
-    ("systemPropertiesEnabled", &["systemProperties"]),
-    ("defaultApplicationInfoReportingEnabled", &["defaultApplicationInfo"]),
-    ("commonCriteriaModeEnabled", &["commonCriteriaModeInfo"]),
-];
+/// What the first that is told of a device has, as far as its policy asks for it: nothing that has to be gathered first.
+const AT_ENROLLMENT: [&str; 5] = ["softwareInfo", "networkInfo", "memoryInfo", "displays", "deviceSettings"];
+/// Names that a serial number has had, at most; the oldest is forgotten.
+const NAMES_MAX: usize = 16;
+
+/// A device that comes, with what its token says of it.
+struct Arrival {
+    lane: LaneIx,
+    management_mode: &'static str,
+    ownership: &'static str,
+    api_level: u32,
+    policy: Arc<str>,
+    origin: Option<Arc<Origin>>,
+    recipe: Option<Kept>,
+    given: Object,
+}
 
 impl Management {
     pub(crate) fn enroll(&mut self, now: Wall, enrollment: Enrollment) -> Result<Enrolled, EnrollError> {
+        self.admit(now, LaneIx::NOBODY, enrollment, None)
+    }
+
+    /// A lane's device enrolls. If it was here before, it is gone under its last name.
+    pub(crate) fn enroll_lane(
+        &mut self,
+        now: Wall,
+        lane: LaneIx,
+        enrollment: Enrollment,
+        recipe: Recipe,
+    ) -> Result<Enrolled, EnrollError> {
+        let kept = Kept::new(recipe, &mut self.pool);
+        let enrolled = self.admit(now, lane, enrollment, Some(kept))?;
+        self.lanes.enrolled(lane);
+        Ok(enrolled)
+    }
+
+    fn admit(
+        &mut self,
+        now: Wall,
+        lane: LaneIx,
+        enrollment: Enrollment,
+        recipe: Option<Kept>,
+    ) -> Result<Enrolled, EnrollError> {
         let id = self.free_id()?;
         let (owner, token_id) = self.token_values.get(&enrollment.token).ok_or(EnrollError::Token)?;
         let enterprise = self.enterprises.get_mut(owner).ok_or(EnrollError::Token)?;
-        let token = enterprise.take_token(now, token_id).ok_or(EnrollError::Token)?;
-        let mut body = Map::new();
-        let mut set = |field: &str, value: Value| drop(body.insert(field.to_owned(), value));
-        set("managementMode", enrollment.management_mode.into());
-        set("ownership", enrollment.ownership.into());
-        set("apiLevel", enrollment.api_level.into());
-        set("enrollmentTokenName", token.get("name").cloned().unwrap_or_default());
-        if let Some(data) = token.get("additionalData") {
-            set("enrollmentTokenData", data.clone());
-        }
-        let policy = text(&token, "policyName").unwrap_or_default();
-        Ok(enterprise.welcome(now, id, policy, body, enrollment.hardware, &mut self.notifications))
+        let (origin, policy) = enterprise.take_token(now, token_id).ok_or(EnrollError::Token)?;
+        let Enrollment { management_mode, ownership, api_level, hardware, .. } = enrollment;
+        let given = of_hardware(hardware);
+        let origin = Some(origin);
+        let arrival = Arrival { lane, management_mode, ownership, api_level, policy, origin, recipe, given };
+        Ok(enterprise.welcome(now, &id, arrival, &mut self.notifications))
     }
 
     pub(crate) fn migrate(&mut self, now: Wall, migration: Migration) -> Result<Enrolled, EnrollError> {
@@ -146,14 +171,12 @@ impl Management {
         if let Some(data) = token.get("additionalData") {
             from["additionalData"] = data.clone();
         }
-        let mut body = Map::new();
-        let mut set = |field: &str, value: Value| drop(body.insert(field.to_owned(), value));
-        set("managementMode", management_mode.into());
-        set("ownership", ownership.into());
-        set("apiLevel", migration.api_level.into());
-        set("dpcMigrationInfo", from);
-        let policy = text(&token, "policy").unwrap_or_default();
-        Ok(enterprise.welcome(now, id, policy, body, migration.hardware, &mut self.notifications))
+        let mut given = of_hardware(migration.hardware);
+        given.insert("dpcMigrationInfo".to_owned(), from);
+        let policy = text(&token, "policy").unwrap_or_default().into();
+        let (lane, api_level, origin, recipe) = (LaneIx::NOBODY, migration.api_level, None, None);
+        let arrival = Arrival { lane, management_mode, ownership, api_level, policy, origin, recipe, given };
+        Ok(enterprise.welcome(now, &id, arrival, &mut self.notifications))
     }
 
     /// An id for one device more, if the project may have one.
@@ -163,38 +186,95 @@ impl Management {
     }
 
     /// The policy that a device is to apply, with its version; none if it was never made.
-    pub(crate) fn policy(&mut self, now: Wall, device: &str) -> Result<Option<(i64, Object)>, Unknown> {
-        let (enterprise, id) = whose(&mut self.enterprises, device)?;
+    pub(crate) fn policy(&mut self, now: Wall, name: &str) -> Result<Option<(i64, Object)>, Unknown> {
+        let (enterprise, id) = whose(&mut self.enterprises, name)?;
         let device = enterprise.devices.get_mut(id).ok_or(Unknown)?;
-        device.body.insert("lastPolicySyncTime".to_owned(), timestamp(now).into());
-        let policy = text(&device.body, "policyName").and_then(|name| enterprise.policies.get(last(name)));
-        Ok(policy.map(|policy| (policy.version, policy.body.clone())))
+        device.synced = Some(now);
+        let Some(policy) = enterprise.policies.get(last(&device.policy)) else { return Ok(None) };
+        let changes = self.lanes.changes(device.lane);
+        device.hand(Handed { policy: Arc::clone(&device.policy), version: policy.version, changes });
+        self.lanes.changes_delivered(device.lane, changes);
+        Ok(Some((policy.version, policy.body.clone())))
+    }
+
+    /// The same for a device that knows a version, or tried to apply it; none if there is no newer one, nor another policy.
+    pub(crate) fn policy_since(
+        &mut self,
+        now: Wall,
+        name: &str,
+        applied: i64,
+    ) -> Result<Option<(i64, Object)>, Unknown> {
+        let (enterprise, id) = whose(&mut self.enterprises, name)?;
+        let device = enterprise.devices.get_mut(id).ok_or(Unknown)?;
+        let version = enterprise.policies.get(last(&device.policy)).map(|policy| policy.version);
+        let is_last = |handed: &Handed| handed.policy == device.policy && Some(handed.version) == version;
+        if version == Some(applied) && device.last_handed().is_some_and(is_last) {
+            device.synced = Some(now);
+            return Ok(None);
+        }
+        self.policy(now, name)
     }
 
     /// A device tells how it is: fields of a Device, which take the place of those that are known. `applied` is the version
     /// of its policy that it has applied.
-    pub(crate) fn report(&mut self, now: Wall, name: &str, applied: i64, report: Object) -> Result<(), Unknown> {
+    pub(crate) fn report(&mut self, now: Wall, name: &str, applied: i64, mut report: Object) -> Result<(), Unknown> {
         let (enterprise, id) = whose(&mut self.enterprises, name)?;
         let device = enterprise.devices.get_mut(id).ok_or(Unknown)?;
-        let was_compliant = device.body.get("policyCompliant").cloned();
-        device.body.extend(report);
-        let policy = device.body.get("policyName").cloned().unwrap_or_default();
-        let settings = policy.as_str().and_then(|name| enterprise.policies.get(last(name)));
-        let settings = settings.and_then(|policy| policy.body.get("statusReportingSettings"));
-        let unasked = SECTIONS.iter().filter(|(flag, _)| !settings.is_some_and(|settings| settings[*flag] == true));
-        unasked.flat_map(|(_, sections)| *sections).for_each(|section| drop(device.body.remove(*section)));
-        device.body.insert("name".to_owned(), name.into());
-        device.body.insert("appliedState".to_owned(), device.body.get("state").cloned().unwrap_or_default());
-        device.body.insert("lastStatusReportTime".to_owned(), timestamp(now).into());
+        let is_compliant = report.remove("policyCompliant").and_then(|is| is.as_bool()).unwrap_or(device.is_compliant);
+        let api_level = report.remove("apiLevel").and_then(|level| level.as_u64());
+        device.api_level = api_level.and_then(|level| level.try_into().ok()).unwrap_or(device.api_level);
+        device.given.extend(report);
+        self.reported(now, name, applied, "", is_compliant)
+    }
+
+    /// The same by a recipe.
+    pub(crate) fn report_recipe(
+        &mut self,
+        now: Wall,
+        name: &str,
+        applied: i64,
+        mut recipe: Recipe,
+    ) -> Result<(), Unknown> {
+        let (enterprise, id) = whose(&mut self.enterprises, name)?;
+        let device = enterprise.devices.get_mut(id).ok_or(Unknown)?;
+        let state = std::mem::take(&mut recipe.applied_state);
+        let kept = Kept::new(recipe, &mut self.pool);
+        let is_compliant = applied > 0 && kept.is_compliant();
+        device.api_level = kept.api_level();
+        device.recipe = Some(Box::new(kept));
+        self.reported(now, name, applied, &state, is_compliant)
+    }
+
+    fn reported(
+        &mut self,
+        now: Wall,
+        name: &str,
+        applied: i64,
+        state: &str,
+        is_compliant: bool,
+    ) -> Result<(), Unknown> {
+        let (enterprise, id) = whose(&mut self.enterprises, name)?;
+        let policy = enterprise.devices.get(id).map(|device| Arc::clone(&device.policy)).ok_or(Unknown)?;
+        let sections = enterprise.asked(&policy);
+        let device = enterprise.devices.get_mut(id).ok_or(Unknown)?;
+        device.given.retain(|field, _| !sections.lack(field));
+        device.sections = sections;
+        device.be(state);
+        device.reported = Some(now);
         if applied > 0 {
-            device.body.insert("appliedPolicyName".to_owned(), policy);
-            device.body.insert("appliedPolicyVersion".to_owned(), int64(applied));
+            device.apply(applied);
         }
-        let changed = device.body.get("policyCompliant") != was_compliant.as_ref();
-        let body = Value::Object(device.body.clone());
-        enterprise.tell("STATUS_REPORT", &body, &mut self.notifications);
+        let changed = std::mem::replace(&mut device.is_compliant, is_compliant) != is_compliant;
+        let lane = device.lane;
+        let changes = device.applied.as_ref().filter(|of| of.version == applied).map_or(0, |of| of.changes);
+        self.lanes.changes_answered(lane, changes);
+        let Some(device) = enterprise.devices.get(id) else { return Err(Unknown) };
+        let body = || enterprise.show(device, None).into();
+        let about = About { lane, ends: Ends::Changes(changes) };
+        enterprise.tell("STATUS_REPORT", about, body, &mut self.notifications);
         if changed {
-            enterprise.tell("COMPLIANCE_REPORT", &body, &mut self.notifications);
+            let about = About { lane, ends: Ends::Nothing };
+            enterprise.tell("COMPLIANCE_REPORT", about, body, &mut self.notifications);
         }
         Ok(())
     }
@@ -205,23 +285,25 @@ impl Management {
         if enterprise.departing.contains_key(id) {
             return Ok(Order::Wipe);
         }
-        let device = enterprise.devices.get(id).ok_or(Unknown)?;
-        let open = device.operations.values().find(|operation| operation.end.is_none());
-        Ok(open.map_or(Order::Nothing, |operation| Order::Command {
-            operation: operation.name.clone(),
-            command: operation.command.clone(),
-        }))
+        let device = enterprise.devices.get_mut(id).ok_or(Unknown)?;
+        let mut open = device.operations.values_mut().filter(|operation| operation.end.is_none());
+        let Some(operation) = open.next() else { return Ok(Order::Nothing) };
+        if !operation.is_delivered {
+            operation.is_delivered = true;
+            self.lanes.delivered(device.lane, operation.order);
+        }
+        Ok(Order::Command { operation: operation.name.clone(), command: operation.command.clone() })
     }
 
     /// A command is done, or can't be. False if its time was over before, or it was cancelled.
     pub(crate) fn done(&mut self, now: Wall, operation: &str, outcome: Outcome) -> Result<bool, Unknown> {
         self.expire(now);
         let ids = name::ids(operation, "enterprises/*/devices/*/operations/*");
-        let [_, device, number] = ids.ok_or(Unknown)?;
+        let [_, id, number] = ids.ok_or(Unknown)?;
         let number = number.parse::<u64>().map_err(|_| Unknown)?;
         let (enterprise, _) = whose(&mut self.enterprises, operation)?;
-        let of = enterprise.devices.get_mut(device).and_then(|device| device.operations.get_mut(&number));
-        let of = of.ok_or(Unknown)?;
+        let device = enterprise.devices.get_mut(id).ok_or(Unknown)?;
+        let of = device.operations.get_mut(&number).ok_or(Unknown)?;
         if of.end.is_some() {
             return Ok(false);
         }
@@ -236,23 +318,28 @@ impl Management {
                 End::Failed(Code::Unknown, format!("Command failed: {why}"))
             }
         };
+        self.lanes.answered(device.lane, of.order, end.status());
         let ends_it = end == End::Done && ["WIPE", "RELINQUISH_OWNERSHIP"].contains(&kind.as_str());
-        let ended = enterprise.end(device, number, end, &mut self.notifications);
-        if ends_it && let Some(gone) = enterprise.devices.remove(device) {
-            enterprise.departing.insert(device.to_owned(), gone.body);
+        let ended = enterprise.end(id, number, end, &mut self.notifications);
+        if ends_it && let Some(gone) = enterprise.remove(id) {
+            enterprise.departing.insert(id.to_owned(), gone);
         }
         Ok(ended)
     }
 
     pub(crate) fn leave(&mut self, now: Wall, name: &str, departure: Departure) -> Result<(), Unknown> {
         let (enterprise, id) = whose(&mut self.enterprises, name)?;
-        let here = enterprise.devices.remove(id).map(|device| device.body);
-        let mut body = here.or_else(|| enterprise.departing.remove(id)).ok_or(Unknown)?;
-        enterprise.gone.keep(body.clone());
+        let device = enterprise.remove(id).or_else(|| enterprise.departing.remove(id)).ok_or(Unknown)?;
         if departure == Departure::Told {
-            end(&mut body, now);
-            enterprise.tell("STATUS_REPORT", &Value::Object(body), &mut self.notifications);
+            let about = About { lane: device.lane, ends: Ends::Nothing };
+            let body = || {
+                let mut body = enterprise.show(&device, None);
+                end(&mut body, now);
+                body.into()
+            };
+            enterprise.tell("STATUS_REPORT", about, body, &mut self.notifications);
         }
+        enterprise.gone.keep(device);
         Ok(())
     }
 
@@ -260,10 +347,11 @@ impl Management {
         let (enterprise, id) = whose(&mut self.enterprises, name)?;
         let device = enterprise.devices.get(id).ok_or(Unknown)?;
         let mut batch = json!({ "device": name, "retrievalTime": timestamp(now), "usageLogEvents": events });
-        if let Some(user) = device.body.get("userName") {
+        if let Some(user) = device.given.get("userName") {
             batch["user"] = user.clone();
         }
-        enterprise.tell("USAGE_LOGS", &batch, &mut self.notifications);
+        let about = About { lane: device.lane, ends: Ends::Nothing };
+        enterprise.tell("USAGE_LOGS", about, || batch, &mut self.notifications);
         Ok(())
     }
 }
@@ -282,52 +370,74 @@ fn whose<'e, 'n>(
     Ok((enterprises.get_mut(enterprise).ok_or(Unknown)?, device))
 }
 
+/// What is known of a device that is driven by hand.
+fn of_hardware(hardware: Object) -> Object {
+    let known = Some(hardware).filter(|hardware| !hardware.is_empty());
+    known.map(|hardware| ("hardwareInfo".to_owned(), hardware.into())).into_iter().collect()
+}
+
 impl Enterprise {
-    /// Takes a device in, with what its token says of it.
-    fn welcome(
-        &mut self,
-        now: Wall,
-        id: String,
-        policy: &str,
-        mut body: Object,
-        hardware: Object,
-        to: &mut Vec<Notification>,
-    ) -> Enrolled {
-        let name = format!("{}/devices/{id}", self.name());
-        let previous = self.meet(text(&hardware, "serialNumber").unwrap_or_default(), &name);
-        let mut set = |field: &str, value: Value| drop(body.insert(field.to_owned(), value));
-        set("name", name.clone().into());
-        set("state", "ACTIVE".into());
-        set("appliedState", "PROVISIONING".into());
-        set("policyName", policy.into());
-        set("policyCompliant", false.into());
-        set("enrollmentTime", timestamp(now).into());
-        if !previous.is_empty() {
-            set("previousDeviceNames", previous.into());
-        }
-        set("hardwareInfo", hardware.into());
-        self.tell("ENROLLMENT", &Value::Object(body.clone()), to);
-        self.devices.insert(id, Device { body, ..Device::default() });
-        Enrolled { name, policy: policy.to_owned() }
+    /// Takes a device in.
+    fn welcome(&mut self, now: Wall, id: &str, arrival: Arrival, to: &mut Vec<Notification>) -> Enrolled {
+        let Arrival { lane, management_mode, ownership, api_level, policy, origin, recipe, given } = arrival;
+        let name: Arc<str> = format!("{}/devices/{id}", self.name()).into();
+        let device = Device {
+            name: Arc::clone(&name),
+            lane,
+            management_mode,
+            ownership,
+            api_level,
+            state: "ACTIVE",
+            applied_state: "PROVISIONING",
+            policy: Arc::clone(&policy),
+            applied: None,
+            handed: Vec::new(),
+            is_compliant: false,
+            enrolled: now,
+            synced: None,
+            reported: None,
+            origin,
+            recipe: recipe.map(Box::new),
+            sections: self.asked(&policy).only(|field| AT_ENROLLMENT.contains(&field)),
+            given,
+            operations: BTreeMap::new(),
+        };
+        self.meet(device.serial(), lane, &name);
+        let about = About { lane, ends: Ends::Nothing };
+        self.tell("ENROLLMENT", about, || self.show(&device, None).into(), to);
+        self.admit(device);
+        Enrolled { name: name.to_string(), policy: policy.to_string() }
     }
 
-    /// A token that is good for one device is gone with it.
-    fn take_token(&mut self, now: Wall, id: &str) -> Option<Object> {
+    /// What a policy wants to be told.
+    fn asked(&self, policy: &str) -> Sections {
+        self.policies.get(last(policy)).map(|policy| Sections::asked(&policy.body)).unwrap_or_default()
+    }
+
+    /// What a token makes of its device, and the policy that it gives it. One that is good for one device is gone with it.
+    fn take_token(&mut self, now: Wall, id: &str) -> Option<(Arc<Origin>, Arc<str>)> {
         let token = self.enrollment_tokens.get(id).filter(|token| token.until > now)?;
-        let body = token.body.clone();
-        if body.get("oneTimeOnly") == Some(&Value::Bool(true)) {
+        let taken = (Arc::clone(&token.origin), Arc::clone(&token.policy));
+        if token.body.get("oneTimeOnly") == Some(&Value::Bool(true)) {
             self.enrollment_tokens.remove(id);
         }
-        Some(body)
+        Some(taken)
     }
 
-    /// The names that the device of this serial number has had here before it gets this one. It is gone under them.
-    fn meet(&mut self, serial: &str, name: &str) -> Vec<String> {
+    /// The device of this serial number gets this name, and is gone under those that it had. Where a serial number is that
+    /// of many (cloned images have such), only a lane's own device is gone, though Google takes them all for one.
+    fn meet(&mut self, serial: &str, lane: LaneIx, name: &Arc<str>) {
         let names = self.names_by_serial.entry(serial.to_owned()).or_default();
         let before = names.clone();
-        names.push(name.to_owned());
-        let known = before.iter().filter_map(|name| self.devices.remove(last(name)));
-        known.for_each(|device| self.gone.keep(device.body));
-        before
+        if names.len() == NAMES_MAX {
+            names.remove(0);
+        }
+        names.push(Arc::clone(name));
+        for id in before.iter().map(|name| last(name)) {
+            let is_its = |device: &Device| device.lane == lane;
+            let here = self.devices.get(id).is_some_and(is_its).then(|| self.remove(id)).flatten();
+            let departing = self.departing.get(id).is_some_and(is_its).then(|| self.departing.remove(id)).flatten();
+            here.or(departing).into_iter().for_each(|device| self.gone.keep(device));
+        }
     }
 }

@@ -1,16 +1,16 @@
 //! Devices that are no more: what Google knew last of the latest of them, for reports that it should not make any more.
 
-use super::{Enterprise, Management, Notification, Object, text};
+use super::super::lanes::{About, Ends};
+use super::{Device, Enterprise, Management, Notification, Object};
 use droves_facts::{Philox, Wall};
 use droves_wire::android::value::timestamp;
-use serde_json::Value;
 use std::collections::VecDeque;
 
 /// The latest that have left, as they were.
 #[derive(Debug, Default)]
-pub(super) struct Gone(VecDeque<Object>);
+pub(super) struct Gone(VecDeque<Device>);
 
-/// How many are kept of an enterprise: a report may have 200 kB.
+/// How many are kept of an enterprise.
 const GONE_MAX: usize = 32;
 
 /// Which of them a report is of.
@@ -23,11 +23,11 @@ pub(crate) enum Ghost {
 }
 
 impl Gone {
-    pub(super) fn keep(&mut self, body: Object) {
+    pub(super) fn keep(&mut self, device: Device) {
         if self.0.len() == GONE_MAX {
             self.0.pop_front();
         }
-        self.0.push_back(body);
+        self.0.push_back(device);
     }
 }
 
@@ -35,25 +35,25 @@ impl Management {
     /// A report of a device that is no more; none if there was none, or the enterprise does not hear of reports.
     pub(crate) fn ghost(&self, now: Wall, enterprise: &str, ghost: Ghost, rng: &mut Philox) -> Option<Notification> {
         let enterprise = self.enterprises.get(enterprise)?;
-        let fits = |body: &&Object| ghost == Ghost::Forgotten || enterprise.is_known_anew(body);
-        let bodies: Vec<&Object> = enterprise.gone.0.iter().filter(fits).collect();
-        let drawn = usize::try_from(rng.below(bodies.len().max(1) as u64)).ok()?;
-        let mut body = Object::clone(bodies.get(drawn)?);
+        let fits = |device: &&Device| ghost == Ghost::Forgotten || enterprise.is_known_anew(device);
+        let devices: Vec<&Device> = enterprise.gone.0.iter().filter(fits).collect();
+        let drawn = usize::try_from(rng.below(devices.len().max(1) as u64)).ok()?;
+        let device = devices.get(drawn)?;
+        let mut body = enterprise.show(device, None);
         if ghost == Ghost::Forgotten {
             end(&mut body, now);
         }
         let mut told = Vec::new();
-        enterprise.tell("STATUS_REPORT", &Value::Object(body), &mut told);
+        let about = About { lane: device.lane, ends: Ends::Nothing };
+        enterprise.tell("STATUS_REPORT", about, || body.into(), &mut told);
         told.pop()
     }
 }
 
 impl Enterprise {
-    /// Whether the device of this body has another name by now.
-    fn is_known_anew(&self, body: &Object) -> bool {
-        let serial = body.get("hardwareInfo").and_then(|hardware| hardware.get("serialNumber")).and_then(Value::as_str);
-        let names = self.names_by_serial.get(serial.unwrap_or_default());
-        names.and_then(|names| names.last()).map(String::as_str) != text(body, "name")
+    /// Whether a device has another name by now.
+    fn is_known_anew(&self, device: &Device) -> bool {
+        self.names_by_serial.get(device.serial()).and_then(|names| names.last()) != Some(&device.name)
     }
 }
 

@@ -13,15 +13,16 @@ mod gone;
 mod method;
 mod migration;
 mod policy;
+mod record;
 
 pub use fleet::{Departure, EnrollError, Enrolled, Enrollment, Migration, Order, Outcome, Unknown};
 pub(crate) use gone::Ghost;
 pub(crate) use method::{METHODS, Method, find};
 
+use super::lanes::{About, Lanes};
 use super::query::Query;
 use command::Operation;
-use device::Device;
-use droves_facts::{Dice, Philox, Purpose, Wall};
+use droves_facts::{Dice, LaneIx, Philox, Purpose, Wall};
 use droves_wire::android::{Code, Status};
 use enrollment::EnrollmentToken;
 use enterprise::Signup;
@@ -29,8 +30,10 @@ use gone::Gone;
 use method::Call;
 use migration::MigrationToken;
 use policy::Policy;
+use record::{Device, Pool};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// A resource.
 pub type Object = Map<String, Value>;
@@ -52,8 +55,10 @@ pub(crate) struct Management {
     deadlines: BTreeSet<(Wall, String, String, u64)>,
     /// What is to be published, in order.
     pub(crate) notifications: Vec<Notification>,
-    /// Devices for which something is new, by name, each once.
-    pub(crate) nudged: BTreeSet<String>,
+    /// Devices for which something is new, by name, each once, with their lanes.
+    pub(crate) nudged: BTreeMap<Arc<str>, LaneIx>,
+    pub(crate) lanes: Lanes,
+    pool: Pool,
 }
 
 /// Everything under `enterprises/{id}`.
@@ -66,11 +71,13 @@ struct Enterprise {
     policies: BTreeMap<String, Policy>,
     devices: BTreeMap<String, Device>,
     /// Devices that are deleted here and do not know it yet.
-    departing: BTreeMap<String, Object>,
+    departing: BTreeMap<String, Device>,
     gone: Gone,
+    /// Names of devices by that of the policy that they refer to.
+    users: BTreeMap<String, BTreeSet<Arc<str>>>,
     web_apps: BTreeMap<String, Object>,
-    /// Names that devices had, in their order, by serial number.
-    names_by_serial: BTreeMap<String, Vec<String>>,
+    /// Names that devices had, the latest of them in their order, by serial number.
+    names_by_serial: BTreeMap<String, Vec<Arc<str>>>,
 }
 
 /// A message for an enterprise's topic.
@@ -84,6 +91,7 @@ pub(crate) struct Notification {
     /// The device, by name, of which this is a status report.
     pub(crate) report_of: Option<String>,
     pub(crate) data: Vec<u8>,
+    pub(crate) about: About,
 }
 
 /// A call as its method takes it.
@@ -108,7 +116,9 @@ impl Management {
             migration_values: BTreeMap::new(),
             deadlines: BTreeSet::new(),
             notifications: Vec::new(),
-            nudged: BTreeSet::new(),
+            nudged: BTreeMap::new(),
+            lanes: Lanes::default(),
+            pool: Pool::default(),
         }
     }
 
@@ -172,14 +182,15 @@ impl Enterprise {
     }
 
     /// Publishes what has become of a resource, if the enterprise wants to hear of that.
-    fn tell(&self, kind: &'static str, resource: &Value, to: &mut Vec<Notification>) {
+    fn tell(&self, kind: &'static str, about: About, resource: impl FnOnce() -> Value, to: &mut Vec<Notification>) {
         let Some(topic) = text(&self.body, "pubsubTopic") else { return };
         let wanted = self.body.get("enabledNotificationTypes").and_then(Value::as_array);
         if kind == enterprise::UPGRADE || wanted.is_some_and(|wanted| wanted.iter().any(|of| of == kind)) {
-            let data = serde_json::to_vec_pretty(resource).unwrap_or_default();
-            let of = Some(resource).filter(|_| kind == "STATUS_REPORT").and_then(|device| device["name"].as_str());
+            let resource = resource();
+            let data = serde_json::to_vec_pretty(&resource).unwrap_or_default();
+            let of = Some(&resource).filter(|_| kind == "STATUS_REPORT").and_then(|device| device["name"].as_str());
             let (enterprise, topic) = (last(self.name()).to_owned(), topic.to_owned());
-            to.push(Notification { enterprise, topic, kind, report_of: of.map(str::to_owned), data });
+            to.push(Notification { enterprise, topic, kind, report_of: of.map(str::to_owned), data, about });
         }
     }
 

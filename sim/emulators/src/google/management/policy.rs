@@ -1,10 +1,11 @@
 //! Policies. Each change that is accepted makes a new version, and nudges every device that refers to it.
 
 use super::super::page::{Sizes, page};
-use super::{Asked, Enterprise, Management, Object, empty, last, not_found, text, without_empty};
+use super::{Asked, Management, Object, empty, last, not_found, without_empty};
 use droves_wire::android::value::int64;
 use droves_wire::android::{Code, FieldMask, Status};
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 /// A policy as its version.
 #[derive(Debug, Default)]
@@ -96,17 +97,10 @@ impl Management {
         body.insert("name".to_owned(), name.into());
         body.insert("version".to_owned(), int64(policy.version));
         policy.body = body.clone();
-        let nudged: Vec<String> = enterprise.devices_with(name).map(str::to_owned).collect();
+        let nudged: Vec<_> = enterprise.devices_with(name).map(|of| (Arc::clone(&of.name), of.lane)).collect();
+        nudged.iter().for_each(|(_, lane)| self.lanes.change(*lane));
         self.nudged.extend(nudged);
         Ok(body.into())
-    }
-}
-
-impl Enterprise {
-    /// Names of the devices that refer to a policy.
-    fn devices_with(&self, policy: &str) -> impl Iterator<Item = &str> {
-        let refers = move |device: &&super::Device| text(&device.body, "policyName") == Some(policy);
-        self.devices.values().filter(refers).filter_map(|device| text(&device.body, "name"))
     }
 }
 

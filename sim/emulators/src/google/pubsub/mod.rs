@@ -11,9 +11,10 @@ mod rest;
 mod settings;
 
 pub(crate) use iam::PUBLISHER;
-pub(crate) use push::Outbound;
+pub(crate) use push::{Outbound, is_taken};
 pub(crate) use queue::Delivery;
 
+use super::lanes::{About, Ends};
 use super::management::Object;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -36,6 +37,7 @@ pub(crate) struct Message {
     pub(crate) data: Vec<u8>,
     /// Empty for one that has no order.
     pub(crate) ordering_key: String,
+    pub(crate) about: About,
 }
 
 /// The service.
@@ -44,6 +46,8 @@ pub(crate) struct PubSub {
     topics: BTreeMap<String, Topic>,
     subscriptions: BTreeMap<String, Subscription>,
     published: u64,
+    /// What acknowledgments since the last time have ended.
+    acknowledged: Vec<About>,
 }
 
 #[derive(Debug, Default)]
@@ -77,10 +81,12 @@ impl PubSub {
         data: Vec<u8>,
         ordering_key: String,
     ) -> Result<String, Status> {
-        self.publish_late(now, topic, attributes, data, ordering_key, &[Dur::ZERO])
+        self.publish_late(now, topic, attributes, data, ordering_key, About::NOBODY, &[Dur::ZERO])
     }
 
-    /// Publishes a message that reaches subscriptions so much later, once for each of the delays; its id.
+    /// Publishes a message that is about a lane, and reaches subscriptions so much later, once for each of the delays; its
+    /// id.
+    #[expect(clippy::too_many_arguments, reason = "the parts of a message")]
     pub(crate) fn publish_late(
         &mut self,
         now: Wall,
@@ -88,6 +94,7 @@ impl PubSub {
         attributes: BTreeMap<String, String>,
         data: Vec<u8>,
         ordering_key: String,
+        about: About,
         delays: &[Dur],
     ) -> Result<String, Status> {
         if !self.topics.contains_key(topic) {
@@ -101,7 +108,7 @@ impl PubSub {
         }
         self.published += 1;
         let id = (ID_FIRST + self.published).to_string();
-        let message = Arc::new(Message { id: id.clone(), published: now, attributes, data, ordering_key });
+        let message = Arc::new(Message { id: id.clone(), published: now, attributes, data, ordering_key, about });
         for subscription in self.subscriptions.values_mut().filter(|of| of.settings.topic == topic) {
             delays.iter().for_each(|delay| subscription.queue.put(Arc::clone(&message), now + *delay));
         }
@@ -131,8 +138,14 @@ impl PubSub {
     ) -> Result<(), Status> {
         self.settle(now);
         let subscription = self.subscriptions.get_mut(name).ok_or_else(|| absent("subscription", name))?;
-        ack_ids.for_each(|id| subscription.queue.acknowledge(id));
+        let done = ack_ids.filter_map(|id| subscription.queue.acknowledge(id)).map(|message| message.about);
+        self.acknowledged.extend(done.filter(|about| about.ends != Ends::Nothing));
         Ok(())
+    }
+
+    /// What acknowledgments have ended since this was last asked.
+    pub(crate) fn take_acknowledged(&mut self) -> Vec<About> {
+        std::mem::take(&mut self.acknowledged)
     }
 
     /// Leases end so long from now; at once for 0, which is a refusal.

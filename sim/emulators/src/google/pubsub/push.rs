@@ -1,8 +1,9 @@
 //! Deliveries by push: what is to be posted where, how much of it at once, and what an answer means (Google, *Push
 //! subscriptions*).
 
+use super::super::lanes::Ends;
 use super::{Delivery, PubSub, Subscription, settings};
-use droves_facts::{Dur, Wall};
+use droves_facts::{Dur, LaneIx, Wall};
 use serde_json::json;
 
 /// A message to be posted.
@@ -17,6 +18,9 @@ pub(crate) struct Outbound {
     pub(crate) token: Option<(String, String)>,
     /// How long an answer may take.
     pub(crate) wait_max: Dur,
+    /// Whom it is about.
+    pub(crate) lane: LaneIx,
+    pub(crate) published: Wall,
 }
 
 /// How many are out at once: it grows by one with each quick acknowledgment, and is halved with each refusal; nothing but
@@ -66,8 +70,9 @@ impl PubSub {
     /// What became of a post: the status, if there was an answer, and how long it took.
     pub(crate) fn pushed(&mut self, now: Wall, subscription: &str, ack_id: &str, status: Option<u16>, took: Dur) {
         let Some(Subscription { queue, pace, .. }) = self.subscriptions.get_mut(subscription) else { return };
-        if status.is_some_and(|status| ACKS.contains(&status)) {
-            queue.acknowledge(ack_id);
+        if is_taken(status) {
+            let about = queue.acknowledge(ack_id).map(|message| message.about);
+            self.acknowledged.extend(about.filter(|about| about.ends != Ends::Nothing));
             pace.refusals = 0;
             if took < QUICK {
                 pace.window = (pace.window + 1).min(WINDOW_MAX);
@@ -83,6 +88,11 @@ impl PubSub {
         }
         self.settle(now);
     }
+}
+
+/// Whether a status acknowledges.
+pub(crate) fn is_taken(status: Option<u16>) -> bool {
+    status.is_some_and(|status| ACKS.contains(&status))
 }
 
 impl Subscription {
@@ -118,5 +128,16 @@ fn outbound(subscription: &str, push: &settings::Push, delivery: Delivery, wait_
         }
     };
     let (endpoint, token) = (push.endpoint.clone(), push.token.clone());
-    Outbound { subscription: subscription.to_owned(), ack_id, endpoint, headers, body, token, wait_max }
+    let (lane, published) = (message.about.lane, message.published);
+    Outbound {
+        subscription: subscription.to_owned(),
+        ack_id,
+        endpoint,
+        headers,
+        body,
+        token,
+        wait_max,
+        lane,
+        published,
+    }
 }

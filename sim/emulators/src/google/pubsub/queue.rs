@@ -88,10 +88,12 @@ impl Queue {
         due
     }
 
-    pub(super) fn acknowledge(&mut self, ack_id: &str) {
-        if let Some((lease, leased)) = lease_of(ack_id).and_then(|lease| Some((lease, self.leased.remove(&lease)?))) {
-            self.ends.remove(&(leased.until, lease));
-        }
+    /// A message is done with: which.
+    pub(super) fn acknowledge(&mut self, ack_id: &str) -> Option<Arc<Message>> {
+        let lease = lease_of(ack_id)?;
+        let leased = self.leased.remove(&lease)?;
+        self.ends.remove(&(leased.until, lease));
+        Some(leased.message)
     }
 
     pub(super) fn extend(&mut self, ack_id: &str, until: Wall) {
@@ -152,6 +154,7 @@ fn lease_of(ack_id: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::lanes::About;
     use super::*;
 
     fn message(id: &str, ordering_key: &str) -> Arc<Message> {
@@ -162,6 +165,7 @@ mod tests {
             attributes,
             data,
             ordering_key: ordering_key.to_owned(),
+            about: About::NOBODY,
         })
     }
 

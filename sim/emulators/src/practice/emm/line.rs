@@ -162,7 +162,7 @@ impl Line {
         let wait = self.quota_wait + self.quota_wait.scaled(more);
         self.paused_until = now + wait;
         self.waits += 1;
-        self.waited = self.waited + wait;
+        self.waited += wait;
     }
 
     fn is_paused(&self, now: Mono) -> bool {

@@ -228,7 +228,10 @@ impl Emm {
         let body: serde_json::Value = serde_json::from_slice(&reply.body).unwrap_or_default();
         match want {
             Want::Policy { .. } | Want::Attach { .. } => self.policy_answered(number, want, reply.status, &body),
-            Want::Command { host, command } => self.issued(house, now, &host, &command, reply.status, &body, wall),
+            Want::Command { host, command } => {
+                let name = body.get("name").and_then(serde_json::Value::as_str).filter(|_| reply.status == 200);
+                self.issued(house, now, wall, &host, &command, name.ok_or(reply.status));
+            }
             Want::List { .. } => self.listed(house, now, wall, reply.status, &body),
             Want::Operation { host, name } => self.asked_for(house, now, &host, &name, reply.status, &body),
             Want::Token(label) => self.token_made(&label, reply.status, &body),

@@ -71,27 +71,25 @@ impl Emm {
         self.line.put(Want::Command { host: key.to_owned(), command: Arc::clone(command) });
     }
 
-    /// What Google says to a command.
+    /// What Google says to a command: its operation, or the status that it is refused by.
     pub(super) fn issued(
         &mut self,
         house: &mut House,
         now: Mono,
+        wall: Wall,
         key: &str,
         command: &Arc<Queued>,
-        status: u16,
-        body: &Value,
-        wall: Wall,
+        said: Result<&str, u16>,
     ) {
-        let operation = body.get("name").and_then(Value::as_str);
-        match (status, operation) {
-            (200, Some(operation)) => {
+        match said {
+            Ok(operation) => {
                 let host = self.hosts.get_mut(key).filter(|host| operation.starts_with(&host.name));
                 let host = host.filter(|host| house.is_enrolled(key) && host.operations.len() < OPEN_MAX);
                 let Some(host) = host else { return self.end(house, key, command, "void") };
                 host.operations.insert(operation.to_owned(), Open { command: Arc::clone(command), since: now });
                 house.truth.command(key, &command.uuid, &command.request, "issued");
             }
-            (404, _) => {
+            Err(404) => {
                 let is_blind = |fault: &ServerFault| matches!(fault, ServerFault::GoneIsDone);
                 if house.strike(now, Some(key), Some(&command.uuid), is_blind).is_some() {
                     return self.end(house, key, command, status_word(CommandStatus::Acknowledged));
@@ -99,7 +97,7 @@ impl Emm {
                 self.end(house, key, command, "not found");
                 self.unenroll(house, wall, key);
             }
-            _ => self.end(house, key, command, "refused"),
+            Err(_) => self.end(house, key, command, "refused"),
         }
     }
 

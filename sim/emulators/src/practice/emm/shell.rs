@@ -7,7 +7,7 @@ use crate::client::Client;
 use droves_facts::{Dur, Limits};
 use droves_net::clock::{Clock, RunClock};
 use droves_net::http::{Body, Outgoing};
-use droves_net::tls::{ClientTls, ClientTlsSettings, Roots, Trust};
+use droves_net::tls::{ClientTls, ClientTlsSettings, Roots, TlsError, Trust};
 use http::{HeaderMap, HeaderValue, Method, Uri, header};
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -24,6 +24,8 @@ pub struct Config {
     pub key_file: PathBuf,
     /// Whom Google is believed by, where it is met with TLS.
     pub trust: Trust,
+    /// Hosts that may be called although they are neither loopback nor private: those of the real Google, if it is that.
+    pub authorised: Vec<String>,
     /// How it goes about it.
     pub settings: Settings,
 }
@@ -42,16 +44,17 @@ const REST_MAX: Dur = Dur::secs(3_600);
 
 /// Calls Google whenever there is something to say; never, without one.
 pub(in super::super) async fn run(
-    google: Option<Roots>,
+    google: Option<(Roots, Vec<String>)>,
     brain: Arc<Mutex<Brain>>,
     clock: RunClock,
     limits: Limits,
     changed: Rc<Notify>,
 ) {
-    let tls = google.map(|roots| ClientTls::new(&roots, ClientTlsSettings::default())).transpose();
+    let with_tls = |(roots, authorised)| Ok((ClientTls::new(&roots, ClientTlsSettings::default())?, authorised));
+    let tls: Result<Option<(ClientTls, Vec<String>)>, TlsError> = google.map(with_tls).transpose();
     match tls {
-        Ok(Some(tls)) => {
-            let client = Client::new(tls, clock, limits.clone());
+        Ok(Some((tls, authorised))) => {
+            let client = Client::new(tls, authorised, clock, limits.clone());
             let caller = Rc::new(Caller { brain, client, clock, limits, changed });
             LocalSet::new().run_until(caller.talk()).await;
         }
@@ -102,7 +105,11 @@ impl Caller {
         }
         let method = Method::from_bytes(call.method.as_bytes()).map_err(|error| error.to_string())?;
         let outgoing = Outgoing { method, target, headers, body: call.body };
-        let answer = self.client.send(&uri, outgoing, self.limits.body_bytes_max, self.limits.request_wait_max).await?;
+        let answer = self
+            .client
+            .send(&uri, outgoing, self.limits.body_bytes_max, self.limits.request_wait_max)
+            .await
+            .map_err(|failed| failed.text)?;
         let location = answer.headers.get(header::LOCATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let body = match answer.body {
             Body::Kept(bytes) => bytes,

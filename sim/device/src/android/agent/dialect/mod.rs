@@ -5,11 +5,11 @@ mod headwind;
 
 use super::shared::{Config, Shared, agent, number};
 use super::todo::Task;
-use crate::status::status_kind;
 use crate::trouble::{Trouble, unexpected};
 use crate::web::{first_line, header, is_allowed};
 use crate::{Action, Body, Ctx, Dialect, Event, Method, Peer, Reasons, Request, Sink, What};
 use bytes::Bytes;
+use droves_facts::status_kind;
 use droves_facts::{Blame, Dur, Operation, Philox, Purpose, Wall};
 use droves_wire::android::mqtt;
 use std::sync::Arc;

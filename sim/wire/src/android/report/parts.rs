@@ -1,0 +1,229 @@
+//! The sections of a report that are about the device itself.
+
+use super::super::adp::{Mode, Recipe};
+use super::super::value::{int64, timestamp};
+use super::drawn;
+use droves_facts::{Dur, Philox, Wall};
+use serde_json::{Value, json};
+
+/// A device that tells, and when.
+pub(super) struct Told<'a> {
+    pub(super) recipe: &'a Recipe,
+    pub(super) at: Wall,
+}
+
+/// What draws are for: a number each.
+const HARDWARE: u64 = 1;
+const SOFTWARE: u64 = 2;
+const NETWORK: u64 = 3;
+const MEMORY: u64 = 4;
+const DISPLAY: u64 = 5;
+const SAMPLES: u64 = 6;
+const POWER: u64 = 7;
+
+/// From Android 12 on, somebody's own device is known by an id that is good for one enterprise.
+const ENTERPRISE_ID_API_MIN: u16 = 31;
+/// Samples of a day, one each quarter of an hour.
+const SAMPLES_A_DAY: u64 = 96;
+const SAMPLES_EVERY: Dur = Dur::secs(900);
+const LANGUAGES: [&str; 4] = ["en-US", "de-DE", "fr-FR", "pt-BR"];
+const CARRIERS: [&str; 4] = ["Telekom.de", "Vodafone", "Orange F", "T-Mobile"];
+
+impl Told<'_> {
+    fn rng(&self, thing: u64) -> Philox {
+        drawn(self.recipe, thing)
+    }
+
+    fn is_personal(&self) -> bool {
+        self.recipe.mode == Mode::PersonalWorkProfile
+    }
+
+    pub(super) fn hardware(&self) -> Value {
+        let recipe = self.recipe;
+        let mut rng = self.rng(HARDWARE);
+        let mut hardware = json!({
+            "brand": recipe.brand,
+            "model": recipe.model,
+            "manufacturer": recipe.brand,
+            "hardware": recipe.model.to_lowercase().replace(' ', "_"),
+            "serialNumber": recipe.serial,
+            "deviceBasebandVersion": format!("g5300q-{}-B-{}", rng.below(1_000_000), 10_000_000 + rng.below(1_000_000)),
+            "cpuShutdownTemperatures": [115, 115, 115, 115],
+            "cpuThrottlingTemperatures": [95, 95, 95, 95],
+            "batteryShutdownTemperatures": [60],
+            "skinThrottlingTemperatures": [43],
+        });
+        if self.is_personal() && recipe.api_level >= ENTERPRISE_ID_API_MIN {
+            hardware["enterpriseSpecificId"] = hardware["serialNumber"].clone();
+        }
+        hardware
+    }
+
+    pub(super) fn software(&self) -> Value {
+        let recipe = self.recipe;
+        let mut rng = self.rng(SOFTWARE);
+        let month = 1 + rng.below(9);
+        let build = format!("BP{}A.26{month:02}05.{:03}", recipe.android_version, rng.below(20));
+        let code = 10_000_000 + i64::from(recipe.api_level) * 10_000;
+        json!({
+            "androidVersion": recipe.android_version,
+            "androidBuildNumber": build,
+            "androidBuildTime": format!("2026-{month:02}-05T08:00:00Z"),
+            "androidDevicePolicyVersionCode": code,
+            "androidDevicePolicyVersionName": format!("{}.{}.{}", code / 100_000, code / 1_000 % 100, code % 1_000),
+            "bootloaderVersion": format!("{}-{}", recipe.model.to_lowercase().replace(' ', ""), 15_000_000 + rng.below(99_999)),
+            "deviceBuildSignature": hex::encode([rng.u64(), rng.u64(), rng.u64(), rng.u64()].map(u64::to_le_bytes).concat()),
+            "deviceKernelVersion": format!("6.1.{}-android14-11-g{:012x}", 50 + rng.below(90), rng.u64() >> 16),
+            "primaryLanguageCode": LANGUAGES[rng.below(4) as usize & 3],
+            "securityPatchLevel": format!("2026-{month:02}-05"),
+            "systemUpdateInfo": { "updateStatus": "UP_TO_DATE" },
+        })
+    }
+
+    /// Who belongs to his own device tells of no SIM and no radio.
+    pub(super) fn network(&self) -> Value {
+        let mut rng = self.rng(NETWORK);
+        let mut hex_byte = || format!("{:02x}", rng.below(256));
+        let mac = ["02".to_owned(), hex_byte(), hex_byte(), hex_byte(), hex_byte(), hex_byte()].join(":");
+        let mut network = json!({ "wifiMacAddress": mac });
+        if !self.is_personal() {
+            let carrier = CARRIERS[rng.below(4) as usize & 3];
+            network["imei"] = imei(rng.below(1_000_000_000_000)).into();
+            network["networkOperatorName"] = carrier.into();
+            network["telephonyInfos"] = json!([{
+                "carrierName": carrier,
+                "phoneNumber": format!("+1555{:07}", rng.below(10_000_000)),
+                "iccId": format!("8901{:015}", rng.below(1_000_000_000_000_000)),
+                "activationState": "ACTIVATED",
+            }]);
+        }
+        network
+    }
+
+    pub(super) fn memory(&self) -> Value {
+        let (ram, storage) = self.sizes();
+        json!({ "totalRam": int64(ram), "totalInternalStorage": int64(storage) })
+    }
+
+    /// How much is free, as of the last hour.
+    pub(super) fn memory_events(&self) -> Value {
+        let (ram, storage) = self.sizes();
+        let mut rng = self.rng(MEMORY + (self.at.0.unsigned_abs() << 8));
+        let mut event = |kind: &str, total: i64| {
+            let free = total / 100 * (10 + i64::try_from(rng.below(60)).unwrap_or(0));
+            let at = self.at - Dur::secs(rng.below(3_600));
+            json!({ "eventType": kind, "createTime": timestamp(at), "byteCount": int64(free) })
+        };
+        json!([event("RAM_MEASURED", ram), event("INTERNAL_STORAGE_MEASURED", storage)])
+    }
+
+    /// RAM and storage in bytes, as devices are sold.
+    fn sizes(&self) -> (i64, i64) {
+        let mut rng = self.rng(MEMORY);
+        ((4 << rng.below(3)) * 1_000_000_000, (64 << rng.below(3)) * 1_000_000_000)
+    }
+
+    pub(super) fn displays(&self) -> Value {
+        let mut rng = self.rng(DISPLAY);
+        let (width, height, density) =
+            [(1_080, 2_400, 420), (1_440, 3_120, 560), (720, 1_600, 320)][rng.below(3) as usize % 3];
+        json!([{
+            "name": "Built-in Screen", "displayId": 0, "refreshRate": 60, "state": "OFF",
+            "width": width, "height": height, "density": density,
+        }])
+    }
+
+    pub(super) fn hardware_samples(&self) -> Value {
+        let mut rng = self.rng(SAMPLES);
+        let mut degrees = |from: u32, width: u64| f64::from(from * 10 + rng.below(width * 10) as u32) / 10.0;
+        self.samples(|at| {
+            json!({
+                "createTime": at,
+                "cpuTemperatures": [degrees(30, 25), degrees(30, 25), degrees(30, 25), degrees(30, 25)],
+                "gpuTemperatures": [degrees(30, 20)],
+                "batteryTemperatures": [degrees(22, 14)],
+                "skinTemperatures": [degrees(25, 12)],
+                "cpuUsages": [degrees(0, 60), degrees(0, 60), degrees(0, 60), degrees(0, 60), 0, 0, 0, 0],
+                "fanSpeeds": [0],
+            })
+        })
+    }
+
+    pub(super) fn power_events(&self) -> Value {
+        let mut rng = self.rng(POWER);
+        let levels = self.samples(|at| {
+            let level = 20 + rng.below(80);
+            json!({ "eventType": "BATTERY_LEVEL_COLLECTED", "createTime": at, "batteryLevel": level })
+        });
+        let Value::Array(mut events) = levels else { return levels };
+        if self.recipe.boots > 0 {
+            let before = self.at - SAMPLES_EVERY.times(SAMPLES_A_DAY);
+            events.insert(0, json!({ "eventType": "BOOT_COMPLETED", "createTime": timestamp(before) }));
+        }
+        events.into()
+    }
+
+    /// A day's samples, the oldest first.
+    fn samples(&self, mut sample: impl FnMut(String) -> Value) -> Value {
+        let ago = (0..SAMPLES_A_DAY).rev().map(|n| SAMPLES_EVERY.times(n));
+        ago.map(|ago| sample(timestamp(self.at - ago))).collect()
+    }
+
+    /// Google sends these also where they are false.
+    pub(super) fn settings(&self) -> Value {
+        json!({
+            "isDeviceSecure": true,
+            "unknownSourcesEnabled": false,
+            "developmentSettingsEnabled": false,
+            "adbEnabled": false,
+            "isEncrypted": true,
+            "encryptionStatus": "ACTIVE_PER_USER",
+            "verifyAppsEnabled": true,
+        })
+    }
+
+    pub(super) fn properties(&self) -> Value {
+        let Recipe { brand, model, android_version, .. } = self.recipe;
+        let mut rng = self.rng(SOFTWARE);
+        let fingerprint =
+            format!("{brand}/{model}/{model}:{android_version}/{:08}:user/release-keys", rng.below(100_000_000));
+        json!({
+            "ro.product.brand": brand,
+            "ro.product.model": model,
+            "ro.build.fingerprint": fingerprint,
+            "ro.build.type": "user",
+        })
+    }
+
+    pub(super) fn default_applications(&self) -> Value {
+        let of = |kind: &str, package: &str| {
+            json!({
+                "defaultApplicationType": kind,
+                "packageName": package,
+                "defaultApplicationSettingAttempts": [{ "packageName": package, "attemptOutcome": "SUCCESS" }],
+            })
+        };
+        json!([of("DEFAULT_BROWSER", "com.android.chrome"), of("DEFAULT_DIALER", "com.google.android.dialer")])
+    }
+}
+
+/// An IMEI: two digits of who issued it, twelve of the device's own, and one that checks them (GSMA TS.06).
+fn imei(number: u64) -> String {
+    let digits = format!("35{number:012}");
+    let doubled = |digit: u32| if digit > 4 { digit * 2 - 9 } else { digit * 2 };
+    let digit = |(place, digit): (usize, char)| {
+        let digit = digit.to_digit(10).unwrap_or(0);
+        if place % 2 == 1 { doubled(digit) } else { digit }
+    };
+    let sum: u32 = digits.chars().enumerate().map(digit).sum();
+    format!("{digits}{}", (10 - sum % 10) % 10)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_last_digit_checks_the_others() {
+        assert_eq!(super::imei(0x0), "350000000000006");
+        assert_eq!(super::imei(209_900_176_148), "352099001761481", "the example of TS.06");
+    }
+}

@@ -1,0 +1,90 @@
+//! What a report holds, and what it does not.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use super::*;
+use crate::android::adp::Mode;
+use std::collections::BTreeSet;
+
+const AT: Wall = Wall::VIRTUAL_START;
+
+fn recipe(mode: Mode) -> Recipe {
+    Recipe {
+        seed: 7,
+        mode,
+        brand: "Google".into(),
+        model: "Pixel 9".into(),
+        android_version: "16".into(),
+        api_level: 36,
+        serial: "35281JEHN00017".into(),
+        system_apps: 3,
+        apps: vec![App { package: "com.example.mail".into(), version: 10_203, removed: false }],
+        boots: 1,
+        ..Recipe::default()
+    }
+}
+
+fn everything() -> Sections {
+    let policy = json!({ "statusReportingSettings": {
+        "applicationReportsEnabled": true, "softwareInfoEnabled": true, "networkInfoEnabled": true,
+        "memoryInfoEnabled": true, "displayInfoEnabled": true, "hardwareStatusEnabled": true,
+        "powerManagementEventsEnabled": true, "deviceSettingsEnabled": true, "systemPropertiesEnabled": true,
+        "defaultApplicationInfoReportingEnabled": true, "commonCriteriaModeEnabled": true,
+    } });
+    Sections::asked(policy.as_object().unwrap())
+}
+
+fn fields(report: &Map<String, Value>) -> BTreeSet<&str> {
+    report.keys().map(String::as_str).collect()
+}
+
+#[test]
+fn a_report_follows_from_its_recipe_and_its_time() {
+    let one = recipe(Mode::FullyManaged);
+    let render = |recipe: &Recipe, at| serde_json::to_string(&render(recipe, everything(), at)).unwrap();
+    assert_eq!(render(&one, AT), render(&one.clone(), AT));
+    assert_ne!(render(&one, AT), render(&one, AT + droves_facts::Dur::secs(60)), "samples are of their time");
+    let other = Recipe { seed: 8, ..one.clone() };
+    assert_ne!(
+        super::render(&one, everything(), AT)["networkInfo"],
+        super::render(&other, everything(), AT)["networkInfo"]
+    );
+}
+
+#[test]
+fn a_device_tells_what_it_is_asked_and_may_tell() {
+    let all = everything();
+    let whole = render(&recipe(Mode::FullyManaged), all, AT);
+    assert_eq!(fields(&whole).len(), 14, "hardware, posture, and every section: {:?}", fields(&whole));
+    assert_eq!(whole["applicationReports"].as_array().unwrap().len(), 4);
+    let personal = render(&recipe(Mode::PersonalWorkProfile), all, AT);
+    let missing: Vec<_> = fields(&whole).difference(&fields(&personal)).copied().collect();
+    assert_eq!(missing, ["commonCriteriaModeInfo", "displays", "hardwareStatusSamples", "powerManagementEvents"]);
+    assert_eq!(personal["applicationReports"].as_array().unwrap().len(), 1, "work applications only");
+    assert_eq!(personal["networkInfo"].as_object().unwrap().keys().collect::<Vec<_>>(), ["wifiMacAddress"]);
+    assert_eq!(personal["hardwareInfo"]["enterpriseSpecificId"], personal["hardwareInfo"]["serialNumber"]);
+    assert!(whole["hardwareInfo"].get("enterpriseSpecificId").is_none());
+    let older = Recipe { api_level: 30, ..recipe(Mode::PersonalWorkProfile) };
+    let older = render(&older, all, AT);
+    assert!(
+        older["hardwareInfo"].get("enterpriseSpecificId").is_none() && !older.contains_key("defaultApplicationInfo")
+    );
+    assert_eq!(fields(&render(&recipe(Mode::Dedicated), Sections::default(), AT)).len(), 2);
+}
+
+#[test]
+fn what_is_empty_is_absent_and_what_was_removed_is_told_where_it_is_asked_for() {
+    let mut recipe = recipe(Mode::PersonalWorkProfile);
+    recipe.apps.iter_mut().for_each(|app| app.removed = true);
+    recipe.details.push(Detail { setting: "applications".into(), reason: "PENDING".into(), ..Detail::default() });
+    let report = render(&recipe, everything(), AT);
+    assert!(!report.contains_key("applicationReports"));
+    assert_eq!(
+        report["nonComplianceDetails"],
+        json!([{ "settingName": "applications", "nonComplianceReason": "PENDING" }])
+    );
+    let settings =
+        json!({ "applicationReportsEnabled": true, "applicationReportingSettings": { "includeRemovedApps": true } });
+    let policy = json!({ "statusReportingSettings": settings });
+    let report = render(&recipe, Sections::asked(policy.as_object().unwrap()), AT);
+    assert_eq!(report["applicationReports"][0]["state"], "REMOVED");
+}

@@ -67,21 +67,25 @@ impl World {
             Account { email: email.clone(), project: "p1".to_owned(), key_id: "k1".to_owned(), key }
         };
         let (clock, limits, trust) = (RunClock::start(), Limits::default(), Trust::system());
-        let google = Handle::start(google::Config {
-            listen: ([127, 0, 0, 1], 0).into(),
-            url: None,
-            settings: google::Settings {
-                callers: Callers::Known,
-                accounts: vec![account(&key)],
-                quota: Quota { requests_max: 15, window: Dur::ms(100) },
-                devices_max: 500,
-                dice: Dice::new(7),
-                key: Key::generate_rsa(2048).unwrap(),
+        let google = Handle::start(
+            google::Config {
+                listen: ([127, 0, 0, 1], 0).into(),
+                url: None,
+                settings: google::Settings {
+                    callers: Callers::Known,
+                    accounts: vec![account(&key)],
+                    quota: Quota { requests_max: 15, window: Dur::ms(100) },
+                    devices_max: 500,
+                    dice: Dice::new(7),
+                    key: Key::generate_rsa(2048).unwrap(),
+                },
+                authorised: Vec::new(),
+                trust: trust.clone(),
+                clock,
+                limits: limits.clone(),
             },
-            trust: trust.clone(),
-            clock,
-            limits: limits.clone(),
-        });
+            None,
+        );
         let google = google.unwrap();
         let folder = tempfile::tempdir().unwrap();
         let key_file = folder.path().join("key.json");

@@ -160,7 +160,7 @@ fn a_server_with_an_agent_is_told_of_configurations_and_messages() {
         let text = format!(
             "droves: 1\ntarget: {{ {target} }}\n\
              fleet: {{ populations: {{ a: {{ platform: android, managed_by: agent, count: 1 }} }} }}\nphases:\n\
-             - {{ enroll: {{ who: all }} }}\n- {{ name: kiosk, command: {{ who: all, policy: {{ kioskMode: true }} }} }}\n\
+             - {{ enroll: {{ who: all }} }}\n- {{ name: kiosk, command: {{ who: all, configuration: {{ kioskMode: true }} }} }}\n\
              - {{ name: app, command: {{ who: all, message: runApp, with: {{ pkg: com.example }} }} }}\n"
         );
         std::fs::write(&path, text).unwrap();

@@ -163,6 +163,8 @@ def case_configurations(server):
     assert server.believes("a")["acknowledged"] == before, "fetched is not applied"
     a.report()
     assert server.believes("a")["acknowledged"] == change["digest"]
+    devices[2].report()
+    assert server.believes("c")["acknowledged"] == before, "a report says nothing of what was not fetched"
     # A group is whoever is given another configuration.
     moved = server.configure("bigger", {"custom1": "x" * 10}, "b", "nobody")
     assert (moved["devices"], moved["failed"]) == (1, {"nobody": "not enrolled"})

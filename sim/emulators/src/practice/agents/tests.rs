@@ -147,6 +147,23 @@ fn a_poll_that_is_cut_off_keeps_its_messages_where_somebody_cares() {
     }
 }
 
+/// A network switch leaves a poll behind, and the next one is held beside it.
+#[test]
+fn a_poll_that_ends_leaves_a_later_one_its_place_where_somebody_cares() {
+    for careless_polls in [false, true] {
+        let mut server = Server::with_devices(Settings { careless_polls, ..Settings::default() }, &[], &["a"]);
+        let (first, second) = (server.poll("a").held.unwrap(), server.poll("a").held.unwrap());
+        assert_eq!(server.brain.resume(first.ticket).status, 500);
+        server.push("reboot", "a");
+        let heard = kinds_of(&server.brain.resume(second.ticket));
+        assert_eq!((heard, server.waiting("a").len()), if careless_polls { (0, 1) } else { (1, 0) });
+    }
+}
+
+fn kinds_of(outgoing: &Outgoing) -> usize {
+    if outgoing.status == 200 { kinds(outgoing).len() } else { 0 }
+}
+
 #[test]
 fn a_number_enrolls_once_where_the_server_says_so() {
     let settings = Settings { prevents_duplicates: true, ..Settings::default() };

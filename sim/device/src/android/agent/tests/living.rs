@@ -165,7 +165,7 @@ fn who_dozes_is_silent_until_the_window() {
         rig.forget();
         rig.wait(Dur::secs(300));
         if rig.world.ctx().lacks_until(Need::Attention).is_some() && rig.asked.is_empty() && rig.read.is_empty() {
-            silent = silent + Dur::secs(300);
+            silent += Dur::secs(300);
         }
     }
     assert!(silent > Dur::secs(2 * 3_600), "{silent}");

@@ -44,12 +44,15 @@ struct Place {
     ended: Option<Why>,
 }
 
+/// What a server says, or why it says nothing.
+type Said = Result<(u16, Vec<u8>), &'static str>;
+
 /// The phone, its world, and everybody else.
 struct Rig {
     lanes: Vec<Place>,
     world: World,
     /// What the server answers in place of what it should, by operation, in order.
-    script: VecDeque<(Operation, Result<(u16, Vec<u8>), &'static str>)>,
+    script: VecDeque<(Operation, Said)>,
     config: wire::Config,
     /// Data of the answers to what plugins are asked.
     rules: &'static str,

@@ -45,11 +45,18 @@ fn character(plan: &Plan, population: &Population, model: &str, os_version: &str
     let mut pace = 1.0;
     let mut locked = (0.0, Dur::secs(1));
     let mut duplicates = 0.0;
+    let mut habits = Habits::default();
     for behaviour in &population.behaviours {
         match *behaviour {
             Behaviour::Slow { factor } => pace *= factor,
             Behaviour::Locked { share, spell } => locked = (share, spell),
             Behaviour::Cloned { share } => duplicates = share,
+            Behaviour::Off { share, spell } => habits.off = (share, spell),
+            Behaviour::Reboot { every } => habits.restarts_every = Some(every),
+            Behaviour::Kiosk { reboots_at } => habits.kiosk = Some(reboots_at),
+            Behaviour::Doze { after } => habits.dozes_after = Some(after),
+            Behaviour::Paused { share, spell } => habits.paused = (share, spell),
+            Behaviour::Metered { share, spell } => habits.metered = (share, spell),
             // That is between the push service and the device.
             Behaviour::Queued { .. } => {}
         }
@@ -80,7 +87,7 @@ fn character(plan: &Plan, population: &Population, model: &str, os_version: &str
         wake: (population.wake.median, population.wake.sigma),
         pace,
         locked,
-        habits: Habits::default(),
+        habits,
         users: u8::try_from(population.users).unwrap_or(u8::MAX),
         reenrolls_after_wipe: population.reenrolls_after_wipe,
     }

@@ -9,7 +9,7 @@ mod target;
 pub(crate) use command::{Command, Node, Numbers, Profiles};
 pub(crate) use target::{AndroidServer, Http, PollSet, Resumption, Target, Tls, WindowsAuth, WindowsServer};
 
-use crate::units::{Amount, Bandwidth, Length, Rate, Share};
+use crate::units::{Amount, Bandwidth, Length, Rate, Share, TimeOfDay};
 use crate::yaml::{At, Named, TextOr};
 use droves_facts::Platform;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -171,23 +171,59 @@ pub(crate) enum Token {
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Behaviour {
     /// Locked for a share of the time: it answers NotNow to what a locked device may not do.
-    Locked(Locked),
+    Locked(Spells),
+    /// Off, or out of every network, for a share of the time.
+    Off(Spells),
+    /// Restarts of itself.
+    Reboot(Reboot),
     /// Commands take so many times as long.
     Slow(Slow),
     /// Windows: a share of the pushes are not acted on at once.
     Queued(Queued),
     /// Windows: a share of the devices are clones of one image, with one hardware id.
     Cloned(Cloned),
+    /// Android: dozes when it has lain still for a while. Only what is urgent wakes it then.
+    Doze(Doze),
+    /// Android: a kiosk. It is plugged in, so that it never dozes, and restarts each night together with all others.
+    Kiosk(Kiosk),
+    /// Android: its user has paused the work profile for a share of the time.
+    Paused(Spells),
+    /// Android: its network costs money for a share of the time, and what is large waits.
+    Metered(Spells),
 }
 
-/// Locked for a share of the time.
+/// For a share of the time.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Locked {
+pub(crate) struct Spells {
     /// How much of the time.
     pub(crate) share: Share,
-    /// For how long at a stretch. Default: 10m.
+    /// For how long at a stretch. Default: 10m locked, 8h off, 4h paused, 2h metered.
     pub(crate) spell: Option<At<Length>>,
+}
+
+/// Restarts of itself.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Reboot {
+    /// Once in each stretch of this length, at a moment of the device's own.
+    pub(crate) every: At<Length>,
+}
+
+/// Dozes when it has lain still for a while.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Doze {
+    /// For how long. Default: 45m.
+    pub(crate) after: Option<At<Length>>,
+}
+
+/// A kiosk.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Kiosk {
+    /// When all of them restart. Default: "03:00".
+    pub(crate) reboot_at: Option<TimeOfDay>,
 }
 
 /// A share of the pushes are not acted on at once.

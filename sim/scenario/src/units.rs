@@ -26,6 +26,10 @@ pub(crate) enum Amount {
 #[derive(Clone, Copy, PartialEq, PartialOrd, Debug)]
 pub(crate) struct Bandwidth(pub(crate) u64);
 
+/// A time of day, in UTC: `03:00`, or `03:00+02:00` where it is two hours later.
+#[derive(Clone, Copy, PartialEq, PartialOrd, Debug)]
+pub(crate) struct TimeOfDay(pub(crate) Dur);
+
 /// A way to write a value. `schema` says which one is wanted, by this name under [`UNIT`].
 pub(crate) struct Unit {
     pub(crate) name: &'static str,
@@ -40,7 +44,7 @@ pub(crate) struct Unit {
 pub(crate) const UNIT: &str = "x-droves-unit";
 
 /// All units.
-pub(crate) const UNITS: &[Unit] = &[LENGTH, RATE, SHARE, AMOUNT, BANDWIDTH];
+pub(crate) const UNITS: &[Unit] = &[LENGTH, RATE, SHARE, AMOUNT, BANDWIDTH, TIME_OF_DAY];
 
 const LENGTH: Unit = Unit {
     name: "length of time",
@@ -71,6 +75,13 @@ const BANDWIDTH: Unit = Unit {
     meant: "bytes a second such as `256KB/s` or `2MB/s`",
     pattern: r"^[0-9]+(B|KB|MB)/s$",
     holds: |text| bandwidth(text).is_some(),
+};
+
+const TIME_OF_DAY: Unit = Unit {
+    name: "time of day",
+    meant: "a time of day such as `\"03:00\"`, or `\"03:00+02:00\"` with the place's offset from UTC",
+    pattern: r"^([01][0-9]|2[0-3]):[0-5][0-9]([+-](0[0-9]|1[0-4]):[0-5][0-9])?$",
+    holds: |text| time_of_day(text).is_some(),
 };
 
 /// A number of digits, `_` between them, perhaps with a fraction; what follows it.
@@ -136,6 +147,27 @@ fn bandwidth(text: &str) -> Option<u64> {
     (count >= 1.0 && count * bytes <= 1e12).then_some((count * bytes) as u64)
 }
 
+fn time_of_day(text: &str) -> Option<Dur> {
+    let clock = |text: &str, hours_max: u64| {
+        let (hours, minutes) = text.split_once(':')?;
+        let two = |text: &str| {
+            text.parse::<u64>().ok().filter(|_| text.len() == 2 && text.bytes().all(|b| b.is_ascii_digit()))
+        };
+        let (hours, minutes) = (two(hours)?, two(minutes)?);
+        (hours <= hours_max && minutes < 60).then_some(hours * 60 + minutes)
+    };
+    let (time, zone) = text.split_at(text.find(['+', '-']).unwrap_or(text.len()));
+    let time = clock(time, 23)?;
+    let minutes = match zone.split_at_checked(1) {
+        None => time,
+        Some(("+", ahead)) => time + DAY_MINUTES - clock(ahead, 14)?,
+        Some((_, behind)) => time + clock(behind, 14)?,
+    };
+    Some(Dur::secs(60 * (minutes % DAY_MINUTES)))
+}
+
+const DAY_MINUTES: u64 = 24 * 60;
+
 macro_rules! units {
     ($($type:ident $unit:ident |$text:ident| $parse:expr;)*) => {$(
         impl<'de> Deserialize<'de> for $type {
@@ -165,6 +197,7 @@ units! {
     Share SHARE |text| share(text).map(Share);
     Amount AMOUNT |text| amount(text);
     Bandwidth BANDWIDTH |text| bandwidth(text).map(Bandwidth);
+    TimeOfDay TIME_OF_DAY |text| time_of_day(text).map(TimeOfDay);
 }
 
 /// A rate as people say it: `24/s`, `3.3/s`.
@@ -245,6 +278,12 @@ mod tests {
         assert_eq!(amount("3"), None);
         assert_eq!(amount("all"), Some(Amount::Share(1.0)));
         assert_eq!(bandwidth("2MB/s"), Some(2_000_000));
+        let hours = |text| time_of_day(text).map(|time| time.as_secs_f64() / 3_600.0);
+        assert_eq!(hours("03:00"), Some(3.0));
+        assert_eq!([hours("03:00+02:00"), hours("01:30+02:00"), hours("23:00-05:30")], [1.0, 23.5, 4.5].map(Some));
+        for bad in ["", "3:00", "24:00", "03:60", "03", "03:00+15:00", "03:00+", "03:00Z", "+3:00", "03:00:00"] {
+            assert_eq!(hours(bad), None, "{bad}");
+        }
         assert_eq!(say_rate(3.333), "3.3/s");
         assert_eq!(say_rate(0.5), "30/m");
         assert_eq!(say_length(Dur::secs(2_040)), "34 min");

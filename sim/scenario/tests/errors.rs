@@ -199,6 +199,20 @@ fn errors_across_fields() {
 }
 
 #[test]
+fn errors_of_behaviours() {
+    let with = |behaviour: &str| changed(PCS, "ios, count: 5", &format!("ios, count: 5, behaviour: [ {behaviour} ]"));
+    check(
+        "behaviours",
+        &[
+            with("{ off: { share: 5% } }, { locked: { share: 20%, spell: 1h } }, { reboot: { every: 7d } }"),
+            with("{ off: { share: 5%, spell: 1ms } }, { reboot: { every: 1m } }"),
+            with("{ doze: {} }, { kiosk: {} }, { paused: { share: 10% } }, { metered: { share: 50% } }"),
+            with("{ kiosk: { reboot_at: 25:00 } }, { doze: { after: 45 } }"),
+        ],
+    );
+}
+
+#[test]
 fn errors_of_windows() {
     let with = |line: &str, by: &str| changed(PCS, line, by);
     let peer = "windows-peer, url: \"https://127.0.0.1:1\" }";

@@ -2,12 +2,13 @@
 
 use super::Checks;
 use crate::language::{self, Fleet};
-use crate::plan::{Behaviour, Managed, Mix, Mode, Population, Retry, Wake, largest_remainder};
+use crate::plan::{Behaviour, Managed, Mix, Mode, Place, Population, Retry, Wake, largest_remainder};
 use crate::problem::Problem;
 use crate::server::ServerProfile;
-use crate::units::grouped;
+use crate::units::{Length, grouped, write_length};
 use crate::yaml::{At, Named};
 use droves_facts::{Dur, Family, Platform, PopulationIx};
+use std::ops::RangeBounds;
 
 /// Lanes in one fleet: an index has 32 bits, and the forecast's memory ends before that.
 const LANES_MAX: u64 = 20_000_000;
@@ -233,38 +234,101 @@ fn mix(given: &Named<At<f64>>, default: &[(&str, f64)], count: u32, checks: &mut
 }
 
 fn behaviour(behaviour: &At<language::Behaviour>, platform: Platform, checks: &mut Checks<'_>) -> Option<Behaviour> {
-    match &behaviour.value {
-        language::Behaviour::Locked(locked) => {
-            let spell = locked.spell.as_ref().map_or(Dur::secs(600), |spell| spell.0);
-            if let Some(at) = locked.spell.as_ref().filter(|spell| spell.0 < Dur::secs(1)) {
-                checks.push(Problem::new("a device is not locked for less than a second", at.place).cured("say `10m`"));
-                return None;
-            }
-            Some(Behaviour::Locked { share: locked.share.0, spell })
+    use language::Behaviour as Word;
+    let place = behaviour.place;
+    Some(match &behaviour.value {
+        Word::Locked(of) => {
+            let (share, spell) = spells(of, MINUTE.times(10), checks)?;
+            Behaviour::Locked { share, spell }
         }
-        language::Behaviour::Slow(slow) => {
+        Word::Off(of) => {
+            let (share, spell) = spells(of, HOUR.times(8), checks)?;
+            Behaviour::Off { share, spell }
+        }
+        Word::Reboot(reboot) => {
+            let every = within(&reboot.every, HOUR.., "a device restarts once an hour at most", "7d", checks)?;
+            Behaviour::Reboot { every }
+        }
+        Word::Slow(slow) => {
             let factor = checks.above_zero(&slow.factor, "1 is the usual pace, 3 is three times as slow")?;
-            Some(Behaviour::Slow { factor })
+            Behaviour::Slow { factor }
         }
-        language::Behaviour::Queued(queued) => {
+        Word::Queued(queued) => {
             if platform.family() != Family::Windows {
-                let problem = Problem::new("only Windows queues what a push asks for", behaviour.place);
+                let problem = Problem::new("only Windows queues what a push asks for", place);
                 checks.push(problem.cured("leave it out, or say `wake` for how long after a push they connect"));
                 return None;
             }
             let length = queued.length.map_or(Dur::secs(300), |length| length.0);
-            Some(Behaviour::Queued { share: queued.share.0, length })
+            Behaviour::Queued { share: queued.share.0, length }
         }
-        language::Behaviour::Cloned(cloned) => {
+        Word::Cloned(cloned) => {
             if platform.family() != Family::Windows {
-                let problem = Problem::new("only Windows devices have hardware ids that clones share", behaviour.place);
+                let problem = Problem::new("only Windows devices have hardware ids that clones share", place);
                 checks.push(problem.cured("leave it out"));
                 return None;
             }
-            Some(Behaviour::Cloned { share: cloned.share.0 })
+            Behaviour::Cloned { share: cloned.share.0 }
         }
-    }
+        Word::Doze(doze) => {
+            androids("only Android devices doze", place, platform, checks)?;
+            let title = "a device lies still for four hours, and not always for more";
+            let after = doze.after.as_ref();
+            let after =
+                after.map_or(Some(MINUTE.times(45)), |after| within(after, ..=HOUR.times(4), title, "45m", checks));
+            Behaviour::Doze { after: after? }
+        }
+        Word::Kiosk(kiosk) => {
+            androids("only Android devices are kiosks", place, platform, checks)?;
+            Behaviour::Kiosk { reboots_at: kiosk.reboot_at.map_or(HOUR.times(3), |time| time.0) }
+        }
+        Word::Paused(of) => {
+            androids("only Android devices have work profiles", place, platform, checks)?;
+            let (share, spell) = spells(of, HOUR.times(4), checks)?;
+            Behaviour::Paused { share, spell }
+        }
+        Word::Metered(of) => {
+            androids("only Android devices put off what is large", place, platform, checks)?;
+            let (share, spell) = spells(of, HOUR.times(2), checks)?;
+            Behaviour::Metered { share, spell }
+        }
+    })
 }
+
+/// A share of the time, and how long it is at a stretch.
+fn spells(of: &language::Spells, usual: Dur, checks: &mut Checks<'_>) -> Option<(f64, Dur)> {
+    let spell = of.spell.as_ref();
+    let spell = spell.map_or(Some(usual), |spell| {
+        within(spell, Dur::secs(1).., "a spell of less than a second", &write_length(usual), checks)
+    });
+    Some((of.share.0, spell?))
+}
+
+/// A length of time within a range, or what is wrong and what is usual.
+fn within(
+    length: &At<Length>,
+    range: impl RangeBounds<Dur>,
+    title: &str,
+    usual: &str,
+    checks: &mut Checks<'_>,
+) -> Option<Dur> {
+    if !range.contains(&length.value.0) {
+        checks.push(Problem::new(title, length.place).cured(format!("say `{usual}`")));
+        return None;
+    }
+    Some(length.value.0)
+}
+
+fn androids(title: &str, place: Place, platform: Platform, checks: &mut Checks<'_>) -> Option<()> {
+    if platform.family() != Family::Android {
+        checks.push(Problem::new(title, place).cured("leave it out"));
+        return None;
+    }
+    Some(())
+}
+
+const MINUTE: Dur = Dur::secs(60);
+const HOUR: Dur = Dur::secs(3_600);
 
 fn wake(wake: Option<&At<language::Lognormal>>, checks: &mut Checks<'_>) -> Wake {
     let Some(wake) = wake else { return Wake { median: Dur::ms(800), sigma: 0.6 } };

@@ -209,6 +209,18 @@ pub enum Behaviour {
         /// How long it is locked at a stretch, above 0.
         spell: Dur,
     },
+    /// Each device is off for a share of its time.
+    Off {
+        /// Share of the time, 0..=1.
+        share: f64,
+        /// How long it is off at a stretch, above 0.
+        spell: Dur,
+    },
+    /// Each device restarts once in each stretch of this length.
+    Reboot {
+        /// At least an hour.
+        every: Dur,
+    },
     /// Commands take this many times as long.
     Slow {
         /// Above 0.
@@ -226,6 +238,30 @@ pub enum Behaviour {
     Cloned {
         /// Share of the devices, 0..=1.
         share: f64,
+    },
+    /// Android: the device dozes when it has lain still.
+    Doze {
+        /// For so long.
+        after: Dur,
+    },
+    /// Android: it never dozes, and restarts each night.
+    Kiosk {
+        /// When, from midnight in UTC.
+        reboots_at: Dur,
+    },
+    /// Android: the work profile is paused for a share of the time.
+    Paused {
+        /// Share of the time, 0..=1.
+        share: f64,
+        /// How long it is paused at a stretch, above 0.
+        spell: Dur,
+    },
+    /// Android: what is large waits for a share of the time.
+    Metered {
+        /// Share of the time, 0..=1.
+        share: f64,
+        /// How long it waits at a stretch, above 0.
+        spell: Dur,
     },
 }
 

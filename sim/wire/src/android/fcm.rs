@@ -211,9 +211,7 @@ fn is_reserved(key: &str) -> bool {
 }
 
 fn mistyped(place: &str, kind: &str, value: &Value) -> Status {
-    let mut shown = value.to_string();
-    let end = (0..=SHOWN_BYTES_MAX.min(shown.len())).rfind(|&end| shown.is_char_boundary(end));
-    shown.truncate(end.unwrap_or(0));
+    let shown: String = value.to_string().chars().take(SHOWN_CHARACTERS).collect();
     Status::bad_request(place, format!("Invalid value at '{place}' ({kind}), {shown}"))
 }
 
@@ -289,7 +287,7 @@ const ANDROID: [&str; 10] = [
 ];
 const PRIORITY: &str = "type.googleapis.com/google.firebase.fcm.v1.AndroidConfig.AndroidMessagePriority";
 /// Of a value that is wrong.
-const SHOWN_BYTES_MAX: usize = 100;
+const SHOWN_CHARACTERS: usize = 100;
 const TOKEN_BYTES_MAX: usize = 170;
 const INSTANCE_BYTES: usize = 16;
 const TAIL_BYTES: usize = 100;

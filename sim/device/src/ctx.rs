@@ -116,7 +116,7 @@ pub struct Agent {
     pub dialect: Dialect,
     /// Base of its URLs, with the project and without a slash at its end.
     pub url: Arc<str>,
-    /// Where its messages come from; empty: the host of `url` at the dialect's own port.
+    /// Host and port where its messages come from; empty: the host of `url` at the dialect's own port.
     pub link: Arc<str>,
     /// The device's number there; `*` in it stands for the number of the device.
     pub number: Arc<str>,

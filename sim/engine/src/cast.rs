@@ -70,7 +70,8 @@ fn character(plan: &Plan, population: &Population, model: &str, os_version: &str
             Enrolls::Discovery(Arc::new(Discovery { duplicates, ..ways.windows.clone() })),
             server.enroll_windows.as_ref().is_some_and(|windows| windows.allow_http),
         ),
-        Family::Android => (android(plan, population, ways), false),
+        // An agent goes where its QR code says.
+        Family::Android => (android(plan, population, ways), true),
     };
     Character {
         platform: population.platform,

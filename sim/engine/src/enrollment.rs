@@ -131,10 +131,7 @@ fn discovery(
 
 fn agent(target: &Target, url: &str, from: &AgentEnroll, broker: &str) -> Result<Agent, EnrollmentError> {
     let written = from.link.as_ref().map(|link| render(target, url, link)).transpose()?.unwrap_or_default();
-    let link = match (written.is_empty(), broker.is_empty()) {
-        (true, false) => format!("mqtt://{broker}"),
-        _ => written,
-    };
+    let link = if written.is_empty() { broker } else { written.trim_start_matches("mqtt://").trim_end_matches('/') };
     Ok(Agent {
         dialect: match from.dialect {
             server::Dialect::Headwind => Dialect::Headwind,

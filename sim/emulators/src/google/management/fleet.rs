@@ -3,9 +3,9 @@
 use super::super::lanes::{About, Ends};
 use super::command::End;
 use super::gone::end;
-use super::record::{Handed, Kept, Origin};
-use super::{Device, Enterprise, Management, Notification, Object, last, text};
-use droves_facts::{LaneIx, Wall};
+use super::record::{Handed, Kept};
+use super::{Enterprise, Management, Object, last, text};
+use droves_facts::Wall;
 use droves_wire::android::adp::Recipe;
 use droves_wire::android::report::Sections;
 use droves_wire::android::value::timestamp;
@@ -101,90 +101,7 @@ pub enum Departure {
     Silent,
 }
 
-/// What the first that is told of a device has, as far as its policy asks for it: nothing that has to be gathered first.
-const AT_ENROLLMENT: [&str; 5] = ["softwareInfo", "networkInfo", "memoryInfo", "displays", "deviceSettings"];
-/// Names that a serial number has had, at most; the oldest is forgotten.
-const NAMES_MAX: usize = 16;
-
-/// A device that comes, with what its token says of it.
-struct Arrival {
-    lane: LaneIx,
-    management_mode: &'static str,
-    ownership: &'static str,
-    api_level: u32,
-    policy: Arc<str>,
-    origin: Option<Arc<Origin>>,
-    recipe: Option<Kept>,
-    given: Object,
-}
-
 impl Management {
-    pub(crate) fn enroll(&mut self, now: Wall, enrollment: Enrollment) -> Result<Enrolled, EnrollError> {
-        self.admit(now, LaneIx::NOBODY, enrollment, None)
-    }
-
-    /// A lane's device enrolls. If it was here before, it is gone under its last name.
-    pub(crate) fn enroll_lane(
-        &mut self,
-        now: Wall,
-        lane: LaneIx,
-        enrollment: Enrollment,
-        recipe: Recipe,
-    ) -> Result<Enrolled, EnrollError> {
-        let kept = Kept::new(recipe, &mut self.pool);
-        let enrolled = self.admit(now, lane, enrollment, Some(kept))?;
-        self.lanes.enrolled(lane);
-        Ok(enrolled)
-    }
-
-    fn admit(
-        &mut self,
-        now: Wall,
-        lane: LaneIx,
-        enrollment: Enrollment,
-        recipe: Option<Kept>,
-    ) -> Result<Enrolled, EnrollError> {
-        let id = self.free_id()?;
-        let (owner, token_id) = self.token_values.get(&enrollment.token).ok_or(EnrollError::Token)?;
-        let enterprise = self.enterprises.get_mut(owner).ok_or(EnrollError::Token)?;
-        let (origin, policy) = enterprise.take_token(now, token_id).ok_or(EnrollError::Token)?;
-        let Enrollment { management_mode, ownership, api_level, hardware, .. } = enrollment;
-        let given = of_hardware(hardware);
-        let origin = Some(origin);
-        let arrival = Arrival { lane, management_mode, ownership, api_level, policy, origin, recipe, given };
-        Ok(enterprise.welcome(now, &id, arrival, &mut self.notifications))
-    }
-
-    pub(crate) fn migrate(&mut self, now: Wall, migration: Migration) -> Result<Enrolled, EnrollError> {
-        let id = self.free_id()?;
-        let (owner, token_id) = self.migration_values.get(&migration.token).ok_or(EnrollError::Token)?;
-        let enterprise = self.enterprises.get_mut(owner).ok_or(EnrollError::Token)?;
-        let name = format!("{}/devices/{id}", enterprise.name());
-        let token = enterprise.migration_tokens.get_mut(token_id).ok_or(EnrollError::Token)?;
-        let token = token.take(now, &name).ok_or(EnrollError::Token)?;
-        let (management_mode, ownership) = match text(&token, "managementMode") {
-            Some("FULLY_MANAGED") => ("DEVICE_OWNER", "COMPANY_OWNED"),
-            Some("WORK_PROFILE_COMPANY_OWNED") => ("PROFILE_OWNER", "COMPANY_OWNED"),
-            _ => ("PROFILE_OWNER", "PERSONALLY_OWNED"),
-        };
-        let mut from = json!({ "previousDpc": migration.previous_dpc });
-        if let Some(data) = token.get("additionalData") {
-            from["additionalData"] = data.clone();
-        }
-        let mut given = of_hardware(migration.hardware);
-        given.insert("dpcMigrationInfo".to_owned(), from);
-        let policy = text(&token, "policy").unwrap_or_default().into();
-        let (lane, api_level, origin, recipe) = (LaneIx::NOBODY, migration.api_level, None, None);
-        let arrival = Arrival { lane, management_mode, ownership, api_level, policy, origin, recipe, given };
-        Ok(enterprise.welcome(now, &id, arrival, &mut self.notifications))
-    }
-
-    /// An id for one device more, if the project may have one.
-    fn free_id(&mut self) -> Result<String, EnrollError> {
-        let devices: usize = self.enterprises.values().map(|enterprise| enterprise.devices.len()).sum();
-        if devices >= self.devices_max { Err(EnrollError::Full) } else { Ok(self.ids.hex(16)) }
-    }
-
     /// The policy that a device is to apply, with its version; none if it was never made.
     pub(crate) fn policy(&mut self, now: Wall, name: &str) -> Result<Option<(i64, Object)>, Unknown> {
         let (enterprise, id) = whose(&mut self.enterprises, name)?;
@@ -370,74 +287,9 @@ fn whose<'e, 'n>(
     Ok((enterprises.get_mut(enterprise).ok_or(Unknown)?, device))
 }
 
-/// What is known of a device that is driven by hand.
-fn of_hardware(hardware: Object) -> Object {
-    let known = Some(hardware).filter(|hardware| !hardware.is_empty());
-    known.map(|hardware| ("hardwareInfo".to_owned(), hardware.into())).into_iter().collect()
-}
-
 impl Enterprise {
-    /// Takes a device in.
-    fn welcome(&mut self, now: Wall, id: &str, arrival: Arrival, to: &mut Vec<Notification>) -> Enrolled {
-        let Arrival { lane, management_mode, ownership, api_level, policy, origin, recipe, given } = arrival;
-        let name: Arc<str> = format!("{}/devices/{id}", self.name()).into();
-        let device = Device {
-            name: Arc::clone(&name),
-            lane,
-            management_mode,
-            ownership,
-            api_level,
-            state: "ACTIVE",
-            applied_state: "PROVISIONING",
-            policy: Arc::clone(&policy),
-            applied: None,
-            handed: Vec::new(),
-            is_compliant: false,
-            enrolled: now,
-            synced: None,
-            reported: None,
-            origin,
-            recipe: recipe.map(Box::new),
-            sections: self.asked(&policy).only(|field| AT_ENROLLMENT.contains(&field)),
-            given,
-            operations: BTreeMap::new(),
-        };
-        self.meet(device.serial(), lane, &name);
-        let about = About { lane, ends: Ends::Nothing };
-        self.tell("ENROLLMENT", about, || self.show(&device, None).into(), to);
-        self.admit(device);
-        Enrolled { name: name.to_string(), policy: policy.to_string() }
-    }
-
     /// What a policy wants to be told.
-    fn asked(&self, policy: &str) -> Sections {
+    pub(super) fn asked(&self, policy: &str) -> Sections {
         self.policies.get(last(policy)).map(|policy| Sections::asked(&policy.body)).unwrap_or_default()
-    }
-
-    /// What a token makes of its device, and the policy that it gives it. One that is good for one device is gone with it.
-    fn take_token(&mut self, now: Wall, id: &str) -> Option<(Arc<Origin>, Arc<str>)> {
-        let token = self.enrollment_tokens.get(id).filter(|token| token.until > now)?;
-        let taken = (Arc::clone(&token.origin), Arc::clone(&token.policy));
-        if token.body.get("oneTimeOnly") == Some(&Value::Bool(true)) {
-            self.enrollment_tokens.remove(id);
-        }
-        Some(taken)
-    }
-
-    /// The device of this serial number gets this name, and is gone under those that it had. Where a serial number is that
-    /// of many (cloned images have such), only a lane's own device is gone, though Google takes them all for one.
-    fn meet(&mut self, serial: &str, lane: LaneIx, name: &Arc<str>) {
-        let names = self.names_by_serial.entry(serial.to_owned()).or_default();
-        let before = names.clone();
-        if names.len() == NAMES_MAX {
-            names.remove(0);
-        }
-        names.push(Arc::clone(name));
-        for id in before.iter().map(|name| last(name)) {
-            let is_its = |device: &Device| device.lane == lane;
-            let here = self.devices.get(id).is_some_and(is_its).then(|| self.remove(id)).flatten();
-            let departing = self.departing.get(id).is_some_and(is_its).then(|| self.departing.remove(id)).flatten();
-            here.or(departing).into_iter().for_each(|device| self.gone.keep(device));
-        }
     }
 }

@@ -4,6 +4,7 @@
 //! are driven from outside, by the methods of [`fleet`].
 
 mod apps;
+mod arrival;
 mod command;
 mod device;
 mod enrollment;

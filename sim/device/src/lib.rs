@@ -25,6 +25,7 @@ pub mod tape;
 #[cfg(test)]
 mod tests_support;
 mod trouble;
+mod unique;
 mod uuids;
 mod wanted;
 mod web;

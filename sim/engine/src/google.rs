@@ -2,10 +2,10 @@
 //!
 //! A server under test is told where it is, and given a service account's key by which it may call.
 
-use crate::inbox::Shards;
+use crate::inbox::{Shards, ToShard};
 use crate::run::{RunError, Setup};
 use droves_emulators::google::{Account, Callers, Config, Ear, Handle, Quota, Settings};
-use droves_facts::Fact;
+use droves_facts::{Fact, LaneIx};
 use droves_net::clock::RunClock;
 use droves_net::tls::Trust;
 use droves_scenario::plan::{Managed, Plan};
@@ -86,7 +86,10 @@ impl Google {
 
 impl Ear for Shards {
     fn fact(&self, fact: Fact) {
-        Shards::fact(self, fact);
+        match fact.lane {
+            LaneIx::NOBODY => Shards::fact(self, fact),
+            lane => drop(self.owner(lane, ToShard::Said(fact))),
+        }
     }
 }
 

@@ -28,6 +28,8 @@ pub(crate) enum ToShard {
     Pushes,
     /// Somebody else's fact about a lane of this shard.
     Fact(Fact),
+    /// The same from somebody who knows no phases: it belongs to the one that its lane is in.
+    Said(Fact),
     /// These commands belong to that phase.
     Command(PhaseIx, CommandKey),
     /// A phase begins.

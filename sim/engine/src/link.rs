@@ -53,6 +53,7 @@ pub(crate) struct Start {
 pub(crate) enum Told {
     Pushes(Vec<Push>),
     Fact(Fact),
+    Said(Fact),
     Command(PhaseIx, CommandKey),
     Registered { lane: LaneIx, ticket: Ticket, taken: bool },
     Asked { lane: LaneIx, ticket: Ticket, status: u16, body: Vec<u8> },
@@ -67,6 +68,7 @@ impl Told {
         Some(match what {
             ToShard::Pushes => Told::Pushes(pushes()),
             ToShard::Fact(fact) => Told::Fact(fact),
+            ToShard::Said(fact) => Told::Said(fact),
             ToShard::Command(phase, command) => Told::Command(phase, command),
             ToShard::Registered { lane, ticket, taken } => Told::Registered { lane, ticket, taken },
             ToShard::Asked { lane, ticket, status, body } => Told::Asked { lane, ticket, status, body: body.into() },

@@ -140,6 +140,7 @@ fn take(shards: &Shards, shard: usize, told: Told) {
             return;
         }
         Told::Fact(fact) => ToShard::Fact(fact),
+        Told::Said(fact) => ToShard::Said(fact),
         Told::Command(phase, command) => ToShard::Command(phase, command),
         Told::Registered { lane, ticket, taken } => ToShard::Registered { lane, ticket, taken },
         Told::Asked { lane, ticket, status, body } => ToShard::Asked { lane, ticket, status, body: body.into() },

@@ -215,6 +215,7 @@ impl Running {
                 }
             }
             ToShard::Fact(fact) => self.facts.push(fact),
+            ToShard::Said(fact) => self.facts.push(Fact { phase: worker.shard.phase_of(fact.lane), ..fact }),
             ToShard::Command(phase, command) => worker.tracks.command(phase, command),
             ToShard::PhaseBegins(phase) => {
                 worker.tracks.begin(phase);

@@ -200,8 +200,12 @@ impl<M: Machine> Shard<M> {
 
     /// States a fact that the shell knows about a lane: it gets the time and the phase of the lane's session.
     pub fn state(&mut self, clocks: Clocks, lane: LaneIx, what: Said) {
-        let phase = self.live_of(lane).map_or_else(|| self.phase_now(), |live| live.phase);
-        self.say(clocks, phase, lane, what);
+        self.say(clocks, self.phase_of(lane), lane, what);
+    }
+
+    /// The phase that what happens to a lane now belongs to: that of its session, if it is in one.
+    pub fn phase_of(&self, lane: LaneIx) -> PhaseIx {
+        self.live_of(lane).map_or_else(|| self.phase_now(), |live| live.phase)
     }
 
     /// States that the connection stands on which a lane talks to the server.

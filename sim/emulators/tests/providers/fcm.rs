@@ -2,7 +2,8 @@
 //! that makes itself of FCM's discovery document (`tests/peers/google/fcm.py`). What they say and what we counted is the
 //! same.
 
-use crate::fcm_client::{PROJECT, Said, account, register, token, wake};
+use crate::fcm_client::{OTHER, PROJECT, Said, account, register, token, wake};
+use crate::left_out::Stop;
 use crate::stage::case;
 use droves_emulators::fcm::{Reason, Rules};
 use droves_emulators::google::Quota;
@@ -85,10 +86,15 @@ fn a_service_account_of_another_project_may_not_send() {
     case("fcm-account", |stage| {
         let fcm = stage.fcm(Rules::default());
         let token = register(&fcm, 0, 1, PROJECT);
-        let mut go = stage.go(&fcm, &account("p2"))?;
-        let said: Vec<Said> = go.run(&json!({ "messages": [wake(&token)] }));
+        let send = |project: &str| -> Result<Vec<Said>, Stop> {
+            Ok(stage.go(&fcm, &account(project))?.run(&json!({ "messages": [wake(&token)] })))
+        };
+        let said = send("p3")?;
         assert!(said[0].error.contains("account not found"), "{said:?}");
         assert_eq!((fcm.tally().accepted, fcm.tally().refusals()), (0, 0), "it has no token to show");
+        let said = send(OTHER)?;
+        assert!(said[0].error.contains("cloudmessaging.messages.create"), "{said:?}");
+        assert_eq!((fcm.tally().accepted, fcm.tally().refused(Reason::PermissionDenied)), (0, 1));
         Ok(())
     });
 }

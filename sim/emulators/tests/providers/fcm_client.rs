@@ -17,6 +17,7 @@ use std::process::Command;
 use std::sync::{Arc, OnceLock};
 
 pub(crate) const PROJECT: &str = "p1";
+pub(crate) const OTHER: &str = "p2";
 const LANES: u32 = 300;
 
 /// What a library made of the answer to one message.
@@ -31,13 +32,13 @@ pub(crate) struct Said {
 }
 
 impl Stage {
-    /// FCM to which this account may send.
+    /// FCM that knows an account of each of two projects.
     pub(crate) fn fcm(&self, rules: Rules) -> Handle {
         let config = Config {
             listen: ([127, 0, 0, 1], 0).into(),
             certificates: self.folder().join("certs"),
             connections_max: 1_000,
-            rules: Rules { callers: Callers::Known, accounts: vec![account(PROJECT)], ..rules },
+            rules: Rules { callers: Callers::Known, accounts: vec![account(PROJECT), account(OTHER)], ..rules },
             tokens: token_book(),
             registry: Arc::new(Registry::new(LANES)),
             dice: Dice::new(1),

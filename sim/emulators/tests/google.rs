@@ -47,6 +47,11 @@ fn a_quota_that_is_used_up_refuses_in_googles_words() {
 }
 
 #[test]
+fn a_client_that_tries_again_gets_through_and_a_notification_may_come_twice_or_never() {
+    case("faults", Quota::PER_MINUTE);
+}
+
+#[test]
 fn pubsub_delivers_until_it_is_acknowledged() {
     case("pubsub", Quota::PER_MINUTE);
 }
@@ -188,6 +193,8 @@ fn order(google: &Handle, asked: &Value) -> Value {
         "unavailable" => Fault::Refuse(Refusal::Unavailable),
         "not_modified" => Fault::Refuse(Refusal::NotModified),
         "slow" => Fault::Slow(Delay::Fixed(Dur::ms(50))),
+        "lose" => Fault::Lose,
+        "repeat" => Fault::Repeat(Delay::None),
         other => panic!("{other}"),
     };
     let about = asked["about"].as_array().unwrap().iter().map(|name| name.as_str().unwrap().to_owned()).collect();

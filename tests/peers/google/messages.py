@@ -187,6 +187,33 @@ def case_agents(url, key):
     assert len(enterprises.devices().list(parent=name).execute()["devices"]) == 4
 
 
+def case_faults(url, key):
+    """What goes wrong on order: calls that are tried again, and notifications that come twice, or never."""
+    service = android(url, key)
+    enterprises = service.enterprises()
+    name = sign_up(service)
+    for fault in ("unavailable", "internal", "quota"):
+        device("fault", fault=fault, about=["enterprises.get"], nth=1)
+        assert enterprises.get(name=name).execute(num_retries=2)["name"] == name
+    device("fault", fault="quota", about=["enterprises.get"], nth=1)
+    refused(429, "RESOURCE_EXHAUSTED", enterprises.get(name=name).execute)
+
+    _, subscriber = granted_topic(url, key)
+    subscriber.create_subscription(name=SUBSCRIPTION, topic=TOPIC)
+    body = {"pubsubTopic": TOPIC, "enabledNotificationTypes": ["ENROLLMENT", "STATUS_REPORT"]}
+    enterprises.patch(name=name, body=body).execute()
+    enterprises.policies().patch(name=f"{name}/policies/default", body={}).execute()
+    value = enterprises.enrollmentTokens().create(parent=name, body={}).execute()["value"]
+    device("fault", fault="lose", about=["ENROLLMENT"], nth=1)
+    one = device("enroll", token=value, serial="s1")["name"]
+    assert [kind for kind, _ in pulled(subscriber, 1)] == ["test"]
+    device("fault", fault="repeat", about=["STATUS_REPORT"], nth=1)
+    device("report", device=one, applied=1, report={"policyCompliant": True})
+    first, second = subscriber.pull(subscription=SUBSCRIPTION, max_messages=10).received_messages
+    assert first.message == second.message and first.ack_id != second.ack_id
+    assert first.message.attributes["notificationType"] == "STATUS_REPORT"
+
+
 class Endpoint(http.server.BaseHTTPRequestHandler):
     """A push endpoint that refuses the first post, and keeps all of them."""
 

@@ -28,15 +28,41 @@ const MODULES: &[Module] = &[
 /// Their libraries are pinned by their `go.sum`.
 const PROGRAMS: &str = "tests/peers";
 
-/// Python packages of ours in the same folder have a `requirements.txt`; each gets an environment of its own, here below
-/// the peers' folder.
-const ENVIRONMENTS: &str = "python";
+/// What runs programs of ours in the same folder: each that has this mark gets an environment of its own, with the
+/// libraries that the mark pins.
+struct Interpreter {
+    name: &'static str,
+    program: &'static str,
+    /// A copy of it in the environment is the stamp that all of it is there.
+    mark: &'static str,
+    /// Where environments are, below the peers' folder.
+    below: &'static str,
+    missing: &'static str,
+    /// Makes the environment for a program's folder.
+    build: fn(&Path, &Path) -> Result<()>,
+}
+
+const INTERPRETERS: [Interpreter; 2] = [
+    Interpreter {
+        name: "Python",
+        program: "python3",
+        mark: "requirements.txt",
+        below: "python",
+        missing: "no Python: install Python 3.11 or later with venv (apt-get install python3-venv)",
+        build: build_python,
+    },
+    Interpreter {
+        name: "Node",
+        program: "npm",
+        mark: "package-lock.json",
+        below: "node",
+        missing: "no Node: install Node 20 or later with npm (https://nodejs.org)",
+        build: build_node,
+    },
+];
 
 /// Why Go programs are missing on a machine without Go.
 const NO_GO: &str = "no Go: install Go 1.26 or later (https://go.dev/dl, or apt-get install golang)";
-
-/// Why Python packages are missing on a machine without Python.
-const NO_PYTHON: &str = "no Python: install Python 3.11 or later with venv (apt-get install python3-venv)";
 
 /// What became of each peer.
 #[derive(Default)]
@@ -92,31 +118,48 @@ pub(crate) fn install_all(house: &House) -> Result<Installed> {
         let outcome = if go { run_timed(build) } else { Outcome::LeftOut(NO_GO.to_owned()) };
         installed.add(name, outcome);
     }
-    let python = Command::new("python3").arg("--version").output().is_ok_and(|output| output.status.success());
-    for (name, dir) in programs(&house.root(), REQUIREMENTS)? {
-        let environment = house.peers_dir().join(ENVIRONMENTS).join(&name);
-        let wanted = std::fs::read_to_string(dir.join(REQUIREMENTS)).context(REQUIREMENTS)?;
-        let outcome = if std::fs::read_to_string(environment.join(REQUIREMENTS)).is_ok_and(|has| has == wanted) {
-            Outcome::Present
-        } else if python {
-            run_timed(|| build_environment(&environment, &dir.join(REQUIREMENTS)))
-        } else {
-            Outcome::LeftOut(NO_PYTHON.to_owned())
-        };
-        installed.add(format!("{name} (Python)"), outcome);
+    for interpreter in &INTERPRETERS {
+        let Interpreter { name: kind, program, mark, below, missing, build } = interpreter;
+        let is_there = Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success());
+        for (name, dir) in programs(&house.root(), mark)? {
+            let environment = house.peers_dir().join(below).join(&name);
+            let wanted = std::fs::read_to_string(dir.join(mark)).context(*mark)?;
+            let outcome = if std::fs::read_to_string(environment.join(mark)).is_ok_and(|has| has == wanted) {
+                Outcome::Present
+            } else if is_there {
+                run_timed(|| {
+                    build(&environment, &dir)?;
+                    std::fs::write(environment.join(mark), &wanted).context("the stamp of an environment")
+                })
+            } else {
+                Outcome::LeftOut((*missing).to_owned())
+            };
+            installed.add(format!("{name} ({kind})"), outcome);
+        }
     }
     Ok(installed)
 }
 
-/// A copy of it in the environment is the stamp that all of it is there.
-const REQUIREMENTS: &str = "requirements.txt";
-
-fn build_environment(environment: &Path, requirements: &Path) -> Result<()> {
+fn build_python(environment: &Path, dir: &Path) -> Result<()> {
     run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(environment))?;
     let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"];
-    run(Command::new(environment.join("bin/python")).args(pip).arg(requirements))?;
-    std::fs::copy(requirements, environment.join(REQUIREMENTS)).context("the stamp of an environment")?;
-    Ok(())
+    run(Command::new(environment.join("bin/python")).args(pip).arg(dir.join("requirements.txt")))
+}
+
+/// npm takes its two files from the folder that it fills, and one of them is the stamp: it is filled next to its place.
+fn build_node(environment: &Path, dir: &Path) -> Result<()> {
+    let filled = environment.with_extension("new");
+    for old in [&filled, &environment.to_path_buf()] {
+        if old.exists() {
+            std::fs::remove_dir_all(old).with_context(|| old.display().to_string())?;
+        }
+    }
+    std::fs::create_dir_all(&filled).with_context(|| filled.display().to_string())?;
+    for file in ["package.json", "package-lock.json"] {
+        std::fs::copy(dir.join(file), filled.join(file)).context(file)?;
+    }
+    run(Command::new("npm").args(["ci", "--no-audit", "--no-fund", "--ignore-scripts"]).current_dir(&filled))?;
+    std::fs::rename(&filled, environment).context("the environment's place")
 }
 
 /// The folders of our own small programs that have this file.

@@ -1,6 +1,6 @@
-//! Google as it is played, driven by Google's own client libraries for Python and Go, unchanged but for their endpoint
-//! (`tests/peers/google`, `tests/peers/google-go`). The program is the EMM's server; its devices are played here, on its
-//! word.
+//! Google as it is played, driven by Google's own client libraries for Python, Go and Node, unchanged but for their endpoint
+//! (`google`, `google-go` and `google-node` in `tests/peers`). The program is the EMM's server; its devices are played here,
+//! on its word.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod left_out;
@@ -122,6 +122,18 @@ fn pubsub_answers_as_googles_own_fake_does() {
     go_case("pstest");
 }
 
+#[test]
+fn nodes_library_asks_again_by_itself_and_only_with_get() {
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/peers/google-node/emm.js");
+    let modules = peer("node/google-node/node_modules", "no modules of Google's for Node");
+    let command = modules.map(|modules| {
+        let mut command = Command::new("node");
+        command.arg(program).env("NODE_PATH", modules);
+        command
+    });
+    judge("google-node", command.map(|command| play(command, "management", Quota::PER_MINUTE)));
+}
+
 fn case(name: &str, quota: Quota) {
     let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/peers/google/emm.py");
     let python = peer("python/google/bin/python", "no Python with Google's libraries");
@@ -232,6 +244,7 @@ fn act(google: &Handle, asked: &Value) -> Value {
                 Err(status) => json!({ "status": status }),
             }
         }
+        "struck" => json!(google.struck()),
         "provision" => json!({ "name": google.provision(object("info")) }),
         "report" => {
             let (version, _) = google.policy(now, &name).unwrap().unwrap();
@@ -276,5 +289,5 @@ fn peer(path: &str, missing: &str) -> Result<PathBuf, Stop> {
     let built = || Some(std::env::current_exe().ok()?.parent()?.parent()?.parent()?.join("peers"));
     let program = peers.or_else(built).map(|peers| peers.join(path));
     let left_out = || Stop::LeftOut(format!("{missing}: `cargo xtask peers` makes it"));
-    program.filter(|program| program.is_file()).ok_or_else(left_out)
+    program.filter(|program| program.exists()).ok_or_else(left_out)
 }

@@ -195,6 +195,7 @@ def case_faults(url, key):
     for fault in ("unavailable", "internal", "quota"):
         device("fault", fault=fault, about=["enterprises.get"], nth=1)
         assert enterprises.get(name=name).execute(num_retries=2)["name"] == name
+    assert device("struck") == {"unavailable": 1, "internal": 1, "quota": 1}
     device("fault", fault="quota", about=["enterprises.get"], nth=1)
     refused(429, "RESOURCE_EXHAUSTED", enterprises.get(name=name).execute)
 

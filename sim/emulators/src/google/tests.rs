@@ -181,6 +181,22 @@ fn reports_of_a_device_that_come_together_become_one_message() {
 }
 
 #[test]
+fn events_of_a_log_come_in_the_order_of_their_times() {
+    let mut stage = Stage::new(None);
+    let device = stage.enroll("a").unwrap();
+    let enterprise = format!("/v1/{}", stage.enterprise);
+    stage.ask("PATCH", &enterprise, &json!({ "enabledNotificationTypes": ["USAGE_LOGS"] }));
+    stage.heard();
+    // Text would put the second before the first.
+    let times = ["2026-01-05T08:00:00Z", "2026-01-05T08:00:00.500Z", "2026-01-05T07:59:59.999Z"];
+    let events = times.map(|time| json!({ "eventTime": time })).to_vec();
+    stage.google.log(stage.now, &device, events).unwrap();
+    let told: Vec<Value> = stage.messages().iter().map(resource).collect();
+    let sorted = [times[2], times[0], times[1]].map(|time| json!({ "eventTime": time }));
+    assert_eq!(told[0]["usageLogEvents"], json!(sorted));
+}
+
+#[test]
 fn a_migration_token_brings_one_device_with_what_its_agent_knew() {
     let mut stage = Stage::new(None);
     stage.heard();

@@ -8,7 +8,7 @@ use super::{Enterprise, Management, Object, last, text};
 use droves_facts::Wall;
 use droves_wire::android::adp::Recipe;
 use droves_wire::android::report::Sections;
-use droves_wire::android::value::timestamp;
+use droves_wire::android::value::{read_timestamp, timestamp};
 use droves_wire::android::{Code, name};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -260,9 +260,11 @@ impl Management {
         Ok(())
     }
 
-    pub(crate) fn log(&mut self, now: Wall, name: &str, events: Vec<Value>) -> Result<(), Unknown> {
+    pub(crate) fn log(&mut self, now: Wall, name: &str, mut events: Vec<Value>) -> Result<(), Unknown> {
         let (enterprise, id) = whose(&mut self.enterprises, name)?;
         let device = enterprise.devices.get(id).ok_or(Unknown)?;
+        // The enterprise hears of them by the device's clock, however they were logged.
+        events.sort_by_key(|event| event["eventTime"].as_str().and_then(read_timestamp));
         let mut batch = json!({ "device": name, "retrievalTime": timestamp(now), "usageLogEvents": events });
         if let Some(user) = device.given.get("userName") {
             batch["user"] = user.clone();

@@ -3,7 +3,7 @@
 //! The ids, the name, the serial number and the addresses hold a permutation of the device's index, so that no two
 //! devices of a fleet share one.
 
-use crate::Ctx;
+use crate::{Ctx, unique};
 use droves_facts::{Philox, Purpose};
 use droves_wire::digest;
 use std::fmt::Write;
@@ -30,8 +30,7 @@ impl<'a> Hardware<'a> {
             model: Model::of(product),
             product,
             os_version: &ctx.character.os_version,
-            // Multiplying by an odd number and adding are permutations of the 32-bit numbers.
-            unique: ctx.device.0.wrapping_mul(0x9E37_79B1).wrapping_add(ctx.dice.seed() as u32),
+            unique: unique::number(ctx),
             seed: ctx.dice.seed(),
             flavour: dice.u64(),
         }
@@ -53,23 +52,12 @@ impl<'a> Hardware<'a> {
 
     /// The name that set-up gives: `DESKTOP-` and seven letters or digits.
     pub(super) fn name(&self) -> String {
-        format!("DESKTOP-{}", self.letters(7))
+        format!("DESKTOP-{}", unique::letters(self.unique, 7))
     }
 
     /// `SMBIOSSerialNumber`: eight letters or digits.
     pub(super) fn serial(&self) -> String {
-        format!("{}{}", if self.flavour & 1 == 0 { 'P' } else { '5' }, self.letters(7))
-    }
-
-    /// The device's number in base 36, padded.
-    fn letters(&self, count: usize) -> String {
-        let mut n = u64::from(self.unique);
-        let mut letters = String::with_capacity(count);
-        for _ in 0..count {
-            letters.push(char::from_digit((n % 36) as u32, 36).unwrap_or('0').to_ascii_uppercase());
-            n /= 36;
-        }
-        letters
+        format!("{}{}", if self.flavour & 1 == 0 { 'P' } else { '5' }, unique::letters(self.unique, 7))
     }
 
     /// Addresses of the network's adapters, `00-0C-29-51-60-9D`: the cable's, then Wi-Fi's, then Bluetooth's, each only

@@ -1,31 +1,79 @@
 //! Android devices that are managed by Google's Android Device Policy: all that they say goes to Google.
+//!
+//! The server under test never meets them: it hears of them from Google, who is played in this process. What they say
+//! to it is in [`adp`](droves_wire::android::adp); what of it reaches a server, and when, Google states.
+//!
+//! Enrolling is in [`enroll`], asking what is new in [`sync`], what a policy asks for in [`policy`] and what of it a
+//! device can't do in [`compliance`], its applications in [`apps`], commands in [`commands`], reports in [`report`], the
+//! ways out in [`leave`]; [`lane`] is what lies between.
+//!
+//! An arrival that wants the device enrolled has what it asks for with the first status report after the policy was
+//! applied: that is when a server knows that the device is as it should be. That Google has enrolled it is the device's
+//! state.
+
+mod apps;
+mod commands;
+mod compliance;
+mod enroll;
+mod hardware;
+mod lane;
+mod leave;
+mod own;
+mod policy;
+mod question;
+mod record;
+mod report;
+mod shared;
+mod sync;
+#[cfg(test)]
+mod tests;
+
+pub use record::Record;
+pub use shared::Shared;
 
 use crate::kept::{from_bytes, to_bytes};
-use crate::{Action, Character, Ctx, Event, Machine, Reasons, Slept, What, Why};
+use crate::trouble::Trouble;
+use crate::{Action, Character, Ctx, Event, Machine, Reasons, Slept, What};
 use bytes::Bytes;
-use droves_facts::{DeviceState, Mono};
-use serde::{Deserialize, Serialize};
+use droves_facts::{Blame, DeviceState, Dur};
+use lane::Lane;
+use record::{RECORD_VERSION, SHARED_VERSION, Stage};
 use std::sync::Arc;
 
-/// A lane while it is awake.
+/// The lane of such a device while it is awake.
 #[derive(Debug, Default)]
 pub struct Google {
-    record: Record,
-    shared: Arc<Shared>,
+    lane: Lane,
+    state: State,
 }
 
-/// What sleeps of a lane.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub struct Record {}
+/// What a lane waits for.
+#[derive(Debug, Default)]
+enum State {
+    /// A wake, or the disk: all there is to know is in the lane.
+    #[default]
+    Asleep,
+    Enrolling(enroll::Enrolling),
+    Syncing(sync::Syncing),
+    Working(Box<commands::Working>),
+    Telling(commands::Telling),
+    Reporting(report::Reporting),
+    Leaving(leave::Leaving),
+}
 
-/// What a lane has in common with others.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
-pub struct Shared {}
+/// What comes of an event: the next state, and what it waits for.
+struct Step(State, Action);
 
-/// Version of a record's bytes: the first byte tells the kinds of devices apart.
-const RECORD_VERSION: u8 = 0xA1;
-/// Version of a shared part's bytes.
-const SHARED_VERSION: u8 = 0xA1;
+impl Step {
+    /// Nothing is under way.
+    fn asleep(action: Action) -> Step {
+        Step(State::Asleep, action)
+    }
+    /// What the lane keeps goes to the disk; then it goes on.
+    fn save(ctx: &Ctx<'_>) -> Step {
+        Step::asleep(Action { what: What::Save, until: ctx.clocks.now + SAVED_WITHIN, hear: Reasons::NONE })
+    }
+}
 
 impl Machine for Google {
     type Record = Record;
@@ -36,51 +84,67 @@ impl Machine for Google {
     }
 
     fn open(slept: Slept<Self>) -> Self {
-        Google { record: slept.record, shared: slept.shared }
+        Google { lane: Lane::open(slept.record, slept.shared, slept.own.as_deref()), state: State::Asleep }
     }
 
     fn fold(self) -> Slept<Self> {
-        Slept { record: self.record, shared: self.shared, own: None }
+        self.lane.fold()
     }
 
     fn snapshot(&self) -> Slept<Self> {
-        Slept { record: self.record, shared: Arc::clone(&self.shared), own: None }
+        self.lane.clone().fold()
     }
 
     fn record(&self) -> Record {
-        self.record
+        self.lane.record
     }
 
-    fn on(&mut self, _: Event<'_>, _: &mut Ctx<'_>) -> Action {
-        Action { what: What::End(Why::GaveUp), until: Mono::NEVER, hear: Reasons::ORDER }
+    fn on(&mut self, event: Event<'_>, ctx: &mut Ctx<'_>) -> Action {
+        let lane = &mut self.lane;
+        let Step(state, action) = match std::mem::take(&mut self.state) {
+            State::Asleep => asleep(event, lane, ctx),
+            State::Enrolling(state) => state.on(event, lane, ctx),
+            State::Syncing(state) => state.on(event, lane, ctx),
+            State::Working(state) => state.on(event, lane, ctx),
+            State::Telling(state) => state.on(event, lane, ctx),
+            State::Reporting(state) => state.on(event, lane, ctx),
+            State::Leaving(state) => state.on(event, lane, ctx),
+        };
+        self.state = state;
+        action
     }
 
+    /// Such a device has no other lanes.
     fn sister(&self) -> Arc<Shared> {
-        Arc::clone(&self.shared)
+        Arc::default()
     }
 
-    fn magic(_: &Record, _: &Ctx<'_>) -> Option<String> {
-        None
+    /// The id that Google has given the device.
+    fn magic(record: &Record, _: &Ctx<'_>) -> Option<String> {
+        (!record.stage.is_over()).then(|| record.id()).flatten()
     }
 
-    fn state(_: &Record) -> DeviceState {
-        DeviceState::Unenrolled
+    fn state(record: &Record) -> DeviceState {
+        record.stage.state()
     }
 
+    /// Google knows where its agents are.
     fn registration(_: &Record, _: &Shared) -> Option<(u32, Arc<str>)> {
         None
     }
 
+    /// The serial number, or what stands in its place.
     fn enrollment_id(ctx: &Ctx<'_>) -> String {
-        ctx.device.to_string()
+        hardware::Hardware::of(ctx).serial()
     }
 
+    /// No server takes them over.
     fn check_ins(_: &Record, _: &Shared, _: &Ctx<'_>) -> Vec<Bytes> {
         Vec::new()
     }
 
-    fn resume(_: &Record, _: &Ctx<'_>) -> Action {
-        Action { what: What::Sleep { lag: droves_facts::Dur::ZERO }, until: Mono::NEVER, hear: Reasons::ORDER }
+    fn resume(record: &Record, ctx: &Ctx<'_>) -> Action {
+        lane::resting(record, ctx)
     }
 
     fn record_to_bytes(record: &Record) -> Vec<u8> {
@@ -99,3 +163,27 @@ impl Machine for Google {
         from_bytes("shared part", SHARED_VERSION, bytes)
     }
 }
+
+/// A lane with nothing under way.
+fn asleep(event: Event<'_>, lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
+    match event {
+        Event::Wake(wake) => lane.wake(&wake, ctx),
+        Event::Saved if lane.record.stage == Stage::Named => enroll::done(lane, ctx),
+        Event::Saved => lane.proceed(ctx),
+        // What Google would be told is not on disk: it must not be told.
+        Event::Failed(failure) => {
+            let text = format!("not saved: {}", failure.text);
+            lane.complain(&Trouble::new(Blame::Generator, failure.kind, text), ctx);
+            lane.record.ask_at = lane.again_at(ctx);
+            lane.rest(ctx)
+        }
+        other => {
+            let text = format!("a sleeping lane was brought {other:?}");
+            lane.complain(&Trouble::new(Blame::Generator, "unexpected_event", text), ctx);
+            lane.rest(ctx)
+        }
+    }
+}
+
+/// How long a lane waits for the disk.
+const SAVED_WITHIN: Dur = Dur::secs(3_600);

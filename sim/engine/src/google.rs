@@ -98,7 +98,8 @@ pub(crate) fn is_wanted(plan: &Plan) -> bool {
     plan.populations.iter().any(|population| matches!(population.android, Some(Managed::Google { .. })))
 }
 
-fn account(key: Key) -> Account {
+/// As whom a server calls.
+pub(crate) fn account(key: Key) -> Account {
     Account { email: EMAIL.to_owned(), project: PROJECT.to_owned(), key_id: "1".to_owned(), key }
 }
 

@@ -109,6 +109,10 @@ impl Tracks {
                     track.settle(fact.lane, *command);
                 }
             }
+            // Its name may be known only now.
+            What::CommandQueued { command, .. } => {
+                self.commands.entry(*command).or_insert(fact.phase);
+            }
             What::CommandRefused { command } => {
                 if let Some(track) = self.commands.get(command).and_then(|phase| self.running.get_mut(phase)) {
                     track.settle(fact.lane, *command);

@@ -205,7 +205,8 @@ impl<M: Machine> Shard<M> {
 
     /// The phase that what happens to a lane now belongs to: that of its session, if it is in one.
     pub fn phase_of(&self, lane: LaneIx) -> PhaseIx {
-        self.live_of(lane).map_or_else(|| self.phase_now(), |live| live.phase)
+        let live = (lane.0 < self.config.roster.lanes()).then(|| self.live_of(lane)).flatten();
+        live.map_or_else(|| self.phase_now(), |live| live.phase)
     }
 
     /// States that the connection stands on which a lane talks to the server.

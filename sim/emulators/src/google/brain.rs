@@ -239,14 +239,14 @@ impl Google {
     }
 
     /// Does what time brings: commands expire, leases end. What is to be posted to push endpoints now.
-    pub(crate) fn tick(&mut self, now: Wall) -> Vec<Outbound> {
+    pub fn tick(&mut self, now: Wall) -> Vec<Outbound> {
         self.management.expire(now);
         self.publish(now);
         self.pubsub.pushes(now)
     }
 
     /// When [`Google::tick`] has something to do, as it is now.
-    pub(crate) fn next(&self, now: Wall) -> Option<Wall> {
+    pub fn next(&self, now: Wall) -> Option<Wall> {
         let own = self.management.next_deadline().into_iter().chain(self.gathering.next());
         own.chain(self.pubsub.next(now)).min()
     }
@@ -256,7 +256,7 @@ impl Google {
     }
 
     /// What became of a post.
-    pub(crate) fn pushed(&mut self, now: Wall, post: &Outbound, status: Option<u16>, took: Dur) {
+    pub fn pushed(&mut self, now: Wall, post: &Outbound, status: Option<u16>, took: Dur) {
         self.pubsub.pushed(now, &post.subscription, &post.ack_id, status, took);
     }
 

@@ -6,9 +6,6 @@ use droves_facts::{LaneIx, Wall, What};
 use droves_wire::android::adp::{self, Answer, Ask, Enroll};
 use serde_json::Value;
 
-/// Why a device is not answered: a status of HTTP.
-pub(crate) type Refused = u16;
-
 /// Why a command was not done, as far as there is a word for it.
 const REASONS: [&str; 4] = ["API_LEVEL", "MANAGEMENT_MODE", "INVALID_VALUE", "UNSUPPORTED"];
 
@@ -17,13 +14,13 @@ impl Google {
     ///
     /// # Errors
     /// 403 for a token that is not good, 404 for a device that is not there (any more), 429 for a project that is full.
-    pub fn ask(&mut self, now: Wall, lane: LaneIx, ask: Ask) -> Result<Answer, Refused> {
+    pub fn ask(&mut self, now: Wall, lane: LaneIx, ask: Ask) -> Result<Answer, u16> {
         let answer = self.answer_to(now, lane, ask);
         self.publish(now);
         answer
     }
 
-    fn answer_to(&mut self, now: Wall, lane: LaneIx, ask: Ask) -> Result<Answer, Refused> {
+    fn answer_to(&mut self, now: Wall, lane: LaneIx, ask: Ask) -> Result<Answer, u16> {
         match ask {
             Ask::Enroll(enroll) => {
                 let Enroll { token, recipe } = *enroll;
@@ -83,19 +80,19 @@ impl Google {
     }
 
     /// Lanes for whose device something is new since this was last asked, with the device's id: Google nudges them.
-    pub(crate) fn take_nudges(&mut self) -> Vec<(LaneIx, Box<str>)> {
+    pub fn take_nudges(&mut self) -> Vec<(LaneIx, Box<str>)> {
         let nudged = std::mem::take(&mut self.management.nudged).into_iter();
         let of_lanes = nudged.filter(|(_, lane)| *lane != LaneIx::NOBODY);
         of_lanes.map(|(name, lane)| (lane, name.rsplit('/').next().unwrap_or_default().into())).collect()
     }
 
     /// What there is to say of lanes since this was last asked: how far commands and policies have come.
-    pub(crate) fn take_said(&mut self) -> Vec<(LaneIx, What)> {
+    pub fn take_said(&mut self) -> Vec<(LaneIx, What)> {
         self.pubsub.take_acknowledged().into_iter().for_each(|about| self.management.lanes.acknowledged(about));
         self.management.lanes.take_said()
     }
 }
 
-fn gone(_: Unknown) -> Refused {
+fn gone(_: Unknown) -> u16 {
     404
 }

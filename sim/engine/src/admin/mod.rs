@@ -380,7 +380,7 @@ fn authorised(profile: &mut server::Admin, token: Option<&str>) {
 }
 
 /// How whoever plays Google counts what is asked of a lane.
-fn kind(queueing: Queueing) -> &'static str {
+pub(crate) fn kind(queueing: Queueing) -> &'static str {
     if queueing == Queueing::Policy { "policy" } else { "command" }
 }
 

@@ -5,6 +5,8 @@
 //! what they wait for is looked at four times a second, as a run's coordinator does.
 
 mod acme;
+mod androids;
+mod mind;
 mod need;
 mod office;
 mod pcs;
@@ -22,14 +24,15 @@ use crate::steps::Span;
 use bytes::Bytes;
 use droves_device::Device;
 use droves_device::apple::Minting;
-use droves_device::{Identity, KeyIx, Machine, ProfileSource, Slept};
+use droves_device::{Identity, KeyIx, Machine, ProfileSource, Slept, Token};
 use droves_emulators::practice;
-use droves_facts::{Dur, Fact, Family, LaneIx, Limits, Mono};
+use droves_facts::{Dur, Fact, Family, LaneIx, Limits, Mono, PopulationIx};
 use droves_measure::{Folds, Load};
 use droves_scenario::plan::{Action, Plan};
 use droves_shard::Snapshot;
 use droves_shard::forecast::Model;
 use server::Server;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Sessions that are open when the last phase ends get this long.
@@ -38,6 +41,8 @@ const DRAIN_MAX: Dur = Dur::secs(5);
 const PRACTICE_URL: &str = "http://127.0.0.1";
 /// Where the push service for Windows would be.
 const CHANNELS: &str = "127.0.0.1:443";
+/// Where the broker of agents' messages would be.
+const BROKER: &str = "127.0.0.1:31000";
 /// The topic of its profile.
 const TOPIC: &str = "com.apple.mgmt.External.7c6a9f7e-3d0b-4c39-9e57-0a0b4c3d2e10";
 
@@ -104,7 +109,7 @@ pub enum ForeseeError {
         phase: String,
     },
     /// Devices that can't be taken for enrolled.
-    #[error("no phase enrolls `{0}`, and Windows devices can't be taken for enrolled already")]
+    #[error("no phase enrolls `{0}`, and only Apple devices can be taken for enrolled already")]
     NobodyEnrolls(String),
     /// A lane that was made enrolled does not read.
     #[error("lane {lane}: {why}")]
@@ -131,8 +136,8 @@ pub fn foresee(
     // What is offered is asked, not what one process lets in.
     let mut play = Play::new(what, server, false, usize::MAX)?;
     if began_enrolled {
-        if let Some(pcs) = plan.populations.iter().find(|of| of.platform.family() == Family::Windows) {
-            return Err(ForeseeError::NobodyEnrolls(pcs.name.clone()));
+        if let Some(others) = plan.populations.iter().find(|of| of.platform.family() != Family::Apple) {
+            return Err(ForeseeError::NobodyEnrolls(others.name.clone()));
         }
         // It is never shown to anybody.
         let identity = Arc::new(Identity { key: KeyIx(0), certificate: Box::default() });
@@ -169,8 +174,8 @@ pub fn foresee(
 }
 
 /// How the devices enroll.
-fn ways(plan: &Plan) -> Result<Ways, EnrollmentError> {
-    let found = Found { channels: CHANNELS.to_owned(), ..Found::default() };
+fn ways(plan: &Plan, tokens: BTreeMap<PopulationIx, Token>) -> Result<Ways, EnrollmentError> {
+    let found = Found { channels: CHANNELS.to_owned(), broker: BROKER.to_owned(), tokens };
     Ways::of(&plan.target, url_of(plan), &found)
 }
 
@@ -181,7 +186,7 @@ fn url_of(plan: &Plan) -> &str {
 
 /// The enrollment profile.
 fn profile(plan: &Plan) -> Result<Bytes, EnrollmentError> {
-    Ok(match ways(plan)?.apple {
+    Ok(match ways(plan, BTreeMap::new())?.apple {
         ProfileSource::Bytes(bytes) => Bytes::copy_from_slice(&bytes),
         // The server has it: one that says the same has about its length.
         ProfileSource::Url(_) => practice::enrollment_profile(url_of(plan), TOPIC, "challenge").into(),

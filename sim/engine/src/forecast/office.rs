@@ -2,12 +2,14 @@
 //! allows, each a request that the modelled server has to work on.
 
 use super::Side;
-use crate::admin::{Command, Naming, begun};
+use crate::admin::{Command, Naming, begun, kind};
 use crate::track::Tracks;
 use droves_device::Device;
-use droves_facts::{Blame, Dice, Dur, Fact, LaneIx, Mono, Operation, Outcome, PhaseIx, RequestTiming, What};
+use droves_facts::{
+    Blame, CommandKey, Dice, Dur, Fact, LaneIx, Mono, Operation, Outcome, PhaseIx, RequestTiming, What,
+};
 use droves_scenario::plan::{Action, Plan};
-use droves_scenario::server::{self, Queueing};
+use droves_scenario::server::{self, CommandName, Queueing};
 use droves_shard::forecast::{Forecast, Served};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -28,6 +30,8 @@ pub(super) struct Office {
     /// Commands of which some calls are not answered yet.
     orders: BTreeMap<u64, Order>,
     ordered: u64,
+    /// How many were queued for a lane of what is known by its order.
+    in_order: BTreeMap<(LaneIx, Queueing), u64>,
 }
 
 /// Calls of one kind.
@@ -89,6 +93,7 @@ impl Office {
             calls: 0,
             orders: BTreeMap::new(),
             ordered: 0,
+            in_order: BTreeMap::new(),
         }
     }
 
@@ -210,17 +215,31 @@ impl Office {
         running: &mut Forecast<Device, S>,
     ) {
         let now = running.clocks().now;
-        let is_named = self.plan.target.profile.names_commands(command.queueing());
+        let admin = self.plan.target.profile.admin.as_ref();
+        let named = admin.and_then(|admin| admin.queueing(command.queueing())).map(|call| call.command_name.clone());
         let Some(of) = self.orders.get_mut(&order) else { return };
         let taken = if is_well { running.world.queue(running.clocks(), lanes, command) } else { Vec::new() };
+        let returned = running.world.returned();
         for &lane in lanes {
             let is_taken = taken.contains(&lane);
             if is_taken {
                 of.taken.push(lane);
             }
             let deadline = of.deadline.map_or(Mono::NEVER, |deadline| now + deadline);
-            for name in command.names.iter().filter(|_| is_named) {
-                let command = name.key;
+            let keys = match &named {
+                Some(CommandName::Given) => command.names.iter().map(|name| name.key).collect(),
+                Some(CommandName::Returned(_)) => match &returned {
+                    Some(name) => vec![CommandKey::of(name.as_bytes())],
+                    None => command.names.iter().map(|name| name.key).collect(),
+                },
+                Some(CommandName::ByOrder) => {
+                    let n = self.in_order.entry((lane, command.queueing())).or_default();
+                    *n += u64::from(is_taken);
+                    vec![CommandKey::by_order(lane, kind(command.queueing()), n.saturating_sub(1))]
+                }
+                Some(CommandName::Unknown) | None => Vec::new(),
+            };
+            for command in keys {
                 let what = match is_taken {
                     true => What::CommandQueued { command, asked, queued: now, deadline },
                     false => What::CommandRefused { command },

@@ -8,13 +8,14 @@ use crate::directory::Directory;
 use crate::steps::{Change, Span, Steps};
 use crate::track::Tracks;
 use bytes::Bytes;
-use droves_device::{Clocks, Device, Machine};
-use droves_facts::{Dur, Fact, LaneIx, Mono, PhaseIx};
+use droves_device::{Clocks, Device, Machine, Token};
+use droves_facts::{Dur, Fact, LaneIx, Mono, PhaseIx, PopulationIx};
 use droves_measure::{Fold, Folds, Load};
 use droves_scenario::plan::Plan;
 use droves_shard::forecast::{Forecast, Notification, World};
 use droves_shard::{Cells, Config, Known, Shard, Snapshot};
 use droves_wire::apple::push::Tokens;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// How often it is looked at what a phase waits for.
@@ -32,6 +33,15 @@ pub trait Side: World {
     fn phase_ends(&mut self, phase: PhaseIx);
     /// Queues a command; gives the lanes for which the server says that it did.
     fn queue(&mut self, clocks: Clocks, lanes: &[LaneIx], command: &Arc<Command>) -> Vec<LaneIx>;
+    /// Enrollment tokens of the plan's Android devices, before anything begins.
+    fn tokens(&mut self, plan: &Plan) -> BTreeMap<PopulationIx, Token> {
+        let _ = plan;
+        BTreeMap::new()
+    }
+    /// What the server called what was queued last, if it names that itself.
+    fn returned(&mut self) -> Option<String> {
+        None
+    }
     /// Pushes a lane; gives what is on its way then, or nothing if the server refuses.
     fn push(&mut self, clocks: Clocks, lane: LaneIx) -> Option<Vec<Notification>>;
     /// Whether somebody wants to look before anything else happens.
@@ -70,11 +80,11 @@ pub struct Cut {
 impl<S: Side> Play<S> {
     /// A plan whose devices have never enrolled. `keeps`: whether lanes are told to the store whenever they fall asleep.
     /// `sessions_max`: how many talk at a time.
-    pub fn new(what: Foresee, side: S, keeps: bool, sessions_max: usize) -> Result<Self, ForeseeError> {
+    pub fn new(what: Foresee, mut side: S, keeps: bool, sessions_max: usize) -> Result<Self, ForeseeError> {
         let Foresee { plan, limits, model } = what;
         super::check(&plan)?;
         let roster = Arc::new(plan.roster());
-        let cast = Cast::of(&plan, &roster, &ways(&plan)?);
+        let cast = Cast::of(&plan, &roster, &ways(&plan, side.tokens(&plan))?);
         let config = Config {
             plan: Arc::clone(&plan),
             roster: Arc::clone(&roster),

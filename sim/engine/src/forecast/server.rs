@@ -1,23 +1,27 @@
 //! What the server says in virtual time: the answers of a good MDM server to devices that it knows, without a signature
 //! checked or a certificate issued. Lengths are those of real messages, so that bytes can be counted.
 
+use super::androids::Androids;
+use super::mind;
 use super::pcs::{self, Pcs};
 use super::{Side, Troubles, acme};
 use crate::admin::{Command, Says};
 use crate::faults::{LaneFaults, delay_of};
 use bytes::Bytes;
-use droves_device::{Body, Clocks, Failure, Identity, KeyIx, Made, Reached, Request, Sign, Work};
-use droves_emulators::practice::{self, Enrollment, Queued};
-use droves_facts::{Blame, CommandStatus, Dice, Dur, Family, LaneIx, Limits, Mono, Operation, PhaseIx, Purpose};
+use droves_device::{Body, Clocks, Failure, Identity, KeyIx, Link, Made, Reached, Request, Sign, Token, Work};
+use droves_emulators::practice::{self, Brain, Enrollment, Queued};
+use droves_facts::{
+    Blame, CommandStatus, Dice, Dur, Family, LaneIx, Limits, Mono, Operation, PhaseIx, PopulationIx, Purpose,
+};
 use droves_scenario::plan::{FaultKind, Plan, ServerFault};
 use droves_shard::Answer;
-use droves_shard::forecast::{Line, Notification, World};
+use droves_shard::forecast::{Happened, Line, Notification, World};
 use droves_wire::apple::checkin::Message;
 use droves_wire::apple::result::{Received, Said};
 use droves_wire::apple::scep::{self, server::CAPABILITIES};
 use droves_wire::plist;
 use http::HeaderMap;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// The CA's certificate in GetCACert's answer: a real one whose key nobody has.
@@ -37,8 +41,10 @@ pub(crate) struct Server {
     profile: Bytes,
     /// Lanes that the server knows, looked up by lane only.
     lanes: HashMap<LaneIx, Enrollment>,
-    /// What it is to Windows devices, if there are any.
+    /// What it is to Windows devices and to Android's, if there are any: the practice server's mind answers for it.
+    mind: Option<Brain>,
     pcs: Option<Pcs>,
+    androids: Option<Androids>,
     /// Whether a lane that was never heard of is enrolled.
     knows_all: bool,
     limits: Limits,
@@ -55,10 +61,15 @@ impl Server {
         let server = |wanted: fn(&ServerFault) -> bool| {
             LaneFaults::of(plan, move |what| matches!(what, FaultKind::Server(fault) if wanted(fault)))
         };
+        let has = |family| plan.has(family);
+        let mut mind = (has(Family::Windows) || has(Family::Android)).then(|| mind::mind(plan, limits.clone()));
+        let androids = mind.as_mut().filter(|_| has(Family::Android)).map(|mind| Androids::new(plan, mind));
         Server {
             profile,
             lanes: HashMap::new(),
-            pcs: plan.has(Family::Windows).then(|| Pcs::new(plan, limits.clone())),
+            mind,
+            pcs: has(Family::Windows).then(|| Pcs::new(plan, limits.clone())),
+            androids,
             knows_all,
             limits,
             troubles: Troubles::of(plan),
@@ -157,10 +168,12 @@ impl Side for Server {
 
     fn queue(&mut self, clocks: Clocks, lanes: &[LaneIx], command: &Arc<Command>) -> Vec<LaneIx> {
         let queued = of_apple(command);
-        if let (None, Some(pcs)) = (&queued, &mut self.pcs) {
+        if let (None, Some(mind)) = (&queued, &mut self.mind) {
             let is_lost = |lane: &&LaneIx| !self.losses.strike(**lane, clocks.now).is_empty();
             let (lost, kept): (Vec<LaneIx>, Vec<LaneIx>) = lanes.iter().partition(is_lost);
-            return lost.into_iter().chain(pcs.queue(clocks, &kept, command)).collect();
+            let by_android = self.androids.as_mut().and_then(|androids| androids.queue(mind, clocks, &kept, command));
+            let by_pcs = || self.pcs.as_ref().map(|pcs| pcs.queue(mind, clocks, &kept, command));
+            return lost.into_iter().chain(by_android.or_else(by_pcs).unwrap_or_default()).collect();
         }
         let mut taken = lanes.to_vec();
         taken.retain(|&lane| {
@@ -174,10 +187,25 @@ impl Side for Server {
         taken
     }
 
+    fn tokens(&mut self, plan: &Plan) -> BTreeMap<PopulationIx, Token> {
+        match (&mut self.mind, &mut self.androids) {
+            (Some(mind), Some(androids)) => androids.tokens(plan, mind),
+            _ => BTreeMap::new(),
+        }
+    }
+
+    fn returned(&mut self) -> Option<String> {
+        self.androids.as_mut().and_then(Androids::take_returned)
+    }
+
     fn push(&mut self, clocks: Clocks, lane: LaneIx) -> Option<Vec<Notification>> {
         let is_lost = self.troubles.loses_push(lane, clocks.now) || !self.silences.strike(lane, clocks.now).is_empty();
-        let (is_enrolled, late) = match &mut self.pcs {
-            Some(pcs) if pcs.knows(lane) => (pcs.can_push(lane), pcs.late(lane)),
+        if self.androids.as_ref().is_some_and(|androids| androids.knows(lane)) {
+            // Google nudges them, or their agent hears of it over its link.
+            return Some(Vec::new());
+        }
+        let (is_enrolled, late) = match (&mut self.pcs, &self.mind) {
+            (Some(pcs), Some(mind)) if pcs.knows(lane) => (pcs.can_push(mind, lane), pcs.late(lane)),
             _ => (self.known(lane).enrolled, Dur::ZERO),
         };
         let notification = Notification { lane, magic: None, late, is_refused: false };
@@ -189,8 +217,9 @@ impl World for Server {
     fn answer(&mut self, clocks: Clocks, lane: LaneIx, request: &Request) -> (Dur, Result<Answer, Failure>) {
         let answer = |status, body| Ok(Answer { status, headers: HeaderMap::new(), body });
         // A server and its SCEP service can be two: faults on order are the server's.
-        let of_windows = is_of_windows(request.operation);
+        let (of_windows, of_agent) = (is_of_windows(request.operation), is_of_agent(request.operation));
         let is_servers = of_windows
+            || of_agent
             || matches!(request.sign, Some(Sign::Message { .. }))
             || matches!(request.operation, Operation::AppleProfile);
         let struck = if is_servers { self.answers.strike(lane, clocks.now).into_iter().next() } else { None };
@@ -211,8 +240,13 @@ impl World for Server {
         if let Some(answer) = ca_says(request) {
             return (held, Ok(answer));
         }
-        if let Some(pcs) = self.pcs.as_mut().filter(|_| of_windows) {
-            return (held, Ok(pcs.answer(clocks, lane, request)));
+        match (&mut self.mind, &mut self.pcs, &mut self.androids) {
+            (Some(mind), Some(pcs), _) if of_windows => return (held, Ok(pcs.answer(mind, clocks, lane, request))),
+            (Some(mind), _, Some(androids)) if of_agent => {
+                let (hold, answer) = androids.answer(mind, clocks, lane, request);
+                return (held + hold, Ok(answer));
+            }
+            _ => {}
         }
         match self.says(lane, request) {
             Ok(body) => (held, answer(200, body)),
@@ -228,6 +262,46 @@ impl World for Server {
     fn line(&mut self, clocks: Clocks, lane: LaneIx) -> Line {
         self.troubles.line(lane, clocks.now)
     }
+
+    fn google(&mut self, clocks: Clocks, lane: LaneIx, ask: &Bytes) -> (u16, Bytes) {
+        self.androids.as_mut().map_or_else(|| (503, Bytes::new()), |androids| androids.google(clocks, lane, ask))
+    }
+
+    fn link(&mut self, clocks: Clocks, lane: LaneIx, link: &Link) -> Result<Bytes, Failure> {
+        match (&mut self.mind, &mut self.androids) {
+            (Some(mind), Some(androids)) => androids.link(mind, clocks, lane, link),
+            _ => Err(Failure {
+                blame: Blame::Network,
+                kind: "connect_refused",
+                reached: Reached::Nothing,
+                text: format!("{}: nobody is there", link.url).into(),
+            }),
+        }
+    }
+
+    fn sent(&mut self, clocks: Clocks, lane: LaneIx, bytes: &Bytes) -> Vec<Bytes> {
+        match (&mut self.mind, &mut self.androids) {
+            (Some(mind), Some(androids)) => androids.sent(mind, clocks, lane, bytes),
+            _ => Vec::new(),
+        }
+    }
+
+    fn unlink(&mut self, lane: LaneIx) {
+        if let (Some(mind), Some(androids)) = (&mut self.mind, &mut self.androids) {
+            androids.unlink(mind, lane);
+        }
+    }
+
+    fn next(&self) -> Option<Mono> {
+        self.mind.as_ref().zip(self.androids.as_ref()).and_then(|(mind, androids)| androids.next(mind))
+    }
+
+    fn tick(&mut self, clocks: Clocks) -> Vec<Happened> {
+        match (&mut self.mind, &mut self.androids) {
+            (Some(mind), Some(androids)) => androids.tick(mind, clocks.now),
+            _ => Vec::new(),
+        }
+    }
 }
 
 /// Whether it is a request to a Windows device's server.
@@ -241,6 +315,19 @@ fn is_of_windows(operation: Operation) -> bool {
             | Operation::WindowsRenew
             | Operation::WindowsFirst
             | Operation::WindowsMessage
+    )
+}
+
+/// Whether it is a request to the server of an Android device's agent.
+fn is_of_agent(operation: Operation) -> bool {
+    matches!(
+        operation,
+        Operation::AndroidEnroll
+            | Operation::AndroidConfig
+            | Operation::AndroidReport
+            | Operation::AndroidLogs
+            | Operation::AndroidDownload
+            | Operation::AndroidPoll
     )
 }
 

@@ -114,7 +114,11 @@ impl<M: Machine, W: World> Forecast<M, W> {
     }
 
     pub(super) fn close_link(&mut self, clocks: Clocks, lane: LaneIx) {
-        if self.links.remove(&lane).is_some_and(|held| held.stands()) {
+        let held = self.links.remove(&lane);
+        if held.is_some() {
+            self.world.unlink(lane);
+        }
+        if held.is_some_and(|held| held.stands()) {
             self.shard.state(clocks, lane, What::ConnectionClosed(Closing::ByUs));
         }
     }

@@ -54,6 +54,10 @@ pub trait World {
         let (_, _, _) = (clocks, lane, bytes);
         Vec::new()
     }
+    /// A lane's link is closed.
+    fn unlink(&mut self, lane: LaneIx) {
+        let _ = lane;
+    }
     /// When something happens on the other side by itself, if nothing else does.
     fn next(&self) -> Option<Mono> {
         None
@@ -77,7 +81,7 @@ pub enum Happened {
     Push(Notification),
     /// It says something over a lane's link.
     Frame(LaneIx, Bytes),
-    /// It has something to state.
+    /// It has something to state, which belongs to the phase that its lane is in.
     Fact(Fact),
 }
 
@@ -275,7 +279,7 @@ impl<M: Machine, W: World> Forecast<M, W> {
             match happened {
                 Happened::Push(notification) => self.push(notification),
                 Happened::Frame(lane, frame) => self.frame(lane, frame),
-                Happened::Fact(fact) => self.facts.push(fact),
+                Happened::Fact(fact) => self.facts.push(Fact { phase: self.shard.phase_of(fact.lane), ..fact }),
             }
         }
     }

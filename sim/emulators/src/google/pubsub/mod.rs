@@ -11,7 +11,7 @@ mod rest;
 mod settings;
 
 pub(crate) use iam::PUBLISHER;
-pub(crate) use push::{Outbound, is_taken};
+pub use push::{Outbound, is_taken};
 pub(crate) use queue::Delivery;
 
 use super::lanes::{About, Ends};

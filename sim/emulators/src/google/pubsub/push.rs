@@ -8,7 +8,7 @@ use serde_json::json;
 
 /// A message to be posted.
 #[derive(Clone, PartialEq, Debug)]
-pub(crate) struct Outbound {
+pub struct Outbound {
     pub(crate) subscription: String,
     pub(crate) ack_id: String,
     pub(crate) endpoint: String,
@@ -21,6 +21,28 @@ pub(crate) struct Outbound {
     /// Whom it is about.
     pub(crate) lane: LaneIx,
     pub(crate) published: Wall,
+}
+
+impl Outbound {
+    /// About whose device.
+    pub fn lane(&self) -> LaneIx {
+        self.lane
+    }
+
+    /// When its message was published.
+    pub fn published(&self) -> Wall {
+        self.published
+    }
+
+    /// Where to.
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// What.
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
 }
 
 /// How many are out at once: it grows by one with each quick acknowledgment, and is halved with each refusal; nothing but
@@ -91,7 +113,7 @@ impl PubSub {
 }
 
 /// Whether a status acknowledges.
-pub(crate) fn is_taken(status: Option<u16>) -> bool {
+pub fn is_taken(status: Option<u16>) -> bool {
     status.is_some_and(|status| ACKS.contains(&status))
 }
 

@@ -1,0 +1,450 @@
+//! Android devices in virtual time: Google as it is played, and the practice server as its EMM and as the server of agents.
+//! What they say to each other takes a fixed time; the quota that the plan sets is Google's.
+
+use super::mind::{self, Asked};
+use crate::admin::{Command, Says};
+use crate::google::account;
+use bytes::Bytes;
+use droves_device::{Body, Clocks, Failure, Link, Method, Reached, Request, Token};
+use droves_emulators::google::{self, Callers, Google, Outbound, Quota};
+use droves_emulators::mqtt::LineId;
+use droves_emulators::practice::agents::Stir;
+use droves_emulators::practice::{Brain, Outgoing, Proof, emm};
+use droves_facts::{
+    Blame, DeviceIx, Dur, Fact, LaneIx, Mono, Operation, Outcome, PhaseIx, PopulationIx, PushFate, RequestTiming, Wall,
+    What, status_kind,
+};
+use droves_scenario::plan::{Managed, Plan};
+use droves_scenario::server::Queueing;
+use droves_shard::Answer;
+use droves_shard::forecast::{Happened, Notification};
+use droves_wire::android::adp::Ask;
+use droves_wire::android::mqtt;
+use droves_wire::keys::Key;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+/// Where Google would be.
+const GOOGLE_URL: &str = "http://google.forecast";
+/// From a call of the server to Google's answer, one way.
+const CALL: Dur = Dur::ms(20);
+/// From a post of Google's to the server's answer, one way.
+const POST: Dur = Dur::ms(5);
+/// What a post's head takes.
+const HEAD_BYTES: usize = 400;
+/// A wait of the EMM's that is longer is none for its quota.
+const QUOTA_WAIT_MAX: Dur = Dur::secs(120);
+/// Turns in which an EMM has signed up and has its tokens: it has a dozen calls to make for that.
+const TURNS_MAX: usize = 100_000;
+
+/// Google and the server, as far as Android devices go.
+pub(super) struct Androids {
+    google: Google,
+    /// What is on its way between the two, by the time of its coming.
+    coming: BTreeMap<(Mono, u64), Coming>,
+    number: u64,
+    /// What devices are to be told at once.
+    happened: Vec<Happened>,
+    lines: HashMap<LaneIx, LineId>,
+    lanes: HashMap<LineId, LaneIx>,
+    /// Under which id the server knows a lane's device.
+    names: HashMap<LaneIx, String>,
+    /// What the server called what was queued last.
+    returned: Option<String>,
+    now: Mono,
+}
+
+/// Something on its way.
+enum Coming {
+    Call(emm::Call),
+    Reply(u64, emm::Reply),
+    Post { post: Outbound, began: Mono },
+    Posted { post: Outbound, began: Mono, status: u16 },
+}
+
+impl Androids {
+    /// Google and an EMM that has signed up there, before the run begins.
+    pub(super) fn new(plan: &Plan, mind: &mut Brain) -> Self {
+        let (requests_max, window) = plan.target.android.quota;
+        let settings = google::Settings {
+            callers: Callers::Anybody,
+            accounts: vec![account(copy(mind::key()))],
+            quota: Quota { requests_max, window },
+            devices_max: usize::MAX,
+            dice: plan.dice(),
+            key: copy(mind::key()),
+        };
+        let mut androids = Androids {
+            google: google(settings),
+            coming: BTreeMap::new(),
+            number: 0,
+            happened: Vec::new(),
+            lines: HashMap::new(),
+            lanes: HashMap::new(),
+            names: HashMap::new(),
+            returned: None,
+            now: Mono::ZERO,
+        };
+        let file = account(copy(mind::key())).key_file(GOOGLE_URL).unwrap_or_default().to_string();
+        if let Ok(known) = emm::Account::read(file.as_bytes()) {
+            let settings = emm::Settings { proof: emm::Proof::Secret, dice: plan.dice(), ..emm::Settings::default() };
+            mind.manage_android(GOOGLE_URL.to_owned(), known, settings);
+            androids.settle(mind);
+        }
+        androids
+    }
+
+    /// Enrollment tokens of the plan's populations, made before the run begins.
+    pub(super) fn tokens(&mut self, plan: &Plan, mind: &mut Brain) -> BTreeMap<PopulationIx, Token> {
+        let mut tokens = BTreeMap::new();
+        for population in &plan.populations {
+            let Some(Managed::Google { mode, one_time }) = population.android else { continue };
+            let labels: Vec<String> = if one_time {
+                population.devices.clone().map(|device| format!("d{device}")).collect()
+            } else {
+                vec![format!("p{}", population.ix)]
+            };
+            let body = serde_json::json!({ "mode": mode.word(), "one_time": one_time }).to_string();
+            for label in &labels {
+                let url = format!("/admin/v1/android/enrollment_tokens/{label}");
+                mind::ask(mind, clocks(Mono::ZERO), &Asked::new("PUT", &url, body.as_bytes()));
+            }
+            self.settle(mind);
+            let mut made = labels.iter().map(|label| {
+                let url = format!("/admin/v1/android/enrollment_tokens/{label}");
+                let answer = mind::ask(mind, clocks(Mono::ZERO), &Asked::new("GET", &url, &[]));
+                mind::said(&answer.body)["value"].as_str().unwrap_or_default().into()
+            });
+            let token = match one_time {
+                true => Token::Each { first: DeviceIx(population.devices.start), tokens: made.collect() },
+                false => Token::Shared(made.next().map_or_else(|| "".into(), |token: Box<str>| Arc::from(token))),
+            };
+            tokens.insert(population.ix, token);
+        }
+        tokens
+    }
+
+    /// All that the two have to say to each other is said, and no time passes but what the quota is waited for.
+    fn settle(&mut self, mind: &mut Brain) {
+        for _ in 0..TURNS_MAX {
+            self.set_out(mind);
+            let Some((&(at, _), _)) = self.coming.first_key_value() else {
+                let wait = mind.next_call(self.now).filter(|at| at.since(self.now) <= QUOTA_WAIT_MAX);
+                let Some(at) = wait else { break };
+                self.now = self.now.max(at);
+                continue;
+            };
+            self.now = self.now.max(at);
+            self.arrive(mind);
+        }
+        self.now = Mono::ZERO;
+        self.happened.clear();
+    }
+
+    /// When something happens next.
+    pub(super) fn next(&self, mind: &Brain) -> Option<Mono> {
+        let coming = self.coming.first_key_value().map(|(&(at, _), _)| at);
+        let told = (!self.happened.is_empty()).then_some(self.now);
+        let google = self.google.next(wall(self.now)).map(mono);
+        [coming, told, google, mind.next_call(self.now), mind.due()].into_iter().flatten().min()
+    }
+
+    /// Time has passed.
+    pub(super) fn tick(&mut self, mind: &mut Brain, now: Mono) -> Vec<Happened> {
+        self.now = now;
+        mind.tick(now);
+        while self.coming.first_key_value().is_some_and(|(&(at, _), _)| at <= now) {
+            self.arrive(mind);
+        }
+        self.set_out(mind);
+        self.listen(mind);
+        std::mem::take(&mut self.happened)
+    }
+
+    /// What Google and the server have to say now is on its way.
+    fn set_out(&mut self, mind: &mut Brain) {
+        for call in mind.calls(self.now, wall(self.now)) {
+            self.comes(CALL, Coming::Call(call));
+        }
+        for post in self.google.tick(wall(self.now)) {
+            self.say(post.lane(), What::RequestStarted { operation: Operation::AndroidNotification });
+            self.comes(POST, Coming::Post { post, began: self.now });
+        }
+        self.overhear();
+    }
+
+    fn comes(&mut self, after: Dur, what: Coming) {
+        self.number += 1;
+        self.coming.insert((self.now + after, self.number), what);
+    }
+
+    /// The first of what is on its way is there.
+    fn arrive(&mut self, mind: &mut Brain) {
+        let Some((_, coming)) = self.coming.pop_first() else { return };
+        match coming {
+            Coming::Call(call) => {
+                let (number, reply) = (call.number, self.called(mind, &call));
+                self.comes(CALL, Coming::Reply(number, reply));
+            }
+            Coming::Reply(number, reply) => mind.called(self.now, wall(self.now), number, Some(reply)),
+            Coming::Post { post, began } => {
+                let asked = Asked {
+                    content_type: Some("application/json"),
+                    authorization: Some(""),
+                    ..Asked::new("POST", post.endpoint(), post.body())
+                };
+                let status = mind::ask(mind, clocks(self.now), &asked).status;
+                self.comes(POST, Coming::Posted { post, began, status });
+            }
+            Coming::Posted { post, began, status } => self.posted(&post, began, status),
+        }
+    }
+
+    /// A call of the server's: to Google, or to where Google sends a browser, which is the server itself.
+    fn called(&mut self, mind: &mut Brain, call: &emm::Call) -> emm::Reply {
+        let Some(path) = call.url.strip_prefix(GOOGLE_URL) else {
+            let answer = mind::ask(mind, clocks(self.now), &Asked::new(call.method, &call.url, &call.body));
+            return emm::Reply { status: answer.status, location: None, body: answer.body };
+        };
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
+        let request = google::Request {
+            method: call.method,
+            path,
+            query,
+            authorization: call.authorization.as_deref(),
+            content_type: call.content_type,
+            method_override: None,
+            body: &call.body,
+        };
+        let answer = self.google.answer(wall(self.now), &request);
+        emm::Reply { status: answer.status, location: answer.location, body: answer.body.into() }
+    }
+
+    fn posted(&mut self, post: &Outbound, began: Mono, status: u16) {
+        self.google.pushed(wall(self.now), post, Some(status), self.now.since(began));
+        let is_taken = google::is_taken(Some(status));
+        let outcome = match is_taken {
+            true => Outcome::Succeeded,
+            false => Outcome::Failed { blame: Blame::Server, kind: status_kind(status) },
+        };
+        let due = mono(post.published()).min(began);
+        let timing = RequestTiming { due, started: began, sent: began, first_byte: Some(self.now), ended: self.now };
+        let bytes_out = u32::try_from(post.body().len() + HEAD_BYTES).unwrap_or(u32::MAX);
+        let operation = Operation::AndroidNotification;
+        self.say(post.lane(), What::RequestEnded { operation, timing, outcome, bytes_out, bytes_in: 0 });
+        self.overhear();
+    }
+
+    /// What Google has to say of lanes, and which it nudges.
+    fn overhear(&mut self) {
+        for (lane, what) in self.google.take_said() {
+            self.say(lane, what);
+        }
+        for (lane, magic) in self.google.take_nudges() {
+            self.say(lane, What::Push(PushFate::Received));
+            let notification = Notification { lane, magic: Some(magic.into()), late: Dur::ZERO, is_refused: false };
+            self.happened.push(Happened::Push(notification));
+        }
+    }
+
+    fn say(&mut self, lane: LaneIx, what: What) {
+        self.happened.push(Happened::Fact(Fact { at: self.now, phase: PhaseIx(0), lane, what }));
+    }
+
+    /// What Google answers to a device.
+    pub(super) fn google(&mut self, clocks: Clocks, lane: LaneIx, ask: &Bytes) -> (u16, Bytes) {
+        self.now = clocks.now;
+        let Ok(ask) = serde_json::from_slice::<Ask>(ask) else { return (400, Bytes::new()) };
+        if let Ask::Enroll(enroll) = &ask {
+            self.names.insert(lane, enroll.recipe.serial.clone().into());
+        }
+        let answer = self.google.ask(clocks.wall, lane, ask);
+        self.overhear();
+        match answer {
+            Ok(answer) => (200, serde_json::to_vec(&answer).unwrap_or_default().into()),
+            Err(status) => (status, Bytes::new()),
+        }
+    }
+
+    /// What the server answers to an agent, and for how long it holds that back.
+    pub(super) fn answer(
+        &mut self,
+        mind: &mut Brain,
+        clocks: Clocks,
+        lane: LaneIx,
+        request: &Request,
+    ) -> (Dur, Answer) {
+        self.now = clocks.now;
+        let header = |wanted: &str| {
+            let of = request.varying.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted));
+            of.map(|(_, value)| &**value)
+        };
+        let body = match &request.body {
+            Body::Empty => &[][..],
+            Body::Bytes(bytes) => bytes,
+        };
+        if matches!(request.operation, Operation::AndroidEnroll | Operation::AndroidConfig)
+            && let Some(number) = request.url.rsplit('/').next()
+        {
+            self.names.insert(lane, number.to_owned());
+        }
+        let method = match request.method {
+            Method::Get => "GET",
+            Method::Head => "HEAD",
+            Method::Put => "PUT",
+            Method::Post => "POST",
+        };
+        let signature = header("x-request-signature").map(str::as_bytes);
+        let asked = Asked {
+            proof: signature.map_or(Proof::Nothing, Proof::Signature),
+            content_type: header("content-type"),
+            range: header("range"),
+            ..Asked::new(method, &request.url, body)
+        };
+        let mut answer = mind::ask(mind, clocks, &asked);
+        let mut hold = Dur::ZERO;
+        if let Some(held) = answer.held.take() {
+            // Whoever pushes meanwhile is heard at the next poll.
+            hold = held.until.since(clocks.now);
+            answer = mind.resume(held.ticket);
+        }
+        self.listen(mind);
+        (hold, told(answer))
+    }
+
+    /// The broker's first word to a lane's link.
+    pub(super) fn link(
+        &mut self,
+        mind: &mut Brain,
+        clocks: Clocks,
+        lane: LaneIx,
+        link: &Link,
+    ) -> Result<Bytes, Failure> {
+        self.now = clocks.now;
+        self.unlink(mind, lane);
+        let line = mind.line_opened(clocks.now);
+        self.lines.insert(lane, line);
+        self.lanes.insert(line, lane);
+        mind.line_heard(clocks.now, line, &link.hello);
+        let mut frames = frames(mind.line_taken(line).bytes).into_iter();
+        let first = frames.next();
+        self.happened.extend(frames.map(|frame| Happened::Frame(lane, frame)));
+        self.listen(mind);
+        let text = format!("{}: the broker says nothing", link.url).into();
+        first.ok_or(Failure { blame: Blame::Server, kind: "closed", reached: Reached::Sent, text })
+    }
+
+    /// What the broker answers to a lane.
+    pub(super) fn sent(&mut self, mind: &mut Brain, clocks: Clocks, lane: LaneIx, bytes: &Bytes) -> Vec<Bytes> {
+        self.now = clocks.now;
+        let Some(&line) = self.lines.get(&lane) else { return Vec::new() };
+        mind.line_heard(clocks.now, line, bytes);
+        let said = frames(mind.line_taken(line).bytes);
+        self.listen(mind);
+        said
+    }
+
+    /// A lane's link is closed.
+    pub(super) fn unlink(&mut self, mind: &mut Brain, lane: LaneIx) {
+        if let Some(line) = self.lines.remove(&lane) {
+            self.lanes.remove(&line);
+            mind.line_gone(line);
+        }
+    }
+
+    /// What the broker has to say beside.
+    fn listen(&mut self, mind: &mut Brain) {
+        for stir in mind.stirred() {
+            let Stir::Line(line) = stir else { continue };
+            let Some(&lane) = self.lanes.get(&line) else { continue };
+            let said = frames(mind.line_taken(line).bytes);
+            self.happened.extend(said.into_iter().map(|frame| Happened::Frame(lane, frame)));
+        }
+    }
+
+    /// Queues what Android devices are asked; gives the lanes for which it waits then, or none of what is not Android's.
+    pub(super) fn queue(
+        &mut self,
+        mind: &mut Brain,
+        clocks: Clocks,
+        lanes: &[LaneIx],
+        command: &Command,
+    ) -> Option<Vec<LaneIx>> {
+        let Says::Json { queueing, kind, json } = &command.says else { return None };
+        self.now = clocks.now;
+        let ids: Vec<&str> = lanes.iter().filter_map(|lane| self.names.get(lane)).map(String::as_str).collect();
+        let ids = ids.join(",");
+        let name = command.names.first().map(|name| name.text.as_str()).unwrap_or_default();
+        let message = format!("{{ \"messageType\": \"{kind}\", \"payload\": {json} }}");
+        let (method, url, body) = match queueing {
+            Queueing::Policy => ("PUT", format!("/admin/v1/android/policies?ids={ids}"), json),
+            Queueing::Configuration => ("PUT", format!("/admin/v1/configurations/{name}?ids={ids}"), json),
+            Queueing::Message => ("POST", format!("/admin/v1/messages?ids={ids}"), &message),
+            _ => ("PUT", format!("/admin/v1/commands?ids={ids}"), json),
+        };
+        let content_type = Some("application/json");
+        let answer = mind::ask(mind, clocks, &Asked { content_type, ..Asked::new(method, &url, body.as_bytes()) });
+        let said = mind::said(&answer.body);
+        self.returned = said["digest"].as_str().map(str::to_owned);
+        self.set_out(mind);
+        self.listen(mind);
+        let is_taken = |lane: &&LaneIx| self.names.get(lane).is_some_and(|name| said["failed"].get(name).is_none());
+        Some(lanes.iter().filter(is_taken).copied().collect())
+    }
+
+    /// What the server called what was queued last.
+    pub(super) fn take_returned(&mut self) -> Option<String> {
+        self.returned.take()
+    }
+
+    /// Whether a lane's device has ever enrolled here.
+    pub(super) fn knows(&self, lane: LaneIx) -> bool {
+        self.names.contains_key(&lane)
+    }
+}
+
+/// The packets that these bytes are.
+fn frames(bytes: Vec<u8>) -> Vec<Bytes> {
+    let (mut rest, mut frames) = (Bytes::from(bytes), Vec::new());
+    while let Ok(Some(length)) = mqtt::first(&rest) {
+        frames.push(rest.split_to(length));
+    }
+    frames
+}
+
+/// An answer as a device gets it. A file's bytes are counted by its length and not there.
+fn told(answer: Outgoing) -> Answer {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(answer.content_type));
+    let length = answer.file.as_ref().map_or(answer.body.len() as u64, |file| file.bytes());
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    for (name, value) in answer.headers {
+        if let Ok(value) = HeaderValue::try_from(value) {
+            headers.insert(HeaderName::from_static(name), value);
+        }
+    }
+    Answer { status: answer.status, headers, body: answer.body }
+}
+
+fn clocks(now: Mono) -> Clocks {
+    Clocks { now, wall: wall(now) }
+}
+
+fn wall(now: Mono) -> Wall {
+    Wall::VIRTUAL_START + Dur(now.0)
+}
+
+fn mono(wall: Wall) -> Mono {
+    Mono(wall.since(Wall::VIRTUAL_START).0)
+}
+
+#[expect(clippy::expect_used, reason = "nothing comes from outside")]
+fn copy(key: &Key) -> Key {
+    key.to_pkcs8().and_then(|der| Key::from_pkcs8(&der)).expect("a key that was written reads")
+}
+
+#[expect(clippy::expect_used, reason = "nothing comes from outside")]
+fn google(settings: google::Settings) -> Google {
+    Google::new(GOOGLE_URL, settings).expect("Google with an RSA key")
+}

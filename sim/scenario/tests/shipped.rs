@@ -160,8 +160,8 @@ fn a_server_with_an_agent_is_told_of_configurations_and_messages() {
         let text = format!(
             "droves: 1\ntarget: {{ {target} }}\n\
              fleet: {{ populations: {{ a: {{ platform: android, managed_by: agent, count: 1 }} }} }}\nphases:\n\
-             - {{ enroll: {{ who: all }} }}\n- {{ name: kiosk, command: {{ who: all, configuration: {{ kioskMode: true }} }} }}\n\
-             - {{ name: app, command: {{ who: all, message: runApp, with: {{ pkg: com.example }} }} }}\n"
+             - {{ enroll: {{ who: all }} }}\n- {{ name: kiosk, for: 1m, command: {{ who: all, configuration: {{ kioskMode: true }} }} }}\n\
+             - {{ name: app, for: 1m, command: {{ who: all, message: runApp, with: {{ pkg: com.example }} }} }}\n"
         );
         std::fs::write(&path, text).unwrap();
         let key = |name: &str| name.ends_with("_KEY").then(|| "k3y".to_owned());

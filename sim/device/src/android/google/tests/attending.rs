@@ -39,11 +39,11 @@ fn a_device_that_is_away_hears_nothing_and_follows_its_nudge_when_it_is_back() {
 fn a_device_that_is_away_reports_when_it_is_back() {
     let mut rig = Rig::enrolled(often_off());
     let action = rig.push();
-    let mut action = rig.until_away(action, false);
+    rig.until_away(action, false);
     rig.forget();
     for version in 2..40 {
         rig.policy(version, json!({}));
-        action = rig.push();
+        let mut action = rig.push();
         let before = rig.reports().len();
         while rig.reports().len() == before {
             action = rig.time(&action);

@@ -126,6 +126,17 @@ fn an_order_to_leave_is_told() {
 }
 
 #[test]
+fn what_belonged_to_an_enrollment_goes_with_it() {
+    let mut rig = Rig::enrolled(slow(Mode::FullyManaged));
+    let app = |n: u8| json!({ "packageName": format!("p{n}"), "installType": "FORCE_INSTALLED" });
+    rig.policy(2, json!({ "applications": [app(1), app(2)] }));
+    rig.push();
+    rig.order(Order::Unenroll);
+    let Slept { shared, own, .. } = rig.machine.snapshot();
+    assert_eq!((shared, own), (Arc::default(), None));
+}
+
+#[test]
 fn an_enrollment_can_be_called_off() {
     let mut rig = Rig::new(slow(Mode::FullyManaged));
     rig.order(Order::Enroll);

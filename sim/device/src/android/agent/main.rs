@@ -11,8 +11,8 @@ use super::todo::Task;
 use super::{State, Step};
 use crate::at::At;
 use crate::trouble::Trouble;
-use crate::{Action, Ctx, Event, Need, Order, Reasons, Retry, Sink, Wake, What};
-use droves_facts::{Blame, CommandStatus, Dur, Operation, Outcome, What as Fact};
+use crate::{Action, Ctx, Event, Need, Note, Order, Reasons, Retry, Sink, Wake, What};
+use droves_facts::{Blame, CommandStatus, Dur, Operation, Outcome, Wall, What as Fact};
 use std::sync::Arc;
 
 /// A question that is under way.
@@ -56,6 +56,7 @@ pub(super) fn wake(lane: &mut Lane, wake: &Wake<'_>, ctx: &mut Ctx<'_>) -> Step 
                 lane.record.next_at = At::NEVER;
             }
             Order::Renew => ctx.ended(Operation::Renew, NO_IDENTITY),
+            Order::Done if is_stale(&lane.record, note, ctx) => {}
             Order::Done => lane.record.todo.add(Task::Apply),
             Order::Pushed(number) => match Wish::of(number) {
                 Wish::Config => {
@@ -75,6 +76,16 @@ pub(super) fn wake(lane: &mut Lane, wake: &Wake<'_>, ctx: &mut Ctx<'_>) -> Step 
     }
     lane.record.sessions = lane.record.sessions.wrapping_add(1);
     proceed(lane, Session::default(), ctx)
+}
+
+/// Whether the transfer was done with what it fetched before it was told what to fetch now.
+fn is_stale(record: &Record, note: &Note, ctx: &Ctx<'_>) -> bool {
+    let done = ms(ctx.clocks.wall - ctx.clocks.now.since(note.cause));
+    (done.wrapping_sub(record.told_ms) as i32) < 0
+}
+
+fn ms(wall: Wall) -> u32 {
+    wall.0.div_euclid(1_000) as u32
 }
 
 /// What the schedule asks for by now: a report each quarter of an hour, with it the configuration if it is an hour old, and
@@ -152,6 +163,7 @@ fn next(lane: &mut Lane, mut session: Session, ctx: &mut Ctx<'_>) -> Step {
 fn tell(lane: &mut Lane, order: Order, session: Session, ctx: &mut Ctx<'_>) -> Step {
     lane.record.todo.take(Task::TellEnrolled);
     lane.record.todo.take(Task::Tell);
+    lane.record.told_ms = ms(ctx.clocks.wall);
     ctx.order(LINK, order);
     ctx.order(TRANSFER, order);
     proceed(lane, session, ctx)

@@ -35,6 +35,8 @@ pub struct Record {
     pub(super) configs: u32,
     /// Commanded restarts that the lane has been through.
     pub(super) restarts: u32,
+    /// Main: when its sisters were last told something, in milliseconds of the wall clock, cut to 32 bits.
+    pub(super) told_ms: u32,
     /// Main: what is to be done. Transfer: whether something is being fetched.
     pub(super) todo: Todo,
     /// Main: minutes between details; 0 for none.

@@ -3,6 +3,7 @@
 use crate::{Agent, Ctx, Enrolls};
 use droves_facts::CommandKey;
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// What a lane has in common with others.
@@ -77,16 +78,19 @@ impl Shared {
         part(&self.config).rotate_left(1) ^ part(&self.held)
     }
 
-    /// What is to be fetched: all that has a place to get it from and that the device does not hold in this version.
-    pub(super) fn wanted(&self) -> impl Iterator<Item = (&Good, &Arc<str>)> {
-        let is_held = |good: &Good| {
-            self.held
-                .goods
-                .iter()
-                .any(|held| (held.is_app, &held.name, &held.version) == (good.is_app, &good.name, &good.version))
-        };
-        let goods = self.config.goods.iter().filter(move |good| !is_held(good));
-        goods.filter_map(|good| Some((good, good.url.as_ref()?)))
+    /// What is to be fetched, in the server's order: all that has a place to get it from and that the device does not hold in
+    /// this version.
+    pub(super) fn wanted(&self) -> impl Iterator<Item = &Arc<str>> {
+        let held: HashSet<_> = self.held.goods.iter().map(Good::id).collect();
+        let goods = self.config.goods.iter().filter(move |good| !held.contains(&good.id()));
+        goods.filter_map(|good| good.url.as_ref())
+    }
+}
+
+impl Good {
+    /// What makes it another.
+    fn id(&self) -> (bool, &str, &str) {
+        (self.is_app, &self.name, &self.version)
     }
 }
 

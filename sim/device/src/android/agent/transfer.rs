@@ -45,7 +45,7 @@ fn proceed(lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
     if !lane.record.todo.has(Task::Fetch) {
         return lane.rest(ctx);
     }
-    let Some((_, place)) = shared.wanted().nth(lane.record.item.into()) else {
+    let Some(place) = shared.wanted().nth(lane.record.item.into()) else {
         lane.record.todo.take(Task::Fetch);
         ctx.order(main::MAIN, Order::Done);
         return lane.rest(ctx);

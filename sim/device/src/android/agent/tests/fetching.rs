@@ -123,3 +123,20 @@ fn what_costs_money_waits() {
     rig.wait(Dur::secs(7_200));
     assert_eq!(rig.hops(), ["delivered", "answered", "accepted"]);
 }
+
+#[test]
+fn what_is_done_with_the_last_configuration_is_not_done_with_this() {
+    let mut rig = Rig::enrolled(Rig::mqtt());
+    rig.config = with_goods();
+    rig.script.extend((0..200).map(|_| (Operation::AndroidDownload, Err("reset"))));
+    // The transfer comes to its end while the main lane is told of something else, which hears of it afterwards.
+    let cause = rig.world.clocks.now;
+    rig.pass(Dur::secs(1));
+    rig.push(&wire::Push::new(Kind::ConfigUpdated));
+    assert_eq!(rig.hops(), ["delivered"]);
+    rig.lanes[0].notes.push(Note { order: Order::Done, cause });
+    rig.settle();
+    assert_eq!(rig.hops(), ["delivered"]);
+    rig.order(Order::Done);
+    assert_eq!(rig.hops(), ["delivered", "answered", "accepted"]);
+}

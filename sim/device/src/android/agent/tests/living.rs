@@ -8,6 +8,7 @@ fn a_device_reports_each_quarter_and_asks_each_hour() {
     rig.wait(Dur::secs(4 * 3_600 - 60));
     assert_eq!(rig.count(Operation::AndroidReport), 15);
     assert_eq!(rig.count(Operation::AndroidConfig), 3);
+    assert!(rig.asked.iter().all(|asked| !asked.url.contains("/deviceinfo/public/")), "nobody wants details");
     assert!(rig.hops().is_empty() && rig.complaints().is_empty(), "{:?}", rig.facts);
 }
 

@@ -73,7 +73,7 @@ pub enum Enrolls {
 }
 
 /// How an Android device gets into Google's hands.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Google {
     /// The enrollment token that it shows.
     pub token: Token,
@@ -81,6 +81,8 @@ pub struct Google {
     pub mode: adp::Mode,
     /// How long from one status report to the next, if nothing happens.
     pub report_every: Dur,
+    /// Share of the devices, in `0..=1`, that leave without a word (fleetdm/fleet#33546).
+    pub silent: f64,
 }
 
 /// Enrollment tokens, by their values.

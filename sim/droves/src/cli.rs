@@ -16,8 +16,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 use values::{at_least_one, base_url, cores, outage, pair, service, share};
 
-/// A load tester for mobile device management servers: one machine plays a fleet of Apple devices and Windows PCs that
-/// enroll, are pushed, take commands and report, and measures the server.
+/// A load tester for mobile device management servers: one machine plays a fleet of Apple devices, Windows PCs
+/// and Android devices that enroll, are pushed, take commands and report, and measures the server.
 #[derive(Debug, Parser)]
 #[command(name = "droves", version, after_help = AFTER)]
 pub(crate) struct Cli {
@@ -27,7 +27,7 @@ pub(crate) struct Cli {
 
 const AFTER: &str = "\
 Try:
-  droves run scenarios/quickstart.yaml             2,000 devices against the server that is built in
+  droves run scenarios/quickstart.yaml             2,200 devices against the server that is built in
   droves check scenarios/nanomdm.yaml              what a scenario would do, or what is wrong with it
   droves plan scenarios/million-steady-day.yaml    what a scenario will offer, before a server is touched
   droves run scenarios/nanomdm.yaml -e phones=50   a variable of the scenario changed

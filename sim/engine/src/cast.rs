@@ -57,8 +57,8 @@ fn character(plan: &Plan, population: &Population, model: &str, os_version: &str
             Behaviour::Doze { after } => habits.dozes_after = Some(after),
             Behaviour::Paused { share, spell } => habits.paused = (share, spell),
             Behaviour::Metered { share, spell } => habits.metered = (share, spell),
-            // That is between the push service and the device.
-            Behaviour::Queued { .. } => {}
+            // Those are elsewhere: between the push service and the device, and in how it enrolls.
+            Behaviour::Queued { .. } | Behaviour::Silent { .. } => {}
         }
     }
     let server = &plan.target.profile;
@@ -100,7 +100,12 @@ fn android(plan: &Plan, population: &Population, ways: &Ways) -> Enrolls {
         by => {
             let token = ways.tokens.get(&population.ix).cloned().unwrap_or_else(|| Token::Shared("".into()));
             let mode = if let Some(Managed::Google { mode, .. }) = by { mode } else { Mode::default() };
-            Enrolls::Google(Arc::new(Google { token, mode, report_every: plan.target.android.report_every }))
+            let silent = population.behaviours.iter().find_map(|behaviour| match behaviour {
+                Behaviour::Silent { share } => Some(*share),
+                _ => None,
+            });
+            let (silent, report_every) = (silent.unwrap_or(0.0), plan.target.android.report_every);
+            Enrolls::Google(Arc::new(Google { token, mode, report_every, silent }))
         }
     }
 }

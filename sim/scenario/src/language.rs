@@ -181,7 +181,9 @@ pub(crate) enum Behaviour {
     /// Windows: a share of the pushes are not acted on at once.
     Queued(Queued),
     /// Windows: a share of the devices are clones of one image, with one hardware id.
-    Cloned(Cloned),
+    Cloned(Part),
+    /// Android, by Google: a share of the devices leave without a word. Their server finds it out by asking.
+    Silent(Part),
     /// Android: dozes when it has lain still for a while. Only what is urgent wakes it then.
     Doze(Doze),
     /// Android: a kiosk. It is plugged in, so that it never dozes, and restarts each night together with all others.
@@ -237,10 +239,10 @@ pub(crate) struct Queued {
     pub(crate) length: Option<Length>,
 }
 
-/// A share of the devices are clones of one image, with one hardware id.
+/// A share of the devices.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Cloned {
+pub(crate) struct Part {
     /// How many of them.
     pub(crate) share: Share,
 }

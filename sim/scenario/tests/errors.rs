@@ -213,6 +213,33 @@ fn errors_of_behaviours() {
 }
 
 #[test]
+fn errors_of_android() {
+    let phones = PCS.replace("ios, count: 5", "android, count: 5");
+    let with = |more: &str| changed(&phones, "android, count: 5", &format!("android, count: 5{more}"));
+    let asks = |words: &str| {
+        let nodes = "who: pcs, nodes: [ { get: ./DevDetail/SwV }, { replace: ./Device/A, format: int, data: 1 } ]";
+        changed(&phones, nodes, words)
+    };
+    check(
+        "android",
+        &[
+            with(", behaviour: [ { locked: { share: 10% } }, { silent: { share: 10% } } ]"),
+            with(", managed_by: agent, mode: dedicated, token: one_time"),
+            changed(
+                PCS,
+                "ios, count: 5",
+                "ios, count: 5, mode: work_profile, behaviour: [ { silent: { share: 1% } } ]",
+            ),
+            asks("who: phones, policy: { a: 1 }, with: { b: 2 }"),
+            asks("who: phones, configuration: { keepaliveTime: 60 }"),
+            asks("who: phones, request: LOOK"),
+            asks("who: phones, policy: { cameraDisabled: true }"),
+            changed(&phones, "server: practice", "server: practice, android: { quota: { calls: 0 }, reports: 1ms }"),
+        ],
+    );
+}
+
+#[test]
 fn errors_of_windows() {
     let with = |line: &str, by: &str| changed(PCS, line, by);
     let peer = "windows-peer, url: \"https://127.0.0.1:1\" }";

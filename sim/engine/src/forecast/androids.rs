@@ -420,8 +420,8 @@ fn told(answer: Outgoing) -> Answer {
     let length = answer.file.as_ref().map_or(answer.body.len() as u64, |file| file.bytes());
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     for (name, value) in answer.headers {
-        if let Ok(value) = HeaderValue::try_from(value) {
-            headers.insert(HeaderName::from_static(name), value);
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            headers.insert(name, value);
         }
     }
     Answer { status: answer.status, headers, body: answer.body }

@@ -128,7 +128,9 @@ fn one_word(written: &At<language::Command>, checks: &mut Checks<'_>) -> Option<
         }
         ("nodes" | "profiles" | "policy" | "configuration" | "message", Some(payload), _) => {
             let problem = Problem::new(format!("`{}` takes no payload", first.0), payload.place);
-            checks.push(problem.labelled("that is Apple's").cured("leave it out"));
+            let problem = problem.labelled("that is Apple's");
+            let has_nodes = matches!(first.0, "nodes" | "profiles");
+            checks.push(problem.cured(if has_nodes { "write the data at its node" } else { "leave it out" }));
         }
         ("nodes" | "profiles" | "policy" | "configuration", None, _) if !written.with.is_empty() => {
             let problem = Problem::new(format!("`{}` takes no further keys", first.0), written.place);

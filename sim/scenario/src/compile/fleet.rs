@@ -237,6 +237,11 @@ fn behaviour(behaviour: &At<language::Behaviour>, platform: Platform, checks: &m
     use language::Behaviour as Word;
     let place = behaviour.place;
     Some(match &behaviour.value {
+        Word::Locked(_) if platform.family() == Family::Android => {
+            let problem = Problem::new("an Android device does what it is told, locked or not", place);
+            checks.push(problem.labelled("`locked` says nothing to it").cured("leave it out, or say `doze` or `off`"));
+            return None;
+        }
         Word::Locked(of) => {
             let (share, spell) = spells(of, MINUTE.times(10), checks)?;
             Behaviour::Locked { share, spell }
@@ -269,6 +274,10 @@ fn behaviour(behaviour: &At<language::Behaviour>, platform: Platform, checks: &m
                 return None;
             }
             Behaviour::Cloned { share: cloned.share.0 }
+        }
+        Word::Silent(part) => {
+            androids("only of Android devices Google may not hear that they leave", place, platform, checks)?;
+            Behaviour::Silent { share: part.share.0 }
         }
         Word::Doze(doze) => {
             androids("only Android devices doze", place, platform, checks)?;

@@ -239,6 +239,11 @@ pub enum Behaviour {
         /// Share of the devices, 0..=1.
         share: f64,
     },
+    /// Android, by Google: a share of the devices leave without a word.
+    Silent {
+        /// Share of the devices, 0..=1.
+        share: f64,
+    },
     /// Android: the device dozes when it has lain still.
     Doze {
         /// For so long.

@@ -4,8 +4,8 @@ use super::lane::{Lane, NOT_ENROLLED};
 use super::own::Own;
 use super::record::{Record, Stage};
 use super::{State, Step, enroll, question};
-use crate::{Ctx, Event};
-use droves_facts::{Operation, Outcome};
+use crate::{Ctx, Enrolls, Event};
+use droves_facts::{Operation, Outcome, Purpose};
 use droves_wire::android::adp::{Answer, Ask, Mode};
 use std::sync::Arc;
 
@@ -15,10 +15,15 @@ pub(super) struct Leaving {
     to: Stage,
 }
 
-/// The user takes the work profile away, or resets the device.
+/// The user takes the work profile away, or resets the device. Of some, Google never hears of it.
 pub(super) fn by_user(lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
-    begin(Stage::Removed, true, lane, ctx)
+    let share = if let Enrolls::Google(google) = &ctx.character.enrolls { google.silent } else { 0.0 };
+    let is_silent = ctx.device_dice(Purpose::Behaviour, SILENT).unit() < share;
+    begin(Stage::Removed, !is_silent, lane, ctx)
 }
+
+/// A place in the numbering of what is drawn about behaviour.
+const SILENT: u64 = 1 << 55;
 
 /// Leaves; `told` is whether Google tells anybody. Once, whatever comes of it.
 pub(super) fn begin(to: Stage, told: bool, lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {

@@ -126,6 +126,16 @@ fn an_order_to_leave_is_told() {
 }
 
 #[test]
+fn of_some_google_never_hears_that_they_leave() {
+    let Enrolls::Google(way) = google().enrolls else { unreachable!() };
+    let way = Arc::new(crate::Google { silent: 1.0, ..(*way).clone() });
+    let mut rig = Rig::enrolled(Character { enrolls: Enrolls::Google(way), ..google() });
+    rig.order(Order::Unenroll);
+    assert!(matches!(rig.played.asked[..], [Ask::Leave { told: false, .. }]), "{:?}", rig.played.asked);
+    assert_eq!(rig.states(), [DeviceState::Removed]);
+}
+
+#[test]
 fn what_belonged_to_an_enrollment_goes_with_it() {
     let mut rig = Rig::enrolled(slow(Mode::FullyManaged));
     let app = |n: u8| json!({ "packageName": format!("p{n}"), "installType": "FORCE_INSTALLED" });

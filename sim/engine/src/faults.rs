@@ -19,17 +19,17 @@ pub(crate) fn check(plan: &Plan) -> Result<(), RunError> {
 
 /// When a fault is on, whom it is about, how often it strikes.
 #[derive(Clone, Debug)]
-struct Row {
-    what: FaultKind,
-    strikes: Strikes,
+pub(crate) struct Row {
+    pub(crate) what: FaultKind,
+    pub(crate) strikes: Strikes,
     lanes: Option<Vec<Range<u32>>>,
-    during: Option<PhaseIx>,
+    pub(crate) during: Option<PhaseIx>,
     after: Dur,
     length: Option<Dur>,
 }
 
 impl Row {
-    fn of(fault: &Fault, plan: &Plan) -> Self {
+    pub(crate) fn of(fault: &Fault, plan: &Plan) -> Self {
         let lanes = |ix: &droves_facts::PopulationIx| plan.populations.get(ix.ix()).map(|p| p.lanes.clone());
         Row {
             what: fault.what,
@@ -41,7 +41,7 @@ impl Row {
         }
     }
 
-    fn window(&self, start: Mono) -> Range<Mono> {
+    pub(crate) fn window(&self, start: Mono) -> Range<Mono> {
         let from = start + self.after;
         from..self.length.map_or(Mono::NEVER, |length| from + length)
     }
@@ -63,7 +63,10 @@ impl LaneFaults {
     /// The network's.
     pub(crate) fn of_network(plan: &Plan) -> Self {
         LaneFaults::of(plan, |what| {
-            !matches!(what, FaultKind::PushAnswer(_) | FaultKind::PushLost | FaultKind::Server(_))
+            !matches!(
+                what,
+                FaultKind::PushAnswer(_) | FaultKind::PushLost | FaultKind::Server(_) | FaultKind::Google(..)
+            )
         })
     }
 

@@ -2,16 +2,21 @@
 //!
 //! A server under test is told where it is, and given a service account's key by which it may call.
 
+use crate::faults::Row;
+use crate::health;
 use crate::inbox::{Shards, ToShard};
 use crate::run::{RunError, Setup};
-use droves_emulators::google::{Account, Callers, Config, Ear, Handle, Quota, Settings};
-use droves_facts::{Fact, LaneIx};
-use droves_net::clock::RunClock;
+use droves_emulators::Delay;
+use droves_emulators::google::{self, Account, Callers, Config, Ear, FaultOrder, Handle, Quota, Refusal, Settings};
+use droves_emulators::push::OrderId;
+use droves_facts::{Dur, Fact, LaneIx, Mono, PhaseIx, Wall};
+use droves_net::clock::{Clock, RunClock};
 use droves_net::tls::Trust;
-use droves_scenario::plan::{Managed, Plan};
+use droves_scenario::plan::{self, Fault, FaultKind, GoogleFault, Managed, Plan};
 use droves_wire::keys::Key;
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::pki_types::pem::PemObject;
+use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -124,3 +129,83 @@ fn write(path: &Path, text: &str) -> Result<(), KeyFileError> {
     }
     droves_fleet::write_private(path, text.as_bytes()).map_err(wrong)
 }
+
+/// Google's faults: given to it as orders when their time comes.
+pub(crate) struct GoogleFaults {
+    handle: Option<Arc<Handle>>,
+    clock: RunClock,
+    rows: Vec<Row>,
+    given: BTreeMap<PhaseIx, Vec<OrderId>>,
+}
+
+impl GoogleFaults {
+    /// Gives the orders that hold for the whole run.
+    pub(crate) fn new(plan: &Plan, google: Option<&Google>, clock: RunClock) -> Self {
+        let handle = google.map(|google| Arc::clone(&google.handle));
+        let faults = GoogleFaults { handle, clock, rows: faults(plan), given: BTreeMap::new() };
+        faults.give(None, Mono::ZERO);
+        faults
+    }
+
+    pub(crate) fn phase_begins(&mut self, phase: PhaseIx, now: Mono) {
+        let orders = self.give(Some(phase), now);
+        self.given.insert(phase, orders);
+    }
+
+    pub(crate) fn phase_ends(&mut self, phase: PhaseIx) {
+        for (order, handle) in self.given.remove(&phase).into_iter().flatten().zip(self.handle.iter().cycle()) {
+            handle.lift(order);
+        }
+    }
+
+    fn give(&self, during: Option<PhaseIx>, start: Mono) -> Vec<OrderId> {
+        let Some(handle) = &self.handle else { return Vec::new() };
+        let (now, wall) = (self.clock.now(), health::wall());
+        // Google reads the machine's clock, a run its own.
+        let at = |time: Mono| Wall(wall.0.saturating_add_unsigned(time.0).saturating_sub_unsigned(now.0));
+        orders(&self.rows, during, start, at).into_iter().filter_map(|order| handle.order(order)).collect()
+    }
+}
+
+/// What Google is told to do wrong during a phase, or during the whole run; `at` says what it calls a time.
+pub(crate) fn orders(rows: &[Row], during: Option<PhaseIx>, start: Mono, at: impl Fn(Mono) -> Wall) -> Vec<FaultOrder> {
+    let at = |time: Mono| if time.is_never() { Wall(i64::MAX) } else { at(time) };
+    let order = |row: &Row| {
+        let FaultKind::Google(fault, about) = row.what else { return None };
+        let window = row.window(start);
+        let fault = match fault {
+            GoogleFault::Answer(304) => google::Fault::Refuse(Refusal::NotModified),
+            GoogleFault::Answer(429) => google::Fault::Refuse(Refusal::Quota),
+            GoogleFault::Answer(503) => google::Fault::Refuse(Refusal::Unavailable),
+            GoogleFault::Answer(_) => google::Fault::Refuse(Refusal::Internal),
+            GoogleFault::QuotaAsInternal => google::Fault::Refuse(Refusal::QuotaAsInternal),
+            GoogleFault::Slow(by) => google::Fault::Slow(delay(by)),
+            GoogleFault::Lose => google::Fault::Lose,
+            GoogleFault::Repeat(after) => google::Fault::Repeat(delay(after)),
+            GoogleFault::Late(by) => google::Fault::Late(delay(by)),
+            GoogleFault::Forgotten => google::Fault::Forgotten,
+            GoogleFault::Stale => google::Fault::Stale,
+        };
+        let about = about.map(str::to_owned).into_iter().collect();
+        Some(FaultOrder { fault, strikes: row.strikes, about, window: at(window.start)..at(window.end) })
+    };
+    rows.iter().filter(|row| row.during == during).filter_map(order).collect()
+}
+
+/// The plan's faults of Google's.
+pub(crate) fn faults(plan: &Plan) -> Vec<Row> {
+    let is_googles = |fault: &&Fault| matches!(fault.what, FaultKind::Google(..));
+    plan.faults.iter().filter(is_googles).map(|fault| Row::of(fault, plan)).collect()
+}
+
+/// A scenario's delay as Google draws it.
+fn delay(of: plan::Delay) -> Delay {
+    match of {
+        plan::Delay::Fixed(delay) => Delay::Fixed(delay),
+        plan::Delay::Uniform { from, to } => Delay::Uniform { from, to },
+        plan::Delay::Lognormal { median, sigma } => Delay::LogNormal { median, sigma, max: DELAY_MAX },
+    }
+}
+
+/// The longest that a drawn delay is.
+const DELAY_MAX: Dur = Dur::secs(3_600);

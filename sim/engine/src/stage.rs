@@ -6,7 +6,7 @@ use crate::cast::Cast;
 use crate::directory::Directory;
 use crate::enrollment::{Found, Ways};
 use crate::faults::{self, PushFaults};
-use crate::google::Google;
+use crate::google::{Google, GoogleFaults};
 use crate::health::{self, Health};
 use crate::inbox::{Shards, ToShard, queue};
 use crate::link::{Counters, Desk, News};
@@ -60,6 +60,7 @@ pub(crate) struct Stage {
     players: Players,
     push: Pushing,
     push_faults: PushFaults,
+    google_faults: GoogleFaults,
     practice: Option<Practice>,
     admin: Option<Rc<Admin>>,
     steal_before_s: f64,
@@ -138,6 +139,7 @@ impl Stage {
             news,
             players,
             push_faults: PushFaults::new(&plan, &push),
+            google_faults: GoogleFaults::new(&plan, google.as_ref(), clock),
             push,
             practice,
             admin: admin.map(Rc::new),
@@ -254,8 +256,14 @@ impl Stage {
             Change::Ends(phase) => self.shards.all(|| ToShard::PhaseEnds(phase)),
         }
         match change {
-            Change::Begins(phase) => self.push_faults.phase_begins(phase, self.clock.now(), &self.push),
-            Change::Ends(phase) => self.push_faults.phase_ends(phase, &self.push),
+            Change::Begins(phase) => {
+                self.push_faults.phase_begins(phase, self.clock.now(), &self.push);
+                self.google_faults.phase_begins(phase, self.clock.now());
+            }
+            Change::Ends(phase) => {
+                self.push_faults.phase_ends(phase, &self.push);
+                self.google_faults.phase_ends(phase);
+            }
         }
         if let Some(practice) = &self.practice {
             match change {

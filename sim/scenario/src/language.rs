@@ -436,6 +436,11 @@ pub(crate) struct Fault {
     pub(crate) network: Option<At<NetworkFault>>,
     /// What the practice server does wrong.
     pub(crate) server: Option<At<ServerFault>>,
+    /// What Google, as it is played, does wrong to the server of Android devices.
+    pub(crate) google: Option<At<GoogleFault>>,
+    /// Of Google's faults: to which calls, by method such as `enterprises.devices.issueCommand`, or to which notifications, by
+    /// type such as `STATUS_REPORT`. Default: all.
+    pub(crate) about: Option<At<String>>,
     /// How often it strikes, drawn one by one. Default: 100%.
     pub(crate) share: Option<At<Share>>,
     /// In place of a share: it strikes once, the n-th of those that it could strike.
@@ -476,6 +481,28 @@ pub(crate) enum NetworkFault {
     Refused,
     /// Bytes a second of a connection, in each direction.
     Bandwidth(Bandwidth),
+}
+
+/// What Google does wrong: `answer`, `quota_as_internal` and `slow` to calls, the others to notifications.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum GoogleFault {
+    /// It refuses a call with this HTTP status: 304, 429, 500 or 503.
+    Answer(At<u16>),
+    /// It refuses a call with 500, in the words of a quota that is used up.
+    QuotaAsInternal,
+    /// It answers a call late.
+    Slow(Delay),
+    /// A notification is not published.
+    Lose,
+    /// A notification is delivered, and so much later once more.
+    Repeat(Delay),
+    /// A notification is delivered late: others overtake it.
+    Late(Delay),
+    /// A device that has left is reported `DELETED` once more.
+    Forgotten,
+    /// A device that has enrolled anew is reported once more under its old name.
+    Stale,
 }
 
 /// What the practice server does wrong.

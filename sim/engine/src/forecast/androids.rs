@@ -3,13 +3,15 @@
 
 use super::mind::{self, Asked};
 use crate::admin::{Command, Says};
-use crate::google::account;
+use crate::faults::Row;
+use crate::google::{account, faults, orders};
 use bytes::Bytes;
 use droves_device::{Body, Clocks, Failure, Link, Method, Reached, Request, Token};
 use droves_emulators::google::{self, Callers, Google, Outbound, Quota};
 use droves_emulators::mqtt::LineId;
 use droves_emulators::practice::agents::Stir;
 use droves_emulators::practice::{Brain, Outgoing, Proof, emm};
+use droves_emulators::push::OrderId;
 use droves_facts::{
     Blame, DeviceIx, Dur, Fact, LaneIx, Mono, Operation, Outcome, PhaseIx, PopulationIx, PushFate, RequestTiming, Wall,
     What, status_kind,
@@ -52,6 +54,9 @@ pub(super) struct Androids {
     names: HashMap<LaneIx, String>,
     /// What the server called what was queued last.
     returned: Option<String>,
+    /// What Google does wrong on order.
+    faults: Vec<Row>,
+    given: BTreeMap<PhaseIx, Vec<OrderId>>,
     now: Mono,
 }
 
@@ -84,6 +89,8 @@ impl Androids {
             lanes: HashMap::new(),
             names: HashMap::new(),
             returned: None,
+            faults: faults(plan),
+            given: BTreeMap::new(),
             now: Mono::ZERO,
         };
         let file = account(copy(mind::key())).key_file(GOOGLE_URL).unwrap_or_default().to_string();
@@ -93,6 +100,20 @@ impl Androids {
             androids.settle(mind);
         }
         androids
+    }
+
+    /// A phase begins, or with none the whole run: what Google does wrong in it.
+    pub(super) fn phase_begins(&mut self, phase: Option<PhaseIx>, now: Mono) {
+        let orders = orders(&self.faults, phase, now, wall).into_iter();
+        let given = orders.filter_map(|order| self.google.give(order)).collect();
+        if let Some(phase) = phase {
+            self.given.insert(phase, given);
+        }
+    }
+
+    /// A phase is over.
+    pub(super) fn phase_ends(&mut self, phase: PhaseIx) {
+        self.given.remove(&phase).into_iter().flatten().for_each(|order| self.google.lift(order));
     }
 
     /// Enrollment tokens of the plan's populations, made before the run begins.
@@ -122,6 +143,8 @@ impl Androids {
             };
             tokens.insert(population.ix, token);
         }
+        // What goes wrong in the whole run begins with it.
+        self.phase_begins(None, Mono::ZERO);
         tokens
     }
 

@@ -154,6 +154,9 @@ impl Server {
 impl Side for Server {
     fn phase_begins(&mut self, phase: PhaseIx, now: Mono) {
         self.troubles.phase_begins(phase, now);
+        if let Some(androids) = &mut self.androids {
+            androids.phase_begins(Some(phase), now);
+        }
         for faults in [&self.answers, &self.losses, &self.silences] {
             faults.phase_begins(phase, now);
         }
@@ -161,6 +164,9 @@ impl Side for Server {
 
     fn phase_ends(&mut self, phase: PhaseIx) {
         self.troubles.phase_ends(phase);
+        if let Some(androids) = &mut self.androids {
+            androids.phase_ends(phase);
+        }
         for faults in [&self.answers, &self.losses, &self.silences] {
             faults.phase_ends(phase);
         }

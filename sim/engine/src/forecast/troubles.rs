@@ -50,7 +50,7 @@ impl Troubles {
                     line.latency += delay_of(delay, &mut self.dice.draw(2, Purpose::Model, self.delays));
                 }
                 FaultKind::NetworkBandwidth(rate) => line.bytes_per_s = Some(rate),
-                FaultKind::PushAnswer(_) | FaultKind::PushLost | FaultKind::Server(_) => {}
+                FaultKind::PushAnswer(_) | FaultKind::PushLost | FaultKind::Server(_) | FaultKind::Google(..) => {}
             }
         }
         line

@@ -4,7 +4,7 @@ use super::Checks;
 use super::fleet::sigma;
 use super::phases::{World, names};
 use crate::language::{self, NetworkFault, PushFault};
-use crate::plan::{Delay, Fault, FaultKind, Phase, ServerFault, Strikes, ThresholdLine};
+use crate::plan::{Delay, Fault, FaultKind, GoogleFault, Phase, ServerFault, Strikes, ThresholdLine};
 use crate::problem::{Problem, nearest};
 use crate::yaml::{At, Named, TextOr};
 use droves_facts::{Dur, PhaseIx, PopulationIx};
@@ -58,8 +58,16 @@ fn strikes(fault: &At<language::Fault>, checks: &mut Checks<'_>) -> Strikes {
 }
 
 fn kind(fault: &At<language::Fault>, embedded: bool, checks: &mut Checks<'_>) -> Option<FaultKind> {
-    match (&fault.push, &fault.network, &fault.server) {
-        (Some(push), None, None) => match &push.value {
+    let about = fault.about.as_ref().and_then(|about| about_of(about, fault.google.is_some(), checks));
+    match (&fault.push, &fault.network, &fault.server, &fault.google) {
+        (None, None, None, Some(google)) => {
+            if let Some(who) = &fault.who {
+                let problem = Problem::new("Google's faults are about calls and notifications, not devices", who.place);
+                checks.push(problem.cured("leave `who` out, or say `about`"));
+            }
+            google_fault(google, checks).map(|google| FaultKind::Google(google, about))
+        }
+        (Some(push), None, None, None) => match &push.value {
             PushFault::Lost => Some(FaultKind::PushLost),
             PushFault::Answer(status) if PUSH_ANSWERS.contains(status) => Some(FaultKind::PushAnswer(status.value)),
             PushFault::Answer(status) => {
@@ -69,23 +77,24 @@ fn kind(fault: &At<language::Fault>, embedded: bool, checks: &mut Checks<'_>) ->
                 None
             }
         },
-        (None, Some(network), None) => Some(match &network.value {
+        (None, Some(network), None, None) => Some(match &network.value {
             NetworkFault::Latency(latency) => FaultKind::NetworkLatency(delay(latency, checks)?),
             NetworkFault::Reset => FaultKind::NetworkReset,
             NetworkFault::Refused => FaultKind::NetworkRefused,
             NetworkFault::Bandwidth(bandwidth) => FaultKind::NetworkBandwidth(bandwidth.0),
         }),
-        (None, None, Some(server)) => {
+        (None, None, Some(server), None) => {
             if !embedded {
                 let problem = Problem::new("only the embedded practice server fails on order", server.place);
                 checks.push(problem.cured("use `target: { server: practice }` without a url, or a `network` fault"));
             }
             server_fault(server, checks).map(FaultKind::Server)
         }
-        (None, None, None) => {
+        (None, None, None, None) => {
             checks.absent(
                 fault.place,
-                Problem::new("this fault does nothing", fault.place).cured("say `push`, `network` or `server`"),
+                Problem::new("this fault does nothing", fault.place)
+                    .cured("say `push`, `network`, `server` or `google`"),
             );
             None
         }
@@ -95,6 +104,89 @@ fn kind(fault: &At<language::Fault>, embedded: bool, checks: &mut Checks<'_>) ->
             None
         }
     }
+}
+
+/// What Google's faults can be about: types of notifications, and methods of the Android Management API by their ids.
+const GOOGLE_ABOUT: [&str; 41] = [
+    "COMMAND",
+    "ENROLLMENT",
+    "ENTERPRISE_UPGRADE",
+    "STATUS_REPORT",
+    "USAGE_LOGS",
+    "enterprises.applications.get",
+    "enterprises.create",
+    "enterprises.delete",
+    "enterprises.devices.delete",
+    "enterprises.devices.get",
+    "enterprises.devices.issueCommand",
+    "enterprises.devices.list",
+    "enterprises.devices.operations.cancel",
+    "enterprises.devices.operations.get",
+    "enterprises.devices.operations.list",
+    "enterprises.devices.patch",
+    "enterprises.enrollmentTokens.create",
+    "enterprises.enrollmentTokens.delete",
+    "enterprises.enrollmentTokens.get",
+    "enterprises.enrollmentTokens.list",
+    "enterprises.generateEnterpriseUpgradeUrl",
+    "enterprises.get",
+    "enterprises.list",
+    "enterprises.migrationTokens.create",
+    "enterprises.migrationTokens.get",
+    "enterprises.migrationTokens.list",
+    "enterprises.patch",
+    "enterprises.policies.delete",
+    "enterprises.policies.get",
+    "enterprises.policies.list",
+    "enterprises.policies.modifyPolicyApplications",
+    "enterprises.policies.patch",
+    "enterprises.policies.removePolicyApplications",
+    "enterprises.webApps.create",
+    "enterprises.webApps.delete",
+    "enterprises.webApps.get",
+    "enterprises.webApps.list",
+    "enterprises.webApps.patch",
+    "enterprises.webTokens.create",
+    "provisioningInfo.get",
+    "signupUrls.create",
+];
+
+fn about_of(about: &At<String>, is_googles: bool, checks: &mut Checks<'_>) -> Option<&'static str> {
+    if !is_googles {
+        let problem = Problem::new("`about` is of Google's faults", about.place);
+        checks.push(problem.cured("leave it out; `who` says whom another fault strikes"));
+        return None;
+    }
+    let known = GOOGLE_ABOUT.into_iter().find(|known| *known == about.value);
+    if known.is_none() {
+        let problem = Problem::new(format!("`{}` is no method and no type of notification", about.value), about.place);
+        checks.push(match nearest(&about.value, GOOGLE_ABOUT.into_iter()) {
+            Some(near) => problem.labelled(format!("did you mean `{near}`?")),
+            None => problem.labelled("such as `enterprises.policies.patch`, or `STATUS_REPORT`"),
+        });
+    }
+    known
+}
+
+/// What Google can refuse a call with.
+const GOOGLE_ANSWERS: [u16; 4] = [304, 429, 500, 503];
+
+fn google_fault(google: &language::GoogleFault, checks: &mut Checks<'_>) -> Option<GoogleFault> {
+    Some(match google {
+        language::GoogleFault::Answer(status) if GOOGLE_ANSWERS.contains(status) => GoogleFault::Answer(status.value),
+        language::GoogleFault::Answer(status) => {
+            let problem = Problem::new(format!("Google does not answer {} on order", status.value), status.place);
+            checks.push(problem.labelled(format!("it answers {}", GOOGLE_ANSWERS.map(|s| s.to_string()).join(", "))));
+            return None;
+        }
+        language::GoogleFault::QuotaAsInternal => GoogleFault::QuotaAsInternal,
+        language::GoogleFault::Slow(by) => GoogleFault::Slow(delay(by, checks)?),
+        language::GoogleFault::Lose => GoogleFault::Lose,
+        language::GoogleFault::Repeat(after) => GoogleFault::Repeat(delay(after, checks)?),
+        language::GoogleFault::Late(by) => GoogleFault::Late(delay(by, checks)?),
+        language::GoogleFault::Forgotten => GoogleFault::Forgotten,
+        language::GoogleFault::Stale => GoogleFault::Stale,
+    })
 }
 
 fn server_fault(server: &language::ServerFault, checks: &mut Checks<'_>) -> Option<ServerFault> {

@@ -496,6 +496,29 @@ pub enum FaultKind {
     NetworkBandwidth(u64),
     /// What the practice server does wrong.
     Server(ServerFault),
+    /// What Google does wrong, and to which method or type of notification; none is all.
+    Google(GoogleFault, Option<&'static str>),
+}
+
+/// What Google, as it is played, can be told to do wrong: the first three to calls, the others to notifications.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum GoogleFault {
+    /// Refuses with this HTTP status: 304, 429, 500 or 503.
+    Answer(u16),
+    /// Refuses with 500, in the words of a quota that is used up.
+    QuotaAsInternal,
+    /// Answers late.
+    Slow(Delay),
+    /// Publishes nothing.
+    Lose,
+    /// Delivers, and so much later once more.
+    Repeat(Delay),
+    /// Delivers late.
+    Late(Delay),
+    /// Reports a device that has left once more.
+    Forgotten,
+    /// Reports a device that has enrolled anew under its old name.
+    Stale,
 }
 
 /// What the practice server can be told to do wrong.

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 /// `peers` in the target folder), or one on the path of this machine, as `openssl` is.
 pub fn program(name: &str) -> Result<PathBuf, Error> {
     let on_path = std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect::<Vec<_>>());
-    let folders = built_dir().into_iter().chain(peers_bin()).chain(on_path.unwrap_or_default());
+    // Debian keeps servers where only root looks for programs.
+    let servers = PathBuf::from("/usr/sbin");
+    let folders = built_dir().into_iter().chain(peers_bin()).chain(on_path.unwrap_or_default()).chain([servers]);
     let left_out = || Error::LeftOut(format!("no {name}: install it (`cargo xtask peers` does for Go servers)"));
     folders.map(|folder| folder.join(name)).find(|path| path.is_file()).ok_or_else(left_out)
 }

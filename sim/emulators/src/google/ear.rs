@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Where nudges go ([`Sink::wake`], with the device's id as their magic), and facts: commands and changes of policies by
-/// their order in their lane, and notifications posted to the server. The engine is it. It is called on any thread, and
-/// must not wait.
+/// their order in their lane, and notifications posted to the server. The engine is it. It is called on any thread, while
+/// nobody else can act at Google: it must neither wait nor call back.
 pub trait Ear: Sink {
     /// A fact. It belongs to the first phase, as do all that have no due time of a plan.
     fn fact(&self, fact: Fact);

@@ -180,8 +180,8 @@ impl Shared {
         let mut brain = self.brain.lock().unwrap_or_else(PoisonError::into_inner);
         let done = act(&mut brain, wall());
         if self.told.hears() {
+            // Nobody may act before it is told: of a lane, what was so first is heard first.
             let (at, said, nudges) = (self.clock.now(), brain.take_said(), brain.take_nudges());
-            drop(brain);
             said.into_iter().for_each(|(lane, what)| self.told.say(at, lane, what));
             nudges.into_iter().for_each(|(lane, id)| self.told.nudge(at, lane, id));
         }

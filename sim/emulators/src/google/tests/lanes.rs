@@ -79,7 +79,7 @@ impl Stage {
     }
 }
 
-fn spelled(lane: LaneIx, what: &What) -> String {
+pub(super) fn spelled(lane: LaneIx, what: &What) -> String {
     let (command, word) = match what {
         What::Delivered { command, named: true } => (command, "delivered"),
         What::Answered { command, status: CommandStatus::Acknowledged } => (command, "answered"),
@@ -322,6 +322,20 @@ fn endpoint(statuses: &'static [u16]) -> String {
     url
 }
 
+/// Google with its sockets, heard by somebody.
+pub(super) fn start(ear: Arc<dyn Ear>) -> Handle {
+    let config = Config {
+        listen: ([127, 0, 0, 1], 0).into(),
+        url: None,
+        settings: settings(2),
+        trust: Trust::system(),
+        authorised: Vec::new(),
+        clock: RunClock::start(),
+        limits: Limits::default(),
+    };
+    Handle::start(config, Some(ear)).unwrap()
+}
+
 /// What comes up to this, without what is about nobody.
 fn until(heard: &Receiver<String>, last: &str) -> Vec<String> {
     let mut all = Vec::new();
@@ -340,16 +354,7 @@ fn whoever_plays_devices_hears_of_nudges_and_of_every_post() {
     stage.google.pushed(stage.now, &greeting[0], Some(200), Dur::ZERO);
     let (sender, heard) = sync_channel(1_000);
     let (google, enterprise) = (stage.google, stage.enterprise);
-    let config = Config {
-        listen: ([127, 0, 0, 1], 0).into(),
-        url: None,
-        settings: settings(2),
-        trust: Trust::system(),
-        authorised: Vec::new(),
-        clock: RunClock::start(),
-        limits: Limits::default(),
-    };
-    let handle = Handle::start(config, Some(Arc::new(Heard(Mutex::new(sender))))).unwrap();
+    let handle = start(Arc::new(Heard(Mutex::new(sender))));
     handle.with(|brain, _| *brain = google);
     let ask = |method: &'static str, path: String, body: Value| {
         handle.with(|google, now| {

@@ -254,3 +254,65 @@ fn pcs_that_nobody_enrolls_can_not_be_foreseen() {
     let error = foresee(what, |_| (), |_| (), || false).unwrap_err().to_string();
     assert!(error.contains("no phase enrolls `pcs`"), "{error}");
 }
+
+/// Android devices, by Google and by an agent.
+fn play_androids(asks: &str, rest: &str) -> (Foreseen, Vec<String>) {
+    let text = format!(
+        "droves: 1\ntarget: {{ server: practice, android: {asks} }}\nfleet:\n  populations:\n    \
+         phones: {{ platform: android, count: 20 }}\n    kiosks: {{ platform: android, count: 10, managed_by: agent }}\n{rest}"
+    );
+    play_text(7, &text, model())
+}
+
+const ASKED_OF_ANDROIDS: &str = "  - wait: 1h
+  - together:
+      - name: lock
+        command: { who: phones, request: LOCK }
+        until: { accepted: 100%, within: 1h }
+      - name: configuration
+        command: { who: kiosks, configuration: { keepaliveTime: 120 } }
+        until: { accepted: 100%, within: 2h }
+  - name: policy
+    command: { who: phones, policy: { cameraDisabled: true } }
+    until: { accepted: 100%, within: 2h }
+";
+
+/// Each device has a policy of its own then, and that is two calls for each.
+#[test]
+fn androids_are_asked_through_google_and_by_their_agents() {
+    let phases = format!("phases:\n{}{ASKED_OF_ANDROIDS}", ENROLL.replace("10m", "1h"));
+    let (foreseen, facts) = play_androids("{}", &phases);
+    let counts = &foreseen.folds.counts;
+    assert!(foreseen.spans.iter().all(|span| !span.in_vain), "{:?}", foreseen.spans);
+    assert_eq!(counts.devices_moved(droves_facts::DeviceState::Enrolled), 30);
+    assert_eq!(foreseen.folds.ledger.so_far().violations(), 0);
+    assert!(counts.tries(None, Operation::AndroidNotification).succeeded >= 60, "enrolled, locked, changed");
+    assert!(counts.tries(None, Operation::AndroidLink).succeeded >= 10);
+    assert!(counts.tries(None, Operation::AndroidDownload).succeeded > 0);
+    assert_eq!(play_androids("{}", &phases).1, facts, "the same twice");
+    // With a call a second the last of 40 waits for it.
+    let policy = PhaseIx(4);
+    let quick = foreseen.folds.fanout.times(Some(policy), droves_measure::Hop::Pushed).max_us().unwrap();
+    let (slow, _) = play_androids("{ quota: { calls: 10, every: 1m } }", &phases);
+    let slow = slow.folds.fanout.times(Some(policy), droves_measure::Hop::Pushed).max_us().unwrap();
+    assert!(quick < 10_000_000 && slow > 180_000_000, "{quick} {slow}");
+}
+
+#[test]
+fn what_google_does_wrong_is_seen() {
+    let lock = "  - name: lock\n    command: { who: phones, request: LOCK }\n    for: 30m\n";
+    let play = |fault: &str| {
+        let faults =
+            if fault.is_empty() { String::new() } else { format!("faults: [ {{ {fault}, during: lock }} ]\n") };
+        let phases = format!("phases:\n{}  - wait: 1h\n{lock}{faults}", ENROLL.replace("10m", "1h"));
+        let (foreseen, _) = play_androids("{}", &phases);
+        let told = foreseen.folds.counts.tries(None, Operation::AndroidNotification).succeeded;
+        (told, foreseen.folds.fanout.count(Some(PhaseIx(2)), droves_measure::Hop::Accepted))
+    };
+    let (told, accepted) = play("");
+    assert_eq!(accepted, 20);
+    assert_eq!(play("google: lose, about: COMMAND"), (told - 20, 0));
+    assert_eq!(play("google: { repeat: { fixed: 1m } }, about: COMMAND"), (told + 20, 20));
+    // What is refused once for its quota is called again.
+    assert_eq!(play("google: { answer: 429 }, about: enterprises.devices.issueCommand, nth: 3"), (told, 20));
+}

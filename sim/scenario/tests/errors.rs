@@ -235,6 +235,8 @@ fn errors_of_android() {
             asks("who: phones, request: LOOK"),
             asks("who: phones, policy: { cameraDisabled: true }"),
             changed(&phones, "server: practice", "server: practice, android: { quota: { calls: 0 }, reports: 1ms }"),
+            said(&(phones.clone() + "faults: [ { google: { answer: 404 }, about: STATUS_REPORTS, who: phones } ]\n")),
+            said(&(phones.clone() + "faults: [ { push: lost, about: COMMAND } ]\n")),
         ],
     );
 }

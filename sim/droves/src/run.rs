@@ -208,6 +208,7 @@ fn leave(
         near: place.calibrated.known().map(|calibration| nearness(calibration, &finished, cpu_s)),
         not_calibrated: place.calibrated.why_not().map(str::to_owned),
         push: finished.push.clone(),
+        google: finished.google,
         verdicts,
         verdict: Verdict::default(),
     };

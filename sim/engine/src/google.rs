@@ -7,9 +7,12 @@ use crate::health;
 use crate::inbox::{Shards, ToShard};
 use crate::run::{RunError, Setup};
 use droves_emulators::Delay;
-use droves_emulators::google::{self, Account, Callers, Config, Ear, FaultOrder, Handle, Quota, Refusal, Settings};
+use droves_emulators::google::{
+    self, Account, Callers, Config, Ear, Exhausted, FaultOrder, Handle, Quota, Refusal, Settings,
+};
 use droves_emulators::push::OrderId;
 use droves_facts::{Dur, Fact, LaneIx, Mono, PhaseIx, Wall};
+use droves_measure::GoogleSummary;
 use droves_net::clock::{Clock, RunClock};
 use droves_net::tls::Trust;
 use droves_scenario::plan::{self, Fault, FaultKind, GoogleFault, Managed, Plan};
@@ -86,6 +89,19 @@ impl Google {
         let json = account(key).key_file(handle.url()).map_err(|error| KeyFileError::Key(error.to_string()))?;
         write(&key_file, &json.to_string())?;
         Ok(Some(Google { handle, key_file }))
+    }
+
+    /// How it saw the server.
+    pub(crate) fn summary(&self) -> GoogleSummary {
+        self.handle.with(|google, _| {
+            let Exhausted { requests, windows, lasted } = google.exhausted();
+            GoogleSummary {
+                quota_refused: requests,
+                quota_windows: windows,
+                quota_us: lasted.0,
+                notifications_lost: google.lost(),
+            }
+        })
     }
 }
 

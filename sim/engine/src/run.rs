@@ -12,7 +12,7 @@ use crate::tape::Taped;
 use droves_emulators::{google, practice, push};
 use droves_facts::{Dur, LaneIx, Limits, Platform};
 use droves_fleet::{FleetError, KeyPoolError};
-use droves_measure::{Calibration, Folds, Progress, PushService, Second, Thresholds};
+use droves_measure::{Calibration, Folds, GoogleSummary, Progress, PushService, Second, Thresholds};
 use droves_net::authorise;
 use droves_net::tls::{TlsError, TrustError};
 use droves_scenario::plan::Plan;
@@ -168,6 +168,8 @@ pub struct Finished {
     pub taped: Taped,
     /// How each push service saw it.
     pub push: BTreeMap<&'static str, PushService>,
+    /// How Google saw the server, if it was played.
+    pub google: Option<GoogleSummary>,
     /// What the practice server says of the run.
     pub practice_truth: Option<serde_json::Value>,
     /// Whether somebody broke it off.

@@ -60,6 +60,7 @@ pub(crate) struct Stage {
     players: Players,
     push: Pushing,
     push_faults: PushFaults,
+    google: Option<Google>,
     google_faults: GoogleFaults,
     practice: Option<Practice>,
     admin: Option<Rc<Admin>>,
@@ -140,6 +141,7 @@ impl Stage {
             players,
             push_faults: PushFaults::new(&plan, &push),
             google_faults: GoogleFaults::new(&plan, google.as_ref(), clock),
+            google,
             push,
             practice,
             admin: admin.map(Rc::new),
@@ -384,6 +386,7 @@ impl Stage {
         let practice_cpu_s = self.practice.as_ref().map(Practice::cpu_s);
         let practice_truth = self.practice.as_ref().map(Practice::truth);
         let push = self.push.tallies();
+        let google = self.google.as_ref().map(Google::summary);
         if let Some(practice) = self.practice.take() {
             practice.stop();
         }
@@ -404,6 +407,7 @@ impl Stage {
             seconds: board.seconds,
             taped: board.taped,
             push,
+            google,
             practice_truth,
             interrupted,
             aborted_by,

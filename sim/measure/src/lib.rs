@@ -38,8 +38,8 @@ pub use load::{LOAD_SECONDS_MAX, Load, LoadSecond};
 pub use progress::{ErrorRow, Funnel, OperationRow, Progress, Recent};
 pub use series::{Kind, Own, PerSession, Series};
 pub use summary::{
-    Devices, Generator, Identity, Makespan, PhaseSpan, PhaseSummary, PushService, SCHEMA_VERSION, Summary,
-    Surroundings, Verdict, WindowsSummary, exit_code, schema,
+    Devices, Generator, GoogleSummary, Identity, Makespan, PhaseSpan, PhaseSummary, PushService, SCHEMA_VERSION,
+    Summary, Surroundings, Verdict, WindowsSummary, exit_code, schema,
 };
 pub use thresholds::{Judgement, ThresholdError, Thresholds, metric_names};
 

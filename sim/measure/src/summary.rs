@@ -60,6 +60,8 @@ pub struct Surroundings {
     pub not_calibrated: Option<String>,
     /// How each push service saw the pushes, by its name.
     pub push: BTreeMap<&'static str, PushService>,
+    /// How Google saw its server, if it was played.
+    pub google: Option<GoogleSummary>,
     /// What the ledger decided.
     pub verdicts: Verdicts,
     /// How the run ends for whoever called it.
@@ -131,6 +133,8 @@ pub struct Summary {
     pub phases: Vec<PhaseSummary>,
     /// What became of pushes.
     pub push: PushSummary,
+    /// How Google saw the server of Android devices, if it was played.
+    pub google: Option<GoogleSummary>,
     /// The hops of commands.
     pub fanout: FanoutSummary,
     /// What became of commands.
@@ -341,6 +345,19 @@ pub struct PushService {
     pub woken: u64,
 }
 
+/// How Google, as it was played, saw the server.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, JsonSchema)]
+pub struct GoogleSummary {
+    /// Calls refused since the quota was used up.
+    pub quota_refused: u64,
+    /// Windows of the quota in which some were.
+    pub quota_windows: u64,
+    /// For how long in all it was used up: from the first refused call of a window to the window's end.
+    pub quota_us: u64,
+    /// Notifications lost for want of a topic that takes them.
+    pub notifications_lost: u64,
+}
+
 /// The hops of commands: how many came to the end of each, and how long the whole took.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
 pub struct FanoutSummary {
@@ -456,6 +473,7 @@ impl Summary {
                 open: around.sessions_open,
                 open_max: around.sessions_open_max,
             },
+            google: around.google,
             windows: parts::windows(folds, None),
             connections: parts::connections(counts),
             operations: parts::operations(folds, None),

@@ -6,7 +6,8 @@ use crate::{junit, report};
 use droves_engine::Finished;
 use droves_facts::{Dur, PhaseIx};
 use droves_measure::{
-    Anomaly, Calibration, ExportError, Judgement, Latency, PushService, Summary, latency_log, ledger_lines, series_csv,
+    Anomaly, Calibration, ExportError, GoogleSummary, Judgement, Latency, PushService, Summary, latency_log,
+    ledger_lines, series_csv,
 };
 use serde::Serialize;
 use std::fs::{self, File};
@@ -175,6 +176,7 @@ fn markdown(summary: &Summary, judgements: &[Judgement]) -> String {
     lines.extend(commands(summary));
     lines.extend(makespans(summary));
     lines.extend(windows(summary));
+    lines.extend(summary.google.as_ref().and_then(google));
     lines.push(generator(summary));
     lines.push(nearness(summary));
     let odd = summary.identities.iter().filter(|identity| !identity.holds);
@@ -246,6 +248,18 @@ fn operations(s: &Summary) -> Vec<String> {
 /// How one push service saw it.
 fn service((name, seen): (&String, &PushService)) -> String {
     format!("; {name} took {} and refused {}", count(seen.accepted), count(seen.refused.values().sum()))
+}
+
+/// How Google saw the server, if something is to be said of it.
+fn google(seen: &GoogleSummary) -> Option<String> {
+    let GoogleSummary { quota_refused, quota_windows, quota_us, notifications_lost } = *seen;
+    let quota = (quota_refused > 0).then(|| {
+        let (calls, windows, long) = (count(quota_refused), count(quota_windows), time(Some(quota_us)));
+        format!("its quota refused {calls} calls, and was used up for {long} in all (windows: {windows})")
+    });
+    let lost = (notifications_lost > 0).then(|| format!("no topic took {} notifications", count(notifications_lost)));
+    let said: Vec<String> = quota.into_iter().chain(lost).collect();
+    (!said.is_empty()).then(|| format!("Google: {}.", said.join("; ")))
 }
 
 fn commands(s: &Summary) -> [String; 4] {

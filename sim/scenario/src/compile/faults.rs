@@ -160,7 +160,7 @@ fn about_of(about: &At<String>, is_googles: bool, checks: &mut Checks<'_>) -> Op
     let known = GOOGLE_ABOUT.into_iter().find(|known| *known == about.value);
     if known.is_none() {
         let problem = Problem::new(format!("`{}` is no method and no type of notification", about.value), about.place);
-        checks.push(match nearest(&about.value, GOOGLE_ABOUT.into_iter()) {
+        checks.push(match nearest(&about.value, GOOGLE_ABOUT) {
             Some(near) => problem.labelled(format!("did you mean `{near}`?")),
             None => problem.labelled("such as `enterprises.policies.patch`, or `STATUS_REPORT`"),
         });

@@ -142,6 +142,7 @@ fn devices_that_google_manages_are_known_to_a_server_elsewhere_by_google_alone()
         let refused: u64 =
             truth["android"]["calls"].as_object().unwrap().values().filter_map(|by| by["429"].as_u64()).sum();
         assert!(refused > 0, "{truth:#}");
+        assert_eq!(run.number("google.quota_refused"), refused, "{:#}", run.summary["google"]);
         assert!(truth["android"]["queue"]["quota_waits"].as_u64() >= Some(1), "{truth:#}");
         // What waits for the quota was asked, and is not yet with Google.
         assert!(run.number("fanout.hops_us.pushed.max") > 50_000_000, "{:#}", run.summary["fanout"]);
@@ -177,6 +178,41 @@ fn devices_that_google_manages_live_in_two_processes() {
         let truth = truth_after(&run);
         lived(&run, &truth);
         assert_eq!(truth["android"]["queue"]["quota_waits"], 0, "{truth:#}");
+        Ok(())
+    });
+}
+
+/// The ledger's trial, of a server that speaks to its devices through Google: what it lets fall for its quota is lost, and
+/// nothing else. What it asks for again has a name of its own at Google, and so nobody of ours has queued it.
+#[test]
+fn an_emm_that_does_wrong_is_found_out() {
+    alone("wrong", |ground| {
+        let fleet = format!(
+            "    phones: {{ platform: android, count: 30, {QUICK} }}\n    \
+             tablets: {{ platform: android, count: 3, {QUICK} }}\n"
+        );
+        let asked = |name: &str, who: &str| {
+            format!("  - name: {name}\n    command: {{ who: {who}, request: LOCK, deadline: 4s }}\n    for: 6s\n")
+        };
+        let faults = "faults: [ { server: repeat_command, during: twice }, { server: lose_on_quota, during: many } ]\n";
+        // Between them a window of the quota goes by.
+        let phases = [&asked("twice", "tablets"), "  - wait: 6s\n", &asked("many", "phones"), faults];
+        let target = ", android: { quota: { calls: 13, every: 10s } }";
+        let run = Droves::new(ground.path())?.run("wrong", &scenario(target, &fleet, &phases), &[], &[])?;
+        run.adds_up();
+        let (ledger, truth) = (&run.summary["ledger"], truth_after(&run));
+        let lost = run.number("ledger.lost");
+        assert!((1..30).contains(&lost), "{ledger:#}");
+        assert_eq!((run.code, run.number("fanout.accepted")), (110, 33 - lost), "{:#}", run.summary["fanout"]);
+        assert_eq!(run.number("ledger.foreign"), 3, "{ledger:#}");
+        for nothing in ["duplicated", "misdelivered", "late", "undecided", "unknown"] {
+            assert_eq!(run.number(&format!("ledger.{nothing}")), 0, "{ledger:#}");
+        }
+        // What was under way when the quota was used up, it forgot; what stood behind that waits for longer than its deadline.
+        let (locks, waits) = (&truth["commands"]["LOCK"], &truth["pending"]);
+        let forgotten = locks["lost"].as_u64().unwrap_or(0);
+        assert!(forgotten > 0 && Some(lost - forgotten) == waits.as_u64(), "{truth:#}");
+        assert_eq!(locks["acknowledged"], 33 - lost + 3, "{truth:#}");
         Ok(())
     });
 }

@@ -268,7 +268,8 @@ fn agents_hear_over_mqtt() {
 fn agents_hear_by_polls_once_they_are_told_to() {
     alone("polls", |ground| {
         let to_polls = command("to polls", "all", "configuration: { pushOptions: polling }");
-        let by_poll = command("by poll", "all", "configuration: { pushOptions: polling, brightness: 40 }");
+        let by_poll =
+            command("by poll", "all", "configuration: { pushOptions: polling, brightness: 40, requestUpdates: gps }");
         let phases = [LINKED, &to_polls, &by_poll, MESSAGE];
         let run = Droves::new(ground.path())?.run("polls", &agents("", &phases), &[], &[])?;
         let truth = truth_after(&run);
@@ -279,6 +280,9 @@ fn agents_hear_by_polls_once_they_are_told_to() {
         let configurations = json!({ "queued": 2 * TABLETS, "delivered": TABLETS, "polled": 2 * TABLETS });
         let messages = json!({ "queued": TABLETS, "polled": TABLETS });
         assert_eq!(truth["commands"], json!({ "configUpdated": configurations, "runApp": messages }), "{truth:#}");
+        // Where they are is brought with each report of the last configuration.
+        assert!(truth["agents"]["brought"].as_u64() >= Some(TABLETS), "{truth:#}");
+        assert_eq!(sum(&truth["requests"]["/rest/plugins"]), done(&run, "android.logs"), "{truth:#}");
         let polls = &truth["requests"]["/rest/notification/polling"];
         assert!(polls["200"].as_u64() >= Some(2 * TABLETS), "{truth:#}");
         Ok(())

@@ -32,6 +32,8 @@ pub(super) struct Config {
     pub(super) goods: Vec<Good>,
     /// Whether the device shows one app alone.
     pub(super) kiosk: bool,
+    /// Whether the server wants to know where the device is.
+    pub(super) located: bool,
 }
 
 /// How a device hears of changes.

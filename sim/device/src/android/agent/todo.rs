@@ -25,6 +25,8 @@ pub(super) enum Task {
     Logs,
     /// Bring details.
     Details,
+    /// Bring where the device is.
+    Locations,
     /// Become what the configuration says: all that had to be fetched is there.
     Apply,
     /// Report that the device is what the configuration says.
@@ -37,7 +39,7 @@ pub(super) enum Task {
 
 impl Task {
     /// In the order in which they are done.
-    const ALL: [Task; 14] = [
+    const ALL: [Task; 15] = [
         Task::TellEnrolled,
         Task::Tell,
         Task::Config,
@@ -48,6 +50,7 @@ impl Task {
         Task::DetailSettings,
         Task::Logs,
         Task::Details,
+        Task::Locations,
         Task::Apply,
         Task::ReportApplied,
         Task::Report,

@@ -1,5 +1,6 @@
-//! What the server's plugins ask of a device beside its report: its log, and how it fares in detail.
+//! What the server's plugins ask of a device beside its report: its log, how it fares in detail, and where it has been.
 
+use super::info::Location;
 use super::{HeadwindError, read, set, write};
 use serde::{Deserialize, Serialize};
 
@@ -124,5 +125,15 @@ pub fn write_details(details: &[Detail]) -> Vec<u8> {
 
 /// Reads details.
 pub fn read_details(body: &[u8]) -> Result<Vec<Detail>, HeadwindError> {
+    read(body)
+}
+
+/// Writes where a device has been: `PUT /rest/plugins/devicelocations/public/update/{number}`.
+pub fn write_locations(locations: &[Location]) -> Vec<u8> {
+    write(&locations)
+}
+
+/// Reads where a device has been.
+pub fn read_locations(body: &[u8]) -> Result<Vec<Location>, HeadwindError> {
     read(body)
 }

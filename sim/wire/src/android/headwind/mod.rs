@@ -100,6 +100,9 @@ pub fn target(bytes: &[u8]) {
     if let Ok(info) = DeviceInfo::read(bytes) {
         assert_eq!(DeviceInfo::read(&info.write()), Ok(info));
     }
+    if let Ok(places) = details::read_locations(bytes) {
+        assert_eq!(details::read_locations(&details::write_locations(&places)), Ok(places));
+    }
     if let Ok(enroll) = Enroll::read(bytes) {
         assert_eq!(Enroll::read(&enroll.write()), Ok(enroll));
     }

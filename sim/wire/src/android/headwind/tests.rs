@@ -156,6 +156,10 @@ fn logs_and_details_have_their_shape() {
     assert_eq!(details::read_log(&log), Ok(vec![item]));
     let detail = Detail { ts: 1, device: Some(details::DeviceDetail::default()), wifi: None };
     assert_eq!(details::read_details(&details::write_details(std::slice::from_ref(&detail))), Ok(vec![detail]));
+    let place = info::Location { ts: 1_700_000_000_000, lat: 47.5, lon: 8.25 };
+    let places = details::write_locations(&[place]);
+    assert_eq!(places, br#"[{"ts":1700000000000,"lat":47.5,"lon":8.25}]"#);
+    assert_eq!(details::read_locations(&places), Ok(vec![place]));
     let settings = Envelope::<details::DetailSettings>::read(
         br#"{"status":"OK","message":null,"data":{"intervalMins":15,"sendData":false}}"#,
     );

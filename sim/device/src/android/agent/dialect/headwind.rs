@@ -8,7 +8,7 @@ use crate::trouble::Trouble;
 use droves_facts::{Blame, Operation};
 use droves_wire::android::headwind::config::{self, PushOptions};
 use droves_wire::android::headwind::details::{self, Detail, DetailSettings, DeviceDetail, LogItem, LogRule};
-use droves_wire::android::headwind::info::{Held, Installed};
+use droves_wire::android::headwind::info::{Held, Installed, Location};
 use droves_wire::android::headwind::paths::Path;
 use droves_wire::android::headwind::{
     self as wire, DeviceInfo, Envelope, HeadwindError, Kind, Status, envelope, push, sign,
@@ -56,6 +56,7 @@ impl Speech for Headwind {
                 },
                 goods: goods(&config),
                 kiosk: config.kiosk_mode == Some(true),
+                located: matches!(config.request_updates.as_deref(), Some("gps" | "wifi")),
             },
         })
     }
@@ -77,11 +78,16 @@ impl Speech for Headwind {
             Task::LogRules => (Path::LogRules(number), Method::Get, None),
             Task::DetailSettings => (Path::DetailSettings(number), Method::Get, None),
             Task::Logs => (Path::Log(number), Method::Post, Some(details::write_log(&[log(who)]))),
+            Task::Locations if held.located => {
+                (Path::Locations(number), Method::Put, Some(details::write_locations(&[location(who)])))
+            }
             Task::Details => (Path::Details(number), Method::Put, Some(details::write_details(&[detail(who)]))),
             _ => return None,
         };
         let operation = match task {
-            Task::LogRules | Task::DetailSettings | Task::Logs | Task::Details => Operation::AndroidLogs,
+            Task::LogRules | Task::DetailSettings | Task::Logs | Task::Details | Task::Locations => {
+                Operation::AndroidLogs
+            }
             _ => Operation::AndroidReport,
         };
         let headers = if body.is_some() { JSON } else { &[] };
@@ -100,6 +106,7 @@ impl Speech for Headwind {
                 let mins = u16::try_from(settings.interval_mins).ok().filter(|mins| *mins > 0);
                 Heard::Details(mins.filter(|_| settings.send_data))
             }
+            Task::Report | Task::ReportApplied => data::<IgnoredAny>(body).map(|_| Heard::Do(Task::Locations))?,
             _ => data::<IgnoredAny>(body).map(|_| Heard::Taken)?,
         })
     }
@@ -245,6 +252,7 @@ fn info(who: &Who<'_>, held: &Config) -> DeviceInfo {
         imei: Some(format!("35{:013}", who.flavour % 10_000_000_000_000)),
         mdm_mode: true,
         kiosk_mode: held.kiosk,
+        location: held.located.then(|| location(who)),
         battery_level: battery(who),
         android_version: Some(who.os_version.to_owned()),
         launcher_type: Some("opensource".to_owned()),
@@ -260,6 +268,15 @@ fn info(who: &Who<'_>, held: &Config) -> DeviceInfo {
 fn battery(who: &Who<'_>) -> i64 {
     let hour = who.wall.secs().div_euclid(3_600);
     100 - (hour + (who.flavour >> 32) as i64).rem_euclid(24) * 3
+}
+
+/// Each device has a place of its own in a town, and is within a kilometre of it, elsewhere each hour.
+fn location(who: &Who<'_>) -> Location {
+    let hour = who.wall.secs().div_euclid(3_600);
+    let near =
+        |bits: u64, n: i64| f64::from((bits >> 40) as u16) / 500_000.0 + (hour + n).rem_euclid(7) as f64 / 1_000.0;
+    let lat = 47.0 + near(who.flavour, 0);
+    Location { ts: who.wall.0.div_euclid(1_000), lat, lon: 8.0 + near(who.flavour.rotate_left(8), 3) }
 }
 
 fn log(who: &Who<'_>) -> LogItem {

@@ -114,6 +114,25 @@ fn a_restart_takes_all_lanes_away_for_a_while() {
 }
 
 #[test]
+fn a_device_says_where_it_is_if_its_configuration_wants_to_know() {
+    let mut rig = Rig::new(agent());
+    rig.config.request_updates = Some("gps".into());
+    rig.order(Order::Enroll);
+    rig.wait(Dur::secs(1_000));
+    let (mut reported, mut brought) = (0, 0);
+    for asked in &rig.asked {
+        if asked.url.ends_with("/sync/info") {
+            reported += 1;
+            assert!(DeviceInfo::read(&asked.body).unwrap().location.is_some_and(|place| place.lat > 47.0));
+        } else if asked.url.ends_with("/devicelocations/public/update/d7") {
+            brought += 1;
+            assert_eq!(wire::details::read_locations(&asked.body).unwrap().len(), 1);
+        }
+    }
+    assert!(reported >= 2 && brought == reported, "{brought} {reported}");
+}
+
+#[test]
 fn logs_and_details_are_brought_where_they_are_wanted() {
     let mut rig = Rig::new(agent());
     rig.rules = r#"[{"packageId":"com.hmdm.launcher","logLevel":4,"filter":null}]"#;
@@ -125,6 +144,7 @@ fn logs_and_details_are_brought_where_they_are_wanted() {
     rig.wait(Dur::secs(3_500));
     let details = rig.asked.iter().filter(|asked| asked.url.ends_with("/deviceinfo/public/d7"));
     assert_eq!(details.map(|asked| wire::details::read_details(&asked.body).unwrap().len()).collect::<Vec<_>>(), [1]);
+    assert!(!rig.asked.iter().any(|asked| asked.url.contains("/devicelocations/")), "nobody wants to know");
     // Plugins that a server does not have harm nothing.
     rig.forget();
     rig.script.extend((0..2).map(|_| (Operation::AndroidLogs, Ok((404, b"<html>".to_vec())))));

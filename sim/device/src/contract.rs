@@ -86,6 +86,8 @@ impl Reasons {
     pub const PUSH: Reasons = Reasons(2);
     /// An order of the plan, or of a sister lane.
     pub const ORDER: Reasons = Reasons(4);
+    /// A push that is urgent (FCM: priority `high`): whoever hears pushes hears it, and it comes with [`Reasons::PUSH`].
+    pub const URGENT: Reasons = Reasons(8);
 
     /// Whether every reason of `other` is in this set.
     pub fn has(self, other: Reasons) -> bool {
@@ -107,7 +109,12 @@ impl Reasons {
 
 impl fmt::Display for Reasons {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let named = [(Reasons::TIME, "time"), (Reasons::PUSH, "push"), (Reasons::ORDER, "order")];
+        let named = [
+            (Reasons::TIME, "time"),
+            (Reasons::PUSH, "push"),
+            (Reasons::ORDER, "order"),
+            (Reasons::URGENT, "urgent push"),
+        ];
         let names: Vec<&str> =
             named.into_iter().filter(|(reason, _)| self.has(*reason)).map(|(_, name)| name).collect();
         f.write_str(if names.is_empty() { "nothing".into() } else { names.join(", ") }.as_str())

@@ -108,6 +108,7 @@ impl PushBox {
         let mut at = before;
         while let Some((other, earlier)) = at.and_then(|at| waiting.pushes.get_mut(at)) {
             if other.magic == push.magic {
+                other.urgent |= push.urgent;
                 other.keep_until = other.keep_until.zip(push.keep_until).map(|(a, b)| a.max(b));
                 // It is still the last one.
                 waiting.places.extend(before.map(|before| (push.lane, before)));
@@ -206,7 +207,7 @@ mod tests {
         let pushes = PushBox::default();
         let push = |lane, magic: &str, until| {
             let (lane, magic, received) = (LaneIx(lane), magic.into(), Mono::ZERO);
-            pushes.put(Push { lane, generation: 1, magic, keep_until: Some(Wall(until)), received })
+            pushes.put(Push { lane, generation: 1, magic, keep_until: Some(Wall(until)), received, urgent: false })
         };
         assert_eq!(push(1, "old", 10), (true, true), "the shard is to be told");
         assert_eq!(push(2, "x", 10), (true, false));

@@ -211,7 +211,10 @@ impl Running {
             ToShard::Pushes => {
                 for push in worker.pushes[worker.ix].take() {
                     let (lane, keep_until, pushed) = (push.lane, push.keep_until, push.received);
-                    worker.shard.step(clocks, Input::Push { lane, magic: &push.magic, keep_until, pushed });
+                    worker.shard.step(
+                        clocks,
+                        Input::Push { lane, magic: &push.magic, keep_until, pushed, urgent: push.urgent },
+                    );
                 }
             }
             ToShard::Fact(fact) => self.facts.push(fact),

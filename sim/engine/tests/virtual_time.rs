@@ -81,7 +81,7 @@ impl Practice {
         let named = |wake: Wake| {
             let Wake::Apple { token, magic } = wake else { panic!("a channel of Windows") };
             let (lane, _) = self.tokens.find(&hex::decode(token).unwrap()).unwrap();
-            Notification { lane, magic: Some(magic), late: Dur::ZERO, is_refused: false }
+            Notification { lane, magic: Some(magic), late: Dur::ZERO, is_refused: false, urgent: false }
         };
         std::mem::take(&mut self.wakes).into_iter().map(named).collect()
     }

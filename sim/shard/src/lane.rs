@@ -64,6 +64,12 @@ pub(crate) struct OpenArrival {
 }
 
 impl<M: Machine> Lane<M> {
+    /// What it hears now of what is latched. Whoever hears either kind of push hears both that are latched.
+    pub(crate) fn heard(&self) -> Reasons {
+        let (any, heard) = (Reasons::PUSH | Reasons::URGENT, self.latched.and(self.hear));
+        if heard.and(any).is_empty() { heard } else { heard | self.latched.and(any) }
+    }
+
     /// A lane that sleeps, and hears nothing but orders.
     pub(crate) fn asleep(slept: Slept<M>) -> Self {
         Lane {

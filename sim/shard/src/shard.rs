@@ -178,7 +178,10 @@ impl<M: Machine> Shard<M> {
     /// Takes in what happened.
     pub fn step(&mut self, clocks: Clocks, input: Input<'_>) {
         match input {
-            Input::Push { lane, magic, keep_until, pushed } => self.push(clocks, lane, magic, keep_until, pushed),
+            Input::Push { lane, magic, keep_until, pushed, urgent } => {
+                let reason = if urgent { Reasons::PUSH | Reasons::URGENT } else { Reasons::PUSH };
+                self.push(clocks, lane, magic, keep_until, (pushed, reason));
+            }
             Input::Answered { lane, ticket, exchange, answer } => self.answered(clocks, lane, ticket, exchange, answer),
             Input::Failed { lane, ticket, exchange, failure } => self.failed(clocks, lane, ticket, exchange, failure),
             Input::Linked { lane, ticket, exchange, frame } => self.linked(clocks, lane, ticket, exchange, frame),

@@ -115,6 +115,8 @@ pub enum Input<'a> {
         keep_until: Option<Wall>,
         /// When the push service had it.
         pushed: Mono,
+        /// Whether it reaches a device that dozes.
+        urgent: bool,
     },
     /// A request was answered.
     Answered {

@@ -92,9 +92,9 @@ fn a_push_wakes_after_its_lag_and_a_second_one_is_folded_into_it() {
     run.facts.clear();
     let pushed = run.clocks().now;
     for _ in 0..3 {
-        run.input(Input::Push { lane: LaneIx(4), magic: "magic", keep_until: None, pushed });
+        run.input(Input::Push { lane: LaneIx(4), magic: "magic", keep_until: None, pushed, urgent: false });
     }
-    run.input(Input::Push { lane: LaneIx(5), magic: "stale", keep_until: None, pushed });
+    run.input(Input::Push { lane: LaneIx(5), magic: "stale", keep_until: None, pushed, urgent: false });
     assert!(run.run_until(pushed + Dur::secs(5), 1_000));
     assert_eq!(pushes(&run.facts, PushFate::Coalesced), 2);
     assert_eq!(pushes(&run.facts, PushFate::Stale), 1);
@@ -105,16 +105,43 @@ fn a_push_wakes_after_its_lag_and_a_second_one_is_folded_into_it() {
     assert!(lag >= toy::LAG && lag < toy::LAG + Dur::ms(3), "{lag:?}");
 }
 
+/// FCM's priorities.
+#[test]
+fn an_urgent_push_wakes_who_hears_no_other_and_brings_those_before_it() {
+    let mut run = enrolled(World { script: Script::Doze, ..World::default() });
+    run.facts.clear();
+    let first = run.clocks().now;
+    let push = |pushed, urgent| Input::Push { lane: LaneIx(1), magic: "magic", keep_until: None, pushed, urgent };
+    let woken = |facts: &[Fact]| -> Vec<Mono> {
+        facts
+            .iter()
+            .filter_map(|fact| if let What::Woken { pushed } = fact.what { Some(pushed) } else { None })
+            .collect()
+    };
+    run.input(push(first, false));
+    assert!(run.run_until(first + Dur::secs(60), 1_000));
+    assert_eq!(woken(&run.facts), []);
+    let urgent = run.clocks().now;
+    run.input(push(urgent, true));
+    run.input(push(urgent, true));
+    assert!(run.run_until(first + Dur::secs(120), 1_000));
+    assert_eq!(woken(&run.facts), [urgent]);
+    assert_eq!(pushes(&run.facts, PushFate::Coalesced), 2);
+    run.input(push(run.clocks().now, false));
+    assert!(run.run_until(first + Dur::secs(180), 1_000));
+    assert_eq!(woken(&run.facts), [urgent], "the urgent one was heard");
+}
+
 #[test]
 fn a_push_into_an_open_session_is_heard_after_it() {
     let mut run = enrolled(World { takes: Dur::secs(2), ..World::default() });
     run.facts.clear();
     let first = run.clocks().now;
-    run.input(Input::Push { lane: LaneIx(1), magic: "magic", keep_until: None, pushed: first });
+    run.input(Input::Push { lane: LaneIx(1), magic: "magic", keep_until: None, pushed: first, urgent: false });
     assert!(run.run_until(first + Dur::secs(1), 1_000));
     assert_eq!(run.shard.live(), 1);
     let second = run.clocks().now;
-    run.input(Input::Push { lane: LaneIx(1), magic: "magic", keep_until: None, pushed: second });
+    run.input(Input::Push { lane: LaneIx(1), magic: "magic", keep_until: None, pushed: second, urgent: false });
     assert!(run.run_until(first + Dur::secs(20), 1_000));
     assert_eq!(count(&run.facts, |what| matches!(what, What::Woken { .. })), 2);
     assert_eq!(pushes(&run.facts, PushFate::Coalesced), 0);
@@ -161,7 +188,7 @@ fn ending_the_device_channel_ends_its_user_channels() {
     assert!(run.run_until(Mono::ZERO + Dur::secs(30), 10_000));
     let now = run.clocks().now;
     run.facts.clear();
-    run.input(Input::Push { lane: LaneIx(1), magic: "magic", keep_until: None, pushed: now });
+    run.input(Input::Push { lane: LaneIx(1), magic: "magic", keep_until: None, pushed: now, urgent: false });
     assert_eq!(pushes(&run.facts, PushFate::Stale), 1);
     assert_eq!(run.shard.live(), 0);
     assert!(run.shard.snapshots().iter().all(|snapshot| snapshot.ended));
@@ -200,7 +227,7 @@ fn a_restored_shard_goes_on_where_it_was() {
         next.shard.restore(snapshot, &mut known, clocks).unwrap();
     }
     let now = next.clocks().now;
-    next.input(Input::Push { lane: LaneIx(3), magic: "magic", keep_until: None, pushed: now });
+    next.input(Input::Push { lane: LaneIx(3), magic: "magic", keep_until: None, pushed: now, urgent: false });
     assert!(next.run_until(now + Dur::secs(5), 1_000));
     assert_eq!(count(&next.facts, |what| matches!(what, What::Woken { .. })), 1);
     let before: Vec<_> = snapshots.iter().map(|s| s.record.clone()).collect();
@@ -229,7 +256,7 @@ proptest! {
         for (lane, at) in pushed {
             prop_assert!(run.run_until(Mono::ZERO + Dur::ms(at), 100_000));
             let now = run.clocks().now;
-            run.input(Input::Push { lane: LaneIx(lane), magic: "magic", keep_until: None, pushed: now });
+            run.input(Input::Push { lane: LaneIx(lane), magic: "magic", keep_until: None, pushed: now, urgent: false });
         }
         prop_assert!(run.run_until(Mono::ZERO + Dur::secs(600), 1_000_000));
         let all = [ArrivalFate::OnTime, ArrivalFate::Late, ArrivalFate::Merged, ArrivalFate::Dropped];
@@ -284,7 +311,7 @@ fn an_order_after_a_push_is_not_late_for_it() {
         forecast(plan(TEN, "check_in: { who: all, arrivals: { rate: 2/s } }\n    for: 4s"), 100, World::default());
     let now = run.clocks().now;
     for lane in 0..10 {
-        run.input(Input::Push { lane: LaneIx(lane), magic: "magic", keep_until: None, pushed: now });
+        run.input(Input::Push { lane: LaneIx(lane), magic: "magic", keep_until: None, pushed: now, urgent: false });
     }
     run.begin(PhaseIx(0));
     assert!(run.run_until(now + Dur::secs(10), 10_000));

@@ -75,7 +75,7 @@ pub(crate) fn burst(lanes: u32) -> f64 {
     let before = thread_s();
     for (lane, magic) in (0..).zip(&magics) {
         let lane = LaneIx(lane);
-        shard.step(clocks, Input::Push { lane, magic, keep_until: None, pushed: clocks.now });
+        shard.step(clocks, Input::Push { lane, magic, keep_until: None, pushed: clocks.now, urgent: false });
     }
     thread_s() - before
 }

@@ -123,7 +123,7 @@ impl Service {
             return Ok(Taken::Lost);
         };
         let (expires, keep_until) = self.keep(at, asked.expiration);
-        let push = Push { lane, generation, magic: magic.into(), keep_until, received: at.now };
+        let push = Push { lane, generation, magic: magic.into(), keep_until, received: at.now, urgent: false };
         Ok(self.traffic.send(push, at, expires))
     }
 
@@ -275,6 +275,7 @@ mod tests {
             magic: "6C0F9B2E-54E9-41B2-8E0C-6E1F0D2A7C55".into(),
             keep_until: Some(WALL + Dur::secs(1)),
             received: Mono(5),
+            urgent: false,
         };
         assert_eq!(service.due(Mono(15)), Some(Due::Wake(push)));
         assert_eq!(service.due(Mono(15)), None);

@@ -45,7 +45,7 @@ impl Told {
     pub(super) fn nudge(&self, at: Mono, lane: LaneIx, magic: Box<str>) {
         let Some(ear) = &self.ear else { return };
         ear.fate(lane, at, PushFate::Received);
-        let push = Push { lane, generation: 0, magic, keep_until: None, received: at };
+        let push = Push { lane, generation: 0, magic, keep_until: None, received: at, urgent: false };
         if ear.wake(push) == PushFate::DroppedOurs {
             self.nudges_dropped.fetch_add(1, Relaxed);
         }

@@ -22,6 +22,8 @@ pub struct Push {
     pub keep_until: Option<Wall>,
     /// When the push service had it.
     pub received: Mono,
+    /// Whether it is to reach a device that dozes.
+    pub urgent: bool,
 }
 
 /// What comes of a notification when its time has come.
@@ -68,7 +70,7 @@ impl Deliveries {
     /// may be stored otherwise; `None` is one try, nothing stored.
     pub(crate) fn place(
         &mut self,
-        push: Push,
+        mut push: Push,
         now: Mono,
         delay: Dur,
         expires: Option<Mono>,
@@ -83,6 +85,7 @@ impl Deliveries {
         }
         let coalesced = self.slots.remove(&lane).inspect(|older| {
             self.agenda.remove(&(older.at, lane));
+            push.urgent |= older.push.urgent;
         });
         let stored = !reaches && registry.hold(lane);
         let at = match (stored, expires) {
@@ -158,7 +161,7 @@ mod tests {
     const LANE: LaneIx = LaneIx(0);
 
     fn push(magic: &str) -> Push {
-        Push { lane: LANE, generation: 1, magic: magic.into(), keep_until: None, received: Mono::ZERO }
+        Push { lane: LANE, generation: 1, magic: magic.into(), keep_until: None, received: Mono::ZERO, urgent: false }
     }
 
     struct World {

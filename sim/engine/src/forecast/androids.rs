@@ -266,7 +266,8 @@ impl Androids {
         }
         for (lane, magic) in self.google.take_nudges() {
             self.say(lane, What::Push(PushFate::Received));
-            let notification = Notification { lane, magic: Some(magic.into()), late: Dur::ZERO, is_refused: false };
+            let notification =
+                Notification { lane, magic: Some(magic.into()), late: Dur::ZERO, is_refused: false, urgent: false };
             self.happened.push(Happened::Push(notification));
         }
     }

@@ -214,7 +214,7 @@ impl Side for Server {
             (Some(pcs), Some(mind)) if pcs.knows(lane) => (pcs.can_push(mind, lane), pcs.late(lane)),
             _ => (self.known(lane).enrolled, Dur::ZERO),
         };
-        let notification = Notification { lane, magic: None, late, is_refused: false };
+        let notification = Notification { lane, magic: None, late, is_refused: false, urgent: false };
         is_enrolled.then(|| (!is_lost).then_some(notification).into_iter().collect())
     }
 }

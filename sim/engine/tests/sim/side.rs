@@ -327,7 +327,7 @@ impl Side for Practice {
             };
             let is_stale = self.strikes(self.other.pushes_stale, STALE, self.pushes);
             let magic = if is_stale { "of an earlier enrollment".to_owned() } else { magic };
-            let notification = Notification { lane, magic: Some(magic), late, is_refused };
+            let notification = Notification { lane, magic: Some(magic), late, is_refused, urgent: false };
             let is_twice = !is_refused && self.strikes(self.other.pushes_twice, TWICE, self.pushes);
             let times = 1 + usize::from(is_twice);
             sent.extend(std::iter::repeat_n(notification, times));

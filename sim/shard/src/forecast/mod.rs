@@ -96,6 +96,8 @@ pub struct Notification {
     pub late: Dur,
     /// Whether the push service answers it with 410: it never comes.
     pub is_refused: bool,
+    /// Whether it reaches a device that dozes.
+    pub urgent: bool,
 }
 
 /// What goes wrong with one connection.
@@ -147,7 +149,7 @@ enum Parcel {
     /// The store has it.
     Saved { lane: LaneIx, ticket: Ticket },
     /// A push reaches its device.
-    Push { lane: LaneIx, magic: Option<String> },
+    Push { lane: LaneIx, magic: Option<String>, urgent: bool },
     /// A link stands; connecting took so long of it.
     Linked { lane: LaneIx, ticket: Ticket, began: Mono, connect: Dur, frame: Bytes },
     /// A link does not.
@@ -202,11 +204,11 @@ impl<M: Machine, W: World> Forecast<M, W> {
 
     /// The server pushes a lane now: the device has it when the push service has brought it.
     pub fn push(&mut self, notification: Notification) {
-        let Notification { lane, magic, late, is_refused } = notification;
+        let Notification { lane, magic, late, is_refused, urgent } = notification;
         if is_refused {
             return self.shard.state(self.clocks(), lane, What::Push(PushFate::Unregistered));
         }
-        self.comes(self.network.push + late, Parcel::Push { lane, magic });
+        self.comes(self.network.push + late, Parcel::Push { lane, magic, urgent });
     }
 
     /// The other side is like this from now on.
@@ -306,11 +308,12 @@ impl<M: Machine, W: World> Forecast<M, W> {
             }
             Parcel::NotLinked { lane, ticket, failure } => self.not_linked(clocks, lane, ticket, failure),
             Parcel::Frame { lane, frame } => self.framed(clocks, lane, frame),
-            Parcel::Push { lane, magic } => {
+            Parcel::Push { lane, magic, urgent } => {
                 // A server that knows the lane pushes it with the magic of its last TokenUpdate.
                 if let Some(magic) = magic.or_else(|| self.shard.magic(clocks, lane)) {
                     self.shard.state(clocks, lane, What::Push(PushFate::Received));
-                    self.shard.step(clocks, Input::Push { lane, magic: &magic, keep_until: None, pushed: self.now });
+                    self.shard
+                        .step(clocks, Input::Push { lane, magic: &magic, keep_until: None, pushed: self.now, urgent });
                 }
             }
         }

@@ -272,7 +272,7 @@ impl<M: Machine> Shard<M> {
     /// Whether something is latched that the lane hears.
     fn has_heard(&self, lane: LaneIx) -> bool {
         let l = &self.lanes[self.place(lane)];
-        !l.latched.and(l.hear).is_empty()
+        !l.heard().is_empty()
     }
 
     /// A request that hears what is latched already is let go of at once.

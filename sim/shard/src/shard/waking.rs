@@ -80,7 +80,15 @@ impl<M: Machine> Shard<M> {
         self.say(clocks, phase, lane, Said::Arrival { operation, due, fate });
     }
 
-    pub(super) fn push(&mut self, clocks: Clocks, lane: LaneIx, magic: &str, keep_until: Option<Wall>, pushed: Mono) {
+    /// Takes a push, of one of two reasons: plain or urgent.
+    pub(super) fn push(
+        &mut self,
+        clocks: Clocks,
+        lane: LaneIx,
+        magic: &str,
+        keep_until: Option<Wall>,
+        (pushed, reason): (Mono, Reasons),
+    ) {
         if lane.0 >= self.config.roster.lanes() || self.config.cells.shard_of(lane) != self.config.shard {
             return;
         }
@@ -92,15 +100,19 @@ impl<M: Machine> Shard<M> {
         };
         let known = M::magic(&record, &self.ctx(lane, clocks, pushed, &mut out)).as_deref() == Some(magic);
         let expired = keep_until.is_some_and(|until| until < clocks.wall);
-        let latched = self.lanes[place].latched.has(Reasons::PUSH);
+        let latched = self.lanes[place].latched;
         let fate = match (self.lanes[place].mode, known) {
             (Mode::Ended, _) | (_, false) => PushFate::Stale,
             _ if expired => PushFate::Expired,
-            _ if latched => PushFate::Coalesced,
+            _ if latched.has(reason) => PushFate::Coalesced,
             _ => {
                 self.lanes[place].push_keep_until = keep_until.unwrap_or(Wall(0));
-                self.latch(lane, clocks, Reasons::PUSH, pushed);
-                return;
+                self.latch(lane, clocks, reason, pushed);
+                if !latched.has(Reasons::PUSH) {
+                    return;
+                }
+                // It takes the one before it along.
+                PushFate::Coalesced
             }
         };
         self.state(clocks, lane, Said::Push(fate));
@@ -110,7 +122,7 @@ impl<M: Machine> Shard<M> {
     pub(super) fn latch(&mut self, lane: LaneIx, clocks: Clocks, reason: Reasons, cause: Mono) {
         let place = self.place(lane);
         let l = &mut self.lanes[place];
-        let first = if reason == Reasons::PUSH { &mut l.pushed } else { &mut l.ordered };
+        let first = if reason.has(Reasons::PUSH) { &mut l.pushed } else { &mut l.ordered };
         *first = if l.latched.has(reason) { cause.min(*first) } else { cause };
         l.latched = l.latched | reason;
         match l.mode {
@@ -120,8 +132,8 @@ impl<M: Machine> Shard<M> {
                 l.hear = Reasons::ORDER;
                 self.awake(lane, clocks);
             }
-            Mode::Asleep if l.hear.has(reason) => self.awake(lane, clocks),
-            Mode::Live(at) if l.hear.has(reason) => match self.live[at as usize].waiting {
+            Mode::Asleep if !l.heard().is_empty() => self.awake(lane, clocks),
+            Mode::Live(at) if !l.heard().is_empty() => match self.live[at as usize].waiting {
                 Waiting::Heard => self.hear(lane, clocks),
                 Waiting::Response { ticket, operation, due } => self.let_go(lane, at, ticket, operation, due),
                 _ => {}
@@ -139,7 +151,7 @@ impl<M: Machine> Shard<M> {
     /// When a sleeping lane wakes: by its own timer, or the lag after what it heard.
     pub(super) fn due(&self, lane: LaneIx) -> Mono {
         let l = &self.lanes[self.place(lane)];
-        let heard = l.latched.and(l.hear);
+        let heard = l.heard();
         let mut due = l.until;
         if heard.has(Reasons::ORDER) {
             due = due.min(l.ordered);
@@ -168,7 +180,7 @@ impl<M: Machine> Shard<M> {
     pub(super) fn begin(&mut self, lane: LaneIx, clocks: Clocks, due: Mono) {
         let place = self.place(lane);
         let l = &self.lanes[place];
-        let heard = l.latched.and(l.hear);
+        let heard = l.heard();
         let by = match (heard.has(Reasons::PUSH), heard.has(Reasons::ORDER)) {
             (true, _) => Waker::Push,
             (_, true) => Waker::Order,
@@ -203,11 +215,11 @@ impl<M: Machine> Shard<M> {
         let place = self.place(lane);
         let Mode::Live(at) = self.lanes[place].mode else { return };
         let l = &mut self.lanes[place];
-        let mut reasons = l.latched.and(l.hear);
+        let mut reasons = l.heard();
         l.latched = l.latched.without(reasons);
         let mut push_expired = false;
         if reasons.has(Reasons::PUSH) && l.push_keep_until != Wall(0) && l.push_keep_until < clocks.wall {
-            reasons = reasons.without(Reasons::PUSH);
+            reasons = reasons.without(Reasons::PUSH | Reasons::URGENT);
             push_expired = true;
         }
         if l.until <= clocks.now {

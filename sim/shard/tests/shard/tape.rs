@@ -87,7 +87,7 @@ fn taped() -> Vec<Record> {
     for _ in 0..3 {
         let end = run.clocks().now + Dur::secs(30);
         assert!(run.run_until(end, 10_000));
-        run.input(Input::Push { lane: LaneIx(4), magic: "magic", keep_until: None, pushed: end });
+        run.input(Input::Push { lane: LaneIx(4), magic: "magic", keep_until: None, pushed: end, urgent: false });
     }
     assert!(run.run_until(Mono::ZERO + Dur::secs(200), 10_000));
     let mut records = Vec::new();

@@ -71,6 +71,11 @@ impl Machine for Toy {
             Event::Response(response) if response.status == 298 => {
                 Action { what: What::Save, until: ctx.clocks.now + Dur::secs(60), hear: Reasons::NONE }
             }
+            // It dozes.
+            Event::Response(response) if response.status == 297 => {
+                self.done(Outcome::Succeeded, ctx);
+                Action { hear: Reasons::URGENT | Reasons::ORDER, ..sleep() }
+            }
             Event::Saved => {
                 self.done(Outcome::Succeeded, ctx);
                 sleep()
@@ -179,6 +184,8 @@ pub(crate) enum Script {
     EndAfterEnroll,
     /// A status that makes it save before it goes on.
     SaveFirst,
+    /// A status after which it hears no push that is not urgent.
+    Doze,
     /// Sometimes well, in `fails` of 4 cases not; after a drawn time.
     Random {
         /// Of the draws.
@@ -213,6 +220,7 @@ impl forecast::World for World {
             Script::Silent => (Dur::secs(100_000), well(200)),
             Script::EndAfterEnroll => (self.takes, well(299)),
             Script::SaveFirst => (self.takes, well(298)),
+            Script::Doze => (self.takes, well(297)),
             Script::Random { seed, fails } => {
                 let mut dice = Dice::new(seed).draw(lane.0, Purpose::Nonce, self.asked);
                 let takes = Dur(dice.u64() % (self.takes.0 + 1));

@@ -147,13 +147,13 @@ impl Service {
     }
 
     fn send(&mut self, at: Moment, (lane, generation): (LaneIx, u32), message: &Message) -> Taken {
-        let Message { ttl, collapse_key, .. } = message;
+        let Message { ttl, collapse_key, urgent, .. } = message;
         let is_kept = *ttl > Dur::ZERO;
         if is_kept && !self.traffic.registry.reachable(lane) {
             self.shelf.keep(lane, collapse_key.as_deref());
         }
         let keep_until = Some(at.wall + if is_kept { *ttl } else { at.delay + TRY });
-        let push = Push { lane, generation, magic: Box::default(), keep_until, received: at.now };
+        let push = Push { lane, generation, magic: Box::default(), keep_until, received: at.now, urgent: *urgent };
         self.traffic.send(push, at, is_kept.then(|| at.now + *ttl))
     }
 

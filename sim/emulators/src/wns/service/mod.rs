@@ -126,6 +126,7 @@ impl Service {
             // What has reached its device is not forgotten there for want of a session: it starts one when it can.
             keep_until: asked.ttl.map(|ttl| at.wall + ttl),
             received: at.now,
+            urgent: false,
         };
         Ok(self.traffic.send(push, at, asked.is_cached.then(|| at.now + keep)))
     }

@@ -126,6 +126,8 @@ pub struct Agent {
     pub secret: Arc<str>,
     /// The configuration that it asks for, if the server is to create it.
     pub configuration: Option<Arc<str>>,
+    /// The Firebase project for which it has itself woken by FCM, if it has.
+    pub fcm: Option<Arc<str>>,
 }
 
 /// Servers with an agent of their own.

@@ -117,6 +117,7 @@ pub(crate) fn agent() -> Character {
         number: "d*".into(),
         secret: "changeme-C3z9vi54".into(),
         configuration: None,
+        fcm: None,
     };
     Character { enrolls: Enrolls::Agent(Arc::new(agent)), ..google() }
 }

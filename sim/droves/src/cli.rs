@@ -126,11 +126,15 @@ pub(crate) struct RunArgs {
     /// Port of the emulated WNS, which runs where there are Windows devices; 0 picks one.
     #[arg(long, env = "DROVES_WNS_PORT", value_name = "PORT", default_value_t = 0)]
     pub(crate) wns_port: u16,
+    /// Port of the emulated FCM, which runs where agents of Android devices are woken by it; 0 picks one. A server under
+    /// test calls it as its `--certs` folder's `firebase-service-account.json` says.
+    #[arg(long, env = "DROVES_FCM_PORT", value_name = "PORT", default_value_t = 0)]
+    pub(crate) fcm_port: u16,
     /// Port of Google as it is played, which runs where there are Android devices that Google manages; 0 picks one. A server
     /// under test calls it as its `--certs` folder's `google-service-account.json` says.
     #[arg(long, env = "DROVES_GOOGLE_PORT", value_name = "PORT", default_value_t = 0)]
     pub(crate) google_port: u16,
-    /// Port of the proxy that leads to both (`HTTPS_PROXY=http://127.0.0.1:PORT`); 0 picks one.
+    /// Port of the proxy that leads to the push services by their names (`HTTPS_PROXY=http://127.0.0.1:PORT`); 0 picks one.
     #[arg(long, env = "DROVES_DOOR_PORT", value_name = "PORT", default_value_t = 0)]
     pub(crate) door_port: u16,
     /// Wait so long for the target to be there.

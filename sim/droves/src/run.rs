@@ -13,7 +13,7 @@ use droves_scenario::plan::Plan;
 use droves_views::{About, Dashboard, Plain, Results, Snapshots, Wish};
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 
@@ -54,6 +54,7 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<u8> {
         processes: processes.map(|count| Processes { count, arguments: worker::arguments(&args.scenario) }),
         push_port: args.push_port,
         wns_port: args.wns_port,
+        fcm_port: args.fcm_port,
         google_port: args.google_port,
         door_port: args.door_port,
         target_wait: Dur::us(u64::try_from(args.wait.as_micros()).unwrap_or(u64::MAX)),
@@ -334,6 +335,11 @@ fn verdict(
     Verdict { exit_code: exit_code(&codes), reasons }
 }
 
+/// A service that a server calls with a key.
+fn by_key((url, key_file): &(String, PathBuf)) -> serde_json::Value {
+    serde_json::json!({ "url": url, "key_file": key_file })
+}
+
 /// Ports, process and files, for whoever waits for them.
 fn write_ready(path: &Path, ready: &Ready) -> anyhow::Result<()> {
     let json = serde_json::json!({
@@ -341,7 +347,8 @@ fn write_ready(path: &Path, ready: &Ready) -> anyhow::Result<()> {
         "target": ready.url,
         "push": ready.push.to_string(),
         "wns": ready.wns.map(|wns| wns.to_string()),
-        "google": ready.google.as_ref().map(|(url, key)| serde_json::json!({ "url": url, "key_file": key })),
+        "fcm": ready.fcm.as_ref().map(by_key),
+        "google": ready.google.as_ref().map(by_key),
         "door": ready.door.map(|door| door.to_string()),
         "push_ca": ready.push_ca,
         "practice": ready.is_practice,

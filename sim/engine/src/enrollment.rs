@@ -2,7 +2,7 @@
 
 use droves_device::{Agent, Dialect, Discovery, ProfileSource, Proof, Token};
 use droves_facts::PopulationIx;
-use droves_scenario::plan::Target;
+use droves_scenario::plan::{Managed, Plan, Target};
 use droves_scenario::server::{self, AgentEnroll, Secret, WindowsEnroll};
 use minijinja::{Environment, UndefinedBehavior};
 use serde::{Deserialize, Serialize};
@@ -77,6 +77,7 @@ impl Ways {
                 number: Arc::clone(&nothing),
                 secret: nothing,
                 configuration: None,
+                fcm: None,
             },
         }
     }
@@ -141,7 +142,21 @@ fn agent(target: &Target, url: &str, from: &AgentEnroll, broker: &str) -> Result
         number: render(target, url, &from.number)?.into(),
         secret: render(target, url, &from.secret.0)?.into(),
         configuration: from.configuration.as_ref().map(|text| render(target, url, text)).transpose()?.map(Into::into),
+        fcm: project(target, from)?.map(Into::into),
     })
+}
+
+/// The Firebase project for which the plan's agents have themselves woken by FCM, if there are such.
+pub(crate) fn firebase_project(plan: &Plan) -> Result<Option<String>, EnrollmentError> {
+    let has_agents = plan.populations.iter().any(|population| population.android == Some(Managed::Agent));
+    let agent = plan.target.profile.enroll_agent.as_ref().filter(|_| has_agents);
+    agent.map_or(Ok(None), |agent| project(&plan.target, agent))
+}
+
+fn project(target: &Target, from: &AgentEnroll) -> Result<Option<String>, EnrollmentError> {
+    // It is needed before the target is there, and has nothing to do with where that is.
+    let project = from.fcm.as_ref().map(|text| render(target, "", text)).transpose()?;
+    Ok(project.filter(|project| !project.is_empty()))
 }
 
 /// A URL, or a path on the target.

@@ -2,14 +2,13 @@
 //!
 //! A server under test is told where it is, and given a service account's key by which it may call.
 
+use crate::account::{KeyFile, KeyFileError};
 use crate::faults::Row;
 use crate::health;
 use crate::inbox::{Shards, ToShard};
 use crate::run::{RunError, Setup};
 use droves_emulators::Delay;
-use droves_emulators::google::{
-    self, Account, Callers, Config, Ear, Exhausted, FaultOrder, Handle, Quota, Refusal, Settings,
-};
+use droves_emulators::google::{self, Callers, Config, Ear, Exhausted, FaultOrder, Handle, Quota, Refusal, Settings};
 use droves_emulators::push::OrderId;
 use droves_facts::{Dur, Fact, LaneIx, Mono, PhaseIx, Wall};
 use droves_measure::GoogleSummary;
@@ -17,41 +16,21 @@ use droves_net::clock::{Clock, RunClock};
 use droves_net::tls::Trust;
 use droves_scenario::plan::{self, Fault, FaultKind, GoogleFault, Managed, Plan};
 use droves_wire::keys::Key;
-use rustls::pki_types::PrivatePkcs8KeyDer;
-use rustls::pki_types::pem::PemObject;
 use std::collections::BTreeMap;
-use std::fs;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// The file that a server under test reads as its key for Google's interfaces.
 const KEY_FILE: &str = "google-service-account.json";
-/// As whom it calls.
-const EMAIL: &str = "droves@droves-run.iam.gserviceaccount.com";
-const PROJECT: &str = "droves-run";
+/// Whose project it is of.
+pub(crate) const PROJECT: &str = "droves-run";
 
 /// Google, and what lets a server in.
 pub(crate) struct Google {
     pub(crate) handle: Arc<Handle>,
     /// The service account's key, of mode 0600.
     pub(crate) key_file: PathBuf,
-}
-
-/// Why there is no key for a server.
-#[derive(Debug, thiserror::Error)]
-pub enum KeyFileError {
-    /// The file.
-    #[error("{path}: {why}", path = .path.display())]
-    File {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        why: std::io::Error,
-    },
-    /// A key can't be made, or written as one.
-    #[error("service account: {0}")]
-    Key(String),
 }
 
 impl Google {
@@ -61,13 +40,12 @@ impl Google {
         if !is_wanted(plan) {
             return Ok(None);
         }
-        let key_file = setup.certificates.join(KEY_FILE);
-        let key = account_key(&key_file)?;
+        let key_file = KeyFile::at(setup.certificates.join(KEY_FILE), PROJECT)?;
         let (requests_max, window) = plan.target.android.quota;
         let settings = Settings {
             // A server that has a key of its own for the real Google is let in with that.
             callers: Callers::Anybody,
-            accounts: vec![account(copy(&key)?)],
+            accounts: vec![key_file.account()?],
             quota: Quota { requests_max, window },
             devices_max: usize::MAX,
             dice: plan.dice(),
@@ -86,8 +64,7 @@ impl Google {
             limits: setup.limits.clone(),
         };
         let handle = Arc::new(Handle::start(config, Some(Arc::new(shards.clone())))?);
-        let json = account(key).key_file(handle.url()).map_err(|error| KeyFileError::Key(error.to_string()))?;
-        write(&key_file, &json.to_string())?;
+        let key_file = key_file.write(handle.url())?;
         Ok(Some(Google { handle, key_file }))
     }
 
@@ -117,33 +94,6 @@ impl Ear for Shards {
 /// Whether the plan has devices that Google manages.
 pub(crate) fn is_wanted(plan: &Plan) -> bool {
     plan.populations.iter().any(|population| matches!(population.android, Some(Managed::Google { .. })))
-}
-
-/// As whom a server calls.
-pub(crate) fn account(key: Key) -> Account {
-    Account { email: EMAIL.to_owned(), project: PROJECT.to_owned(), key_id: "1".to_owned(), key }
-}
-
-/// The key of an earlier run, which a server may have read; else a new one.
-fn account_key(file: &Path) -> Result<Key, KeyFileError> {
-    let earlier = fs::read(file).ok().and_then(|bytes| serde_json::from_slice::<serde_json::Value>(&bytes).ok());
-    let pem = earlier.as_ref().and_then(|json| json["private_key"].as_str());
-    let known = pem.and_then(|pem| PrivatePkcs8KeyDer::from_pem_slice(pem.as_bytes()).ok());
-    let known = known.and_then(|der| Key::from_pkcs8(der.secret_pkcs8_der()).ok());
-    known.map_or_else(|| Key::generate_rsa(2048).map_err(|error| KeyFileError::Key(error.to_string())), Ok)
-}
-
-fn copy(key: &Key) -> Result<Key, KeyFileError> {
-    let copied = key.to_pkcs8().and_then(|bytes| Key::from_pkcs8(&bytes));
-    copied.map_err(|error| KeyFileError::Key(error.to_string()))
-}
-
-fn write(path: &Path, text: &str) -> Result<(), KeyFileError> {
-    let wrong = |why| KeyFileError::File { path: path.to_owned(), why };
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).map_err(wrong)?;
-    }
-    droves_fleet::write_private(path, text.as_bytes()).map_err(wrong)
 }
 
 /// Google's faults: given to it as orders when their time comes.

@@ -5,6 +5,7 @@
 //! there is one, and the coordinator, which goes through the plan's steps and merges what the shards report. The shards may be
 //! in several processes: see [`work`].
 
+mod account;
 pub mod admin;
 mod attestation;
 mod board;

@@ -1,9 +1,9 @@
 //! What a run is made of, what it tells while it runs, and what it leaves.
 
+use crate::account::KeyFileError;
 use crate::admin::AdminError;
 use crate::directory::Directory;
 use crate::enrollment::EnrollmentError;
-use crate::google::KeyFileError;
 use crate::health::Health;
 use crate::keys::RingError;
 use crate::stage::Stage;
@@ -50,9 +50,11 @@ pub struct Setup {
     pub push_port: u16,
     /// The port of WNS, which runs where there are Windows devices; 0 picks one.
     pub wns_port: u16,
+    /// The port of FCM, which runs where agents of Android devices are woken by it; 0 picks one.
+    pub fcm_port: u16,
     /// The port of Google, which runs where there are Android devices that it manages; 0 picks one.
     pub google_port: u16,
-    /// The port of the door that leads to both; 0 picks one.
+    /// The port of the door that leads to the push services; 0 picks one.
     pub door_port: u16,
     /// How long the target may take to be there.
     pub target_wait: Dur,
@@ -82,7 +84,9 @@ pub struct Ready {
     pub wns: Option<SocketAddr>,
     /// Google, if there are Android devices that it manages: its URL, and a key by which a server may call it.
     pub google: Option<(String, PathBuf)>,
-    /// The CONNECT door to both.
+    /// FCM, if agents of Android devices are woken by it: its URL, and a key by which a server may call it.
+    pub fcm: Option<(String, PathBuf)>,
+    /// The CONNECT door to the push services.
     pub door: Option<SocketAddr>,
     /// The authority that a server must trust for pushes, PEM.
     pub push_ca: PathBuf,

@@ -444,6 +444,7 @@ fn told(url: &str, push: &Pushing, google: Option<&Google>, practice: Option<&Pr
         url: url.to_owned(),
         push: push.apns(),
         wns: push.wns(),
+        fcm: push.fcm(),
         google: google.map(|google| (google.handle.url().to_owned(), google.key_file.clone())),
         door: push.door(),
         push_ca: push.ca_pem_path().to_owned(),

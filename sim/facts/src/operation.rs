@@ -108,6 +108,7 @@ operations! {
     AndroidDownload "android.download" Request "One piece of an application or a file.";
     AndroidLink "android.link" Request "The agent opens its MQTT connection: from connecting to the broker's CONNACK.";
     AndroidPoll "android.poll" Held "A long poll: held until the server has a message, or gives up.";
+    AndroidPushRegister "android.push_register" Played "The agent asks FCM for its registration token.";
     AdminQueue "admin.queue_command" Admin "One API call that queues a command for one or more devices.";
     AdminPush "admin.push" Admin "One API call that asks the server to push one or more devices.";
     AdminBelieves "admin.believes" Admin "One API call that asks what the server believes of devices.";

@@ -322,7 +322,7 @@ pub struct PushSummary {
     pub dropped_ours: u64,
     /// Lanes woken.
     pub woken: u64,
-    /// The same as each push service saw it, by its name: `apns`, `wns`.
+    /// The same as each push service saw it, by its name: `apns`, `wns`, `fcm`.
     pub services: BTreeMap<String, PushService>,
 }
 

@@ -120,6 +120,8 @@ pub struct AgentEnroll {
     pub secret: Secret,
     /// The configuration that it asks for, if the server is to create the device.
     pub configuration: Option<String>,
+    /// The Firebase project for which it has itself woken by FCM; empty for none.
+    pub fcm: Option<String>,
 }
 
 /// Servers with an agent of their own, by the protocol that it speaks.

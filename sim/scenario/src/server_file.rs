@@ -148,6 +148,7 @@ impl Read<'_> {
             number: text(agent.number),
             secret: Secret(text(agent.secret)),
             configuration: agent.configuration.map(&mut text),
+            fcm: agent.fcm.map(&mut text),
         }
     }
 

@@ -129,6 +129,7 @@ pub(crate) fn run_with(keys: &Path, plan: &Arc<Plan>, fleet: Option<&Path>, look
         processes: None,
         push_port: 0,
         wns_port: 0,
+        fcm_port: 0,
         google_port: 0,
         door_port: 0,
         target_wait: Dur::secs(5),

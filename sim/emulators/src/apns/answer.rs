@@ -1,6 +1,7 @@
 //! What the push service answers to one notification.
 
 use super::Reason;
+use crate::push::Reason as _;
 use crate::push::Taken;
 use droves_facts::{Dur, LaneIx, PushFate, Wall};
 

@@ -1,5 +1,6 @@
 //! Why a notification is refused: the table of Apple's "Handling notification responses from APNs".
 
+use crate::push::{self, Reason as _};
 use std::fmt;
 use std::str::FromStr;
 
@@ -10,18 +11,18 @@ macro_rules! reasons {
         #[repr(u8)]
         pub enum Reason { $(#[doc = $meaning] $name,)* }
 
-        impl Reason {
-            /// Every reason, by status.
-            pub const ALL: &'static [Reason] = &[$(Reason::$name,)*];
+        impl push::Reason for Reason {
+            const ALL: &'static [Reason] = &[$(Reason::$name,)*];
 
+            fn status(self) -> u16 {
+                match self { $(Reason::$name => $status,)* }
+            }
+        }
+
+        impl Reason {
             /// The word in the body.
             pub fn name(self) -> &'static str {
                 match self { $(Reason::$name => stringify!($name),)* }
-            }
-
-            /// The HTTP status that carries it.
-            pub fn status(self) -> u16 {
-                match self { $(Reason::$name => $status,)* }
             }
         }
     };

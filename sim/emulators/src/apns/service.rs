@@ -170,6 +170,7 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
     use super::super::request::Provider;
     use super::*;
+    use crate::push::Reason as _;
     use crate::push::{Due, Order};
     use droves_scenario::plan::Strikes;
     use http::HeaderMap;

@@ -1,5 +1,6 @@
 //! Why a message is refused: Google's *FCM error codes*, and what comes before them.
 
+use crate::push;
 use droves_facts::Dur;
 use droves_wire::android::{Code, Status, fcm};
 
@@ -9,15 +10,15 @@ macro_rules! reasons {
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
         pub enum Reason { $(#[doc = $meaning] $name,)* }
 
-        impl Reason {
-            /// Every reason, by status; of those with the same the most usual first.
-            pub const ALL: &'static [Reason] = &[$(Reason::$name,)*];
+        impl push::Reason for Reason {
+            const ALL: &'static [Reason] = &[$(Reason::$name,)*];
 
-            /// The status of HTTP.
-            pub fn status(self) -> u16 {
+            fn status(self) -> u16 {
                 match self { $(Reason::$name => Code::$code.http(),)* }
             }
+        }
 
+        impl Reason {
             /// The error, with FCM's own code where there is one.
             pub(crate) fn error(self) -> Status {
                 match self {

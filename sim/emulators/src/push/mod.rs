@@ -8,6 +8,7 @@ mod handle;
 mod order;
 mod post;
 mod rate;
+mod reason;
 mod registry;
 mod tally;
 mod traffic;
@@ -24,7 +25,7 @@ pub(crate) use post::Post;
 pub use post::{Brain, Sink};
 pub(crate) use rate::Allowance;
 pub use rate::Rate;
-
+pub use reason::Reason;
 pub use registry::{Registry, Standing, TOPICS_MAX, TopicIx};
 pub use tally::{Taken, Tally};
 pub(crate) use traffic::Moment;

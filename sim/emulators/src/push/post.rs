@@ -31,7 +31,7 @@ pub trait Sink: Send + Sync + 'static {
 /// A push service without its sockets: what it judges becomes [`Traffic`].
 pub trait Brain {
     /// Why it refuses.
-    type Reason: Copy + Ord;
+    type Reason: super::Reason;
 
     /// What it has sent on its way.
     fn traffic(&self) -> &Traffic<Self::Reason>;

@@ -1,6 +1,7 @@
 //! Why a notification is refused: the table of statuses of Microsoft's "Push notification service request and response
 //! headers".
 
+use crate::push;
 use droves_facts::Dur;
 use droves_wire::windows::wns::Fate;
 
@@ -10,15 +11,15 @@ macro_rules! reasons {
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
         pub enum Reason { $(#[doc = $meaning] $name,)* }
 
-        impl Reason {
-            /// Every reason, by status.
-            pub const ALL: &'static [Reason] = &[$(Reason::$name,)*];
+        impl push::Reason for Reason {
+            const ALL: &'static [Reason] = &[$(Reason::$name,)*];
 
-            /// The HTTP status.
-            pub fn status(self) -> u16 {
+            fn status(self) -> u16 {
                 match self { $(Reason::$name => $status,)* }
             }
+        }
 
+        impl Reason {
             /// What it says in `X-WNS-Error-Description` where there is no more to say.
             pub(crate) fn meaning(self) -> &'static str {
                 match self { $(Reason::$name => $meaning,)* }

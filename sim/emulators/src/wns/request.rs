@@ -78,6 +78,7 @@ const SHOWN: [&str; 3] = ["wns/badge", "wns/tile", "wns/toast"];
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
+    use crate::push::Reason as _;
 
     fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
         let mut headers = HeaderMap::new();

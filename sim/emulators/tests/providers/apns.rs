@@ -5,6 +5,7 @@ use crate::apns_client::{Outcome, TOPIC, job, tokens};
 use crate::stage::case;
 use droves_emulators::Delay;
 use droves_emulators::apns::{ConnectionRules, Reason, Rules};
+use droves_emulators::push::Reason as _;
 use droves_emulators::push::{Fault, Order, Strikes};
 use droves_facts::{Dur, LaneIx, Mono, PushFate, Wall};
 use serde_json::json;

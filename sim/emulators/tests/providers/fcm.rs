@@ -7,6 +7,7 @@ use crate::left_out::Stop;
 use crate::stage::case;
 use droves_emulators::fcm::{Reason, Rules};
 use droves_emulators::google::Quota;
+use droves_emulators::push::Reason as _;
 use droves_emulators::push::{Fault, Order, Strikes};
 use droves_facts::{Dur, Mono, PushFate};
 use serde_json::{Value, json};

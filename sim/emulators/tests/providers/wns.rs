@@ -4,6 +4,7 @@
 use crate::left_out::Stop;
 use crate::stage::case;
 use crate::wns_client::{PFN, raw};
+use droves_emulators::push::Reason as _;
 use droves_emulators::push::{Fault, Order, Rate, Strikes};
 use droves_emulators::wns::{App, Reason, Rules};
 use droves_facts::{Dur, LaneIx, Mono, PushFate};

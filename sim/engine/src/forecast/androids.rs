@@ -2,9 +2,10 @@
 //! What they say to each other takes a fixed time; the quota that the plan sets is Google's.
 
 use super::mind::{self, Asked};
+use crate::account::account;
 use crate::admin::{Command, Says};
 use crate::faults::Row;
-use crate::google::{account, faults, orders};
+use crate::google::{PROJECT, faults, orders};
 use bytes::Bytes;
 use droves_device::{Body, Clocks, Failure, Link, Method, Reached, Request, Token};
 use droves_emulators::google::{self, Callers, Google, Outbound, Quota};
@@ -74,7 +75,7 @@ impl Androids {
         let (requests_max, window) = plan.target.android.quota;
         let settings = google::Settings {
             callers: Callers::Anybody,
-            accounts: vec![account(copy(mind::key()))],
+            accounts: vec![account(copy(mind::key()), PROJECT)],
             quota: Quota { requests_max, window },
             devices_max: usize::MAX,
             dice: plan.dice(),
@@ -93,7 +94,7 @@ impl Androids {
             given: BTreeMap::new(),
             now: Mono::ZERO,
         };
-        let file = account(copy(mind::key())).key_file(GOOGLE_URL).unwrap_or_default().to_string();
+        let file = account(copy(mind::key()), PROJECT).key_file(GOOGLE_URL).unwrap_or_default().to_string();
         if let Ok(known) = emm::Account::read(file.as_bytes()) {
             let settings = emm::Settings { proof: emm::Proof::Secret, dice: plan.dice(), ..emm::Settings::default() };
             mind.manage_android(GOOGLE_URL.to_owned(), known, settings);

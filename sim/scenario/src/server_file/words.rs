@@ -114,6 +114,9 @@ pub(super) struct AgentFile {
     pub(super) secret: At<String>,
     /// The configuration that it asks for, if the server is to create the device. A template.
     pub(super) configuration: Option<At<String>>,
+    /// The Firebase project for which it has itself woken by FCM; it reports its registration token. Default, and if it is
+    /// empty: no project. A template.
+    pub(super) fcm: Option<At<String>>,
 }
 
 /// Protocols of agents.

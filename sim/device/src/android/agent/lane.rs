@@ -2,7 +2,7 @@
 
 use super::record::{OWN_VERSION, Record, Stage};
 use super::shared::Shared;
-use super::{Agent, Step, main};
+use super::{Agent, Step, fcm, main};
 use crate::at::At;
 use crate::kept::{from_bytes, to_bytes};
 use crate::trouble::Trouble;
@@ -62,9 +62,9 @@ impl Lane {
         }
     }
 
-    /// Until when the device is kept from what this lane is for: it restarts, is off, dozes, saves what costs money.
-    pub(super) fn kept_until(&self, ctx: &Ctx<'_>) -> Option<Wall> {
-        kept_until(&self.record, ctx)
+    /// Until when the device is kept from what it needs: it restarts, is off, dozes, saves what costs money.
+    pub(super) fn kept_until(&self, need: Need, ctx: &Ctx<'_>) -> Option<Wall> {
+        kept_until(&self.record, need, ctx)
     }
 
     /// Sleeps, or is over.
@@ -85,19 +85,26 @@ pub(super) fn resting(record: &Record, ctx: &Ctx<'_>) -> Action {
         hear,
     };
     let end = |why| Action { what: What::End(why), until: Mono::NEVER, hear: Reasons::ORDER };
-    let kept = kept_until(record, ctx);
+    let kept = kept_until(record, if ctx.channel == main::TRANSFER { Need::Transfer } else { Need::Attention }, ctx);
     if ctx.channel > 0 {
         let (until, hear) = kept.map_or((record.next_at.get(), Reasons::ORDER), |kept| (Some(kept), Reasons::NONE));
         return sleep(until, hear | Reasons::TIME);
     }
     let all = Reasons::TIME | Reasons::PUSH | Reasons::ORDER;
-    // It is to see that it goes off: it asks its server when it is on again.
-    let off = ctx.lacks_from(Need::Power);
+    // It is to see that it goes off: it asks its server when it is on again. Or that it will hear no plain message.
+    let off = ctx.lacks_from(if fcm::is_used(ctx) { Need::Attention } else { Need::Power });
     match record.stage {
         Stage::Wiped if record.next_at != At::NEVER => sleep(record.next_at.get(), Reasons::TIME | Reasons::ORDER),
         Stage::Wiped => end(Why::Wiped),
         Stage::Failed => end(Why::GaveUp),
         Stage::Unenrolled | Stage::Removed => end(Why::Removed),
+        _ if kept.is_some() && fcm::is_used(ctx) => match kept_until(record, Need::UrgentPush, ctx) {
+            // Then it hears urgent ones again at least.
+            Some(until) => sleep(Some(until), Reasons::TIME),
+            None => {
+                sleep(kept.into_iter().chain(ctx.lacks_from(Need::UrgentPush)).min(), Reasons::TIME | Reasons::URGENT)
+            }
+        },
         _ if kept.is_some() => sleep(kept, Reasons::TIME),
         _ if record.next_at.get().is_some_and(|at| at > wall) => {
             sleep(record.next_at.get().into_iter().chain(off).min(), all)
@@ -112,8 +119,7 @@ pub(super) fn resting(record: &Record, ctx: &Ctx<'_>) -> Action {
     }
 }
 
-fn kept_until(record: &Record, ctx: &Ctx<'_>) -> Option<Wall> {
-    let need = if ctx.channel == main::TRANSFER { Need::Transfer } else { Need::Attention };
+fn kept_until(record: &Record, need: Need, ctx: &Ctx<'_>) -> Option<Wall> {
     let restarts = record.offline_until.get().filter(|until| *until > ctx.clocks.wall);
     restarts.into_iter().chain(ctx.lacks_until(need)).max()
 }

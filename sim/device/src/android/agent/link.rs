@@ -43,7 +43,7 @@ fn told(lane: &mut Lane, ctx: &Ctx<'_>) {
 /// Opens what the configuration asks for.
 fn proceed(lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
     let now = ctx.clocks.wall;
-    if lane.kept_until(ctx).is_some() || lane.record.next_at.get().is_some_and(|at| at > now) {
+    if lane.kept_until(Need::Attention, ctx).is_some() || lane.record.next_at.get().is_some_and(|at| at > now) {
         return lane.rest(ctx);
     }
     (lane.record.next_at, lane.record.offline_until) = (At::NEVER, At::NEVER);

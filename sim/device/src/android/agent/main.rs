@@ -8,7 +8,7 @@ use super::lane::Lane;
 use super::record::{Record, Stage};
 use super::shared::Push;
 use super::todo::Task;
-use super::{State, Step};
+use super::{State, Step, fcm};
 use crate::at::At;
 use crate::trouble::Trouble;
 use crate::{Action, Ctx, Event, Need, Note, Order, Reasons, Retry, Sink, Wake, What};
@@ -41,6 +41,16 @@ pub(super) struct Session {
     to: Option<Arc<str>>,
     /// It went, or tried: two servers that send a device to each other are asked once each.
     moved: bool,
+    /// An urgent message has woken it out of a doze, until then.
+    awake_until: Option<Wall>,
+}
+
+impl Session {
+    /// What the device needs to go on.
+    fn need(&self, ctx: &Ctx<'_>) -> Need {
+        let is_awake = self.awake_until.is_some_and(|until| until > ctx.clocks.wall);
+        if is_awake { Need::UrgentPush } else { Need::Attention }
+    }
 }
 
 /// What a sleeping lane does when it wakes.
@@ -69,13 +79,20 @@ pub(super) fn wake(lane: &mut Lane, wake: &Wake<'_>, ctx: &mut Ctx<'_>) -> Step 
             Order::MainEnded | Order::IdentityRenewed | Order::Shared => {}
         }
     }
+    let is_told = wake.notes.iter().any(|note| matches!(note.order, Order::Pushed(_)));
+    if wake.reasons.has(Reasons::PUSH) && !is_told {
+        // By FCM, whatever the message says: what there is to do is in the configuration.
+        lane.record.todo.add(Task::Config);
+        (lane.record.tries, lane.record.next_at) = (0, At::NEVER);
+    }
     if was_off {
         // The agent starts with the device, and asks at each start.
         lane.record.offline_until = At::NEVER;
         lane.record.todo.add(Task::Config);
     }
     lane.record.sessions = lane.record.sessions.wrapping_add(1);
-    proceed(lane, Session::default(), ctx)
+    let awake_until = wake.reasons.has(Reasons::URGENT).then(|| ctx.clocks.wall + URGENT_LASTS);
+    proceed(lane, Session { awake_until, ..Session::default() }, ctx)
 }
 
 /// Whether the transfer was done with what it fetched before it was told what to fetch now.
@@ -90,11 +107,15 @@ fn ms(wall: Wall) -> u32 {
 
 /// What the schedule asks for by now: a report each quarter of an hour, with it the configuration if it is an hour old, and
 /// details.
-fn schedule(record: &mut Record, ctx: &Ctx<'_>) {
-    let now = ctx.clocks.wall;
+fn schedule(lane: &mut Lane, ctx: &Ctx<'_>) {
+    let (now, has_no_token) = (ctx.clocks.wall, fcm::is_wanted(lane, ctx));
+    let record = &mut lane.record;
     if record.tick_at.is_due(now) {
         record.tick_at = (now + TICK).into();
         record.todo.add(Task::Report);
+        if has_no_token {
+            record.todo.add(Task::Register);
+        }
         if record.config_at.get().is_none_or(|at| at + CONFIG_AGE_MAX <= now) {
             record.todo.add(Task::Config);
         }
@@ -113,7 +134,7 @@ pub(super) fn proceed(lane: &mut Lane, session: Session, ctx: &mut Ctx<'_>) -> S
     {
         lane.record.offline_until = lane.record.offline_until.get().into_iter().chain([until]).max().into();
     }
-    if lane.kept_until(ctx).is_some() {
+    if lane.kept_until(session.need(ctx), ctx).is_some() {
         return lane.rest(ctx);
     }
     if lane.record.wanted.has(Operation::Unenroll) {
@@ -128,7 +149,7 @@ pub(super) fn proceed(lane: &mut Lane, session: Session, ctx: &mut Ctx<'_>) -> S
         Stage::Enrolled if is_put_off => lane.rest(ctx),
         Stage::Enrolled => {
             lane.record.next_at = At::NEVER;
-            schedule(&mut lane.record, ctx);
+            schedule(lane, ctx);
             next(lane, session, ctx)
         }
         Stage::Unenrolled | Stage::Removed | Stage::Wiped | Stage::Failed => {
@@ -147,6 +168,7 @@ fn next(lane: &mut Lane, mut session: Session, ctx: &mut Ctx<'_>) -> Step {
         None => lane.rest(ctx),
         Some(Task::TellEnrolled) => tell(lane, Order::Enroll, session, ctx),
         Some(Task::Tell) => tell(lane, Order::Shared, session, ctx),
+        Some(Task::Register) => fcm::register(lane, session, ctx),
         Some(Task::Apply) => {
             let delay = ctx.command_delay(APPLYING, lane.record.configs.into());
             if delay == Dur::ZERO {
@@ -188,6 +210,7 @@ fn ask(lane: &mut Lane, about: About, session: Session, ctx: &mut Ctx<'_>) -> St
             ctx,
         );
     };
+    who.push_token = fcm::token(lane, ctx);
     let question = match &about {
         About::Enroll => Some(who.speech.enroll(&who)),
         About::Move(to) => {
@@ -271,6 +294,9 @@ fn configured(lane: &mut Lane, told: Told, session: &mut Session, ctx: &mut Ctx<
         go(lane, Stage::Enrolled, ctx);
         lane.record.tick_at = (ctx.clocks.wall + TICK).into();
         lane.record.todo.add(Task::TellEnrolled);
+        if fcm::is_wanted(lane, ctx) {
+            lane.record.todo.add(Task::Register);
+        }
     } else if lane.shared != before || matches!(lane.shared.config.push, Push::Mqtt(_)) {
         // Also if nothing has changed: an MQTT link that is down is opened with each configuration.
         lane.record.todo.add(Task::Tell);
@@ -449,6 +475,8 @@ const TICK: Dur = Dur::secs(15 * 60);
 const CONFIG_AGE_MAX: Dur = Dur::secs(3_600);
 /// A configuration that could not be had is asked for once more: Wi-Fi may not yet be there.
 const CONFIG_AGAIN: Dur = Dur::secs(15);
+/// How long an urgent message keeps a device awake that dozes (developer.android.com, *Optimize for Doze and App Standby*).
+const URGENT_LASTS: Dur = Dur::secs(10);
 /// How long it takes to apply one, median and 95th percentile. Ours.
 const APPLYING: (Dur, Dur) = (Dur::secs(2), Dur::secs(15));
 

@@ -5,6 +5,7 @@
 //! main lane what was pushed, the transfer that all is there. In which words a server is spoken to is in [`dialect`].
 
 mod dialect;
+mod fcm;
 mod lane;
 mod link;
 mod main;
@@ -42,6 +43,8 @@ enum State {
     Asleep,
     /// Main: an answer.
     Asking(Box<main::Asking>),
+    /// Main: FCM.
+    Registering(main::Session),
     /// Main: the disk.
     Saving(main::Session),
     /// Main: the end of what it takes to become what a configuration says.
@@ -99,6 +102,7 @@ impl Machine for Agent {
             (State::Holding(state), event) => state.on(event, lane, ctx),
             (State::Polling(by), event) => link::polled(&by, event, lane, ctx),
             (State::Fetching, event) => transfer::on(event, lane, ctx),
+            (State::Registering(session), event) => fcm::registered(lane, session, event, ctx),
             (State::Saving(session), Event::Saved) => main::saved(lane, session, ctx),
             // What the sisters would be told is not on the disk: they are told when it is.
             (State::Saving(_), Event::Failed(failure)) => {
@@ -129,17 +133,17 @@ impl Machine for Agent {
         self.lane.shared = Arc::clone(shared);
     }
 
-    /// What wakes a device comes over its own link.
-    fn magic(_: &Record, _: &Ctx<'_>) -> Option<String> {
-        None
+    /// FCM gives the device nothing to compare: which enrollment a message is for, its token says.
+    fn magic(record: &Record, _: &Ctx<'_>) -> Option<String> {
+        (record.stage == record::Stage::Enrolled).then(String::new)
     }
 
     fn state(record: &Record) -> DeviceState {
         record.stage.state()
     }
 
-    fn registration(_: &Record, _: &Shared) -> Option<(u32, Arc<str>)> {
-        None
+    fn registration(record: &Record, shared: &Shared) -> Option<(u32, Arc<str>)> {
+        shared.project.as_ref().map(|project| (record.generation, Arc::clone(project)))
     }
 
     /// The number that the device enrolls with.

@@ -92,6 +92,6 @@ impl Stage {
 /// Version of a record's bytes. Agents count from 0xC1: the first byte tells the kinds of devices apart.
 pub(super) const RECORD_VERSION: u8 = 0xC1;
 /// Version of the bytes of what is shared.
-pub(super) const SHARED_VERSION: u8 = 0xC1;
+pub(super) const SHARED_VERSION: u8 = 0xC2;
 /// Version of the bytes of what is a lane's own.
 pub(super) const OWN_VERSION: u8 = 0xC1;

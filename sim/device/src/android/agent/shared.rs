@@ -19,6 +19,8 @@ pub struct Shared {
     pub(super) held: Arc<Config>,
     /// Restarts that its server has commanded.
     pub(super) restarts: u32,
+    /// The Firebase project for which it has a registration token.
+    pub(super) project: Option<Arc<str>>,
 }
 
 /// A configuration, as far as a device does something about it, whichever server's it is.

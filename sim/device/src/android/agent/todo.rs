@@ -27,6 +27,8 @@ pub(super) enum Task {
     Details,
     /// Bring where the device is.
     Locations,
+    /// Have FCM give it a registration token.
+    Register,
     /// Become what the configuration says: all that had to be fetched is there.
     Apply,
     /// Report that the device is what the configuration says.
@@ -39,10 +41,11 @@ pub(super) enum Task {
 
 impl Task {
     /// In the order in which they are done.
-    const ALL: [Task; 15] = [
+    const ALL: [Task; 16] = [
         Task::TellEnrolled,
         Task::Tell,
         Task::Config,
+        Task::Register,
         Task::ConfirmReset,
         Task::ConfirmReboot,
         Task::ConfirmPassword,

@@ -8,7 +8,7 @@ use super::{State, Step, main};
 use crate::at::At;
 use crate::trouble::Trouble;
 use crate::web::join;
-use crate::{Action, Ctx, Event, Method, Order, Reasons, Sink, Wake, What};
+use crate::{Action, Ctx, Event, Method, Need, Order, Reasons, Sink, Wake, What};
 use droves_facts::{Blame, Dur, Operation};
 use std::sync::Arc;
 
@@ -37,7 +37,7 @@ fn told(lane: &mut Lane, ctx: &Ctx<'_>) {
 /// Fetches the next piece.
 fn proceed(lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
     let now = ctx.clocks.wall;
-    if lane.kept_until(ctx).is_some() || lane.record.next_at.get().is_some_and(|at| at > now) {
+    if lane.kept_until(Need::Transfer, ctx).is_some() || lane.record.next_at.get().is_some_and(|at| at > now) {
         return lane.rest(ctx);
     }
     (lane.record.next_at, lane.record.offline_until) = (At::NEVER, At::NEVER);

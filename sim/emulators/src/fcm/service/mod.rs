@@ -6,6 +6,7 @@ use super::request;
 use super::shelf::{Dropped, Shelf};
 use crate::delay::Delay;
 use crate::google::{Account, Accounts, Callers, Meter, Quota};
+use crate::push::Reason as _;
 use crate::push::{
     Allowance, Answers, Brain, Due, Fault, Moment, Push, Rate, Registry, Reply, Request, Standing, Taken, Traffic,
     Travel,

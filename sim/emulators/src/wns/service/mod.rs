@@ -5,6 +5,7 @@ use super::access::{Access, App, Holder};
 use super::request;
 use super::{Reason, Refusal};
 use crate::delay::Delay;
+use crate::push::Reason as _;
 use crate::push::{
     Allowance, Answers, Brain, Fault, Moment, Push, Rate, Registry, Reply, Request, Standing, Taken, Traffic, Travel,
 };

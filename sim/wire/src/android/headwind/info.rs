@@ -70,6 +70,9 @@ pub struct DeviceInfo {
     /// Serial number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub serial: Option<String>,
+    /// What another app has left with the agent for the server: the first of three places for that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub custom1: Option<String>,
 }
 
 /// An app that is there.

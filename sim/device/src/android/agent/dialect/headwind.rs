@@ -260,6 +260,8 @@ fn info(who: &Who<'_>, held: &Config) -> DeviceInfo {
         default_launcher: true,
         cpu: Some(CPU.to_owned()),
         serial: Some(format!("R{:011X}", who.flavour & 0xFFF_FFFF_FFFF)),
+        // Its agent knows no FCM: another app does, and leaves its token with it.
+        custom1: who.push_token.clone(),
         ..DeviceInfo::default()
     }
 }

@@ -68,6 +68,8 @@ pub(super) struct Who<'a> {
     pub(super) flavour: u64,
     /// When it speaks.
     pub(super) wall: Wall,
+    /// Its registration token at FCM, if it has one.
+    pub(super) push_token: Option<String>,
 }
 
 impl<'a> Who<'a> {
@@ -87,6 +89,7 @@ impl<'a> Who<'a> {
             // The device's own number is in it, so that no two have the same serial number.
             flavour: dice.u64() << 32 | u64::from(ctx.device.0),
             wall: ctx.clocks.wall,
+            push_token: None,
         })
     }
 }

@@ -7,6 +7,7 @@ mod enrolling;
 mod fetching;
 mod linking;
 mod living;
+mod messaging;
 
 use super::*;
 use crate::tests_support::{World, agent};
@@ -365,6 +366,9 @@ impl Rig {
                 Ok((status, body)) => self.answer(channel, status, &body, &[]),
                 Err(kind) => self.fail(channel, kind),
             };
+        }
+        if operation == Operation::AndroidPushRegister {
+            return self.answer(channel, 200, b"", &[]);
         }
         if operation == Operation::AndroidDownload {
             let range = asked.headers.get("range").unwrap().strip_prefix("bytes=").unwrap().to_owned();

@@ -6,7 +6,7 @@ use anyhow::bail;
 use droves_emulators::Package;
 use droves_emulators::practice::agents;
 use droves_emulators::practice::windows::{Auth, Login, Settings};
-use droves_emulators::practice::{Channels, Config, Faults, Practice, emm};
+use droves_emulators::practice::{Channels, Config, Faults, MessagesBy, Practice, emm};
 use droves_facts::{Dice, Limits};
 use droves_net::clock::RunClock;
 use droves_net::tls::Trust;
@@ -39,6 +39,7 @@ pub(crate) fn practice(args: &PracticeArgs) -> anyhow::Result<u8> {
         agents_listen: SocketAddr::new(args.listen, args.agents.mqtt_port),
         agents: agents(&args.agents),
         channels: channels(&args.windows),
+        messages: messages(&args.agents),
         push: args.push.zip(args.push_ca.clone()),
         android: android(args),
         faults,
@@ -108,6 +109,10 @@ fn android(args: &PracticeArgs) -> Option<emm::Config> {
     let host = google.parse::<http::Uri>().ok().and_then(|uri| uri.host().map(str::to_owned));
     let (trust, authorised) = (Trust::system(), host.into_iter().collect());
     Some(emm::Config { google, key_file, trust, authorised, settings: emm::Settings::default() })
+}
+
+fn messages(args: &AgentsArgs) -> Option<MessagesBy> {
+    Some(MessagesBy { to: args.fcm?, ca: args.fcm_ca.clone()?, key_file: args.fcm_key.clone()? })
 }
 
 fn channels(args: &WindowsArgs) -> Option<Channels> {

@@ -21,4 +21,4 @@ pub mod wns;
 
 pub use delay::Delay;
 pub use provider::Provider;
-pub use sender::{Package, Sender};
+pub use sender::{Account, Messages, Package, Raw, Sender, Service};

@@ -166,6 +166,7 @@ fn play(name: &str, settings: Settings, faults: &[(&str, ServerFault)]) -> Resul
         agents: settings,
         push: None,
         channels: None,
+        messages: None,
         android: None,
         faults: Faults::new(&ordered, Dice::new(1)),
         token: None,

@@ -102,6 +102,7 @@ impl World {
             agents: agents::Settings::default(),
             push: None,
             channels: None,
+            messages: None,
             android: Some(emm::Config {
                 google: google.url().to_owned(),
                 key_file,

@@ -6,6 +6,7 @@ use crate::enrollment::firebase_project;
 use crate::inbox::Shards;
 use crate::run::{RunError, Setup};
 use droves_emulators::google::Callers;
+use droves_emulators::practice::MessagesBy;
 use droves_emulators::push::{self, Brain, Fault, Order, OrderId, Queue, Reason, Registry, Strikes, Travel};
 use droves_emulators::{Delay, apns, fcm, wns};
 use droves_facts::{Family, Mono};
@@ -74,6 +75,12 @@ impl Pushing {
     /// FCM, if it runs: its URL, and the file with a key by which a server may call it.
     pub(crate) fn fcm(&self) -> Option<(String, PathBuf)> {
         self.fcm.as_ref().map(|fcm| (fcm.handle.url(), fcm.key_file.clone()))
+    }
+
+    /// How the practice server sends by FCM, if it runs.
+    pub(crate) fn messages(&self) -> Option<MessagesBy> {
+        let Fcm { handle, key_file } = self.fcm.as_ref()?;
+        Some(MessagesBy { to: handle.addr(), ca: self.ca_pem_path().to_owned(), key_file: key_file.clone() })
     }
 
     /// Host and port of WNS's channels; empty where it does not run.

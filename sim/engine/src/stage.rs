@@ -497,6 +497,7 @@ fn practice_server(
         agents: practice::agents::Settings::default(),
         channels: push.wns().map(|to| Channels { to, ca: push.ca_pem_path().to_owned(), package: package() }),
         push: Some((push.apns(), push.ca_pem_path().to_owned())),
+        messages: push.messages(),
         android: google.map(|google| practice::emm::Config {
             google: google.handle.url().to_owned(),
             key_file: google.key_file.clone(),

@@ -1,6 +1,8 @@
 //! The flags of `droves practice` that are about Android devices with an agent of their own.
 
 use clap::Args;
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// How the practice server is to agents.
@@ -37,4 +39,13 @@ pub(crate) struct AgentsArgs {
     /// Let a poll that ends take a later one's place in the registry with it, as the real server does.
     #[arg(long, env = "DROVES_AGENT_CARELESS")]
     pub(crate) agent_careless: bool,
+    /// FCM, to wake devices by that have reported a registration token.
+    #[arg(long, env = "DROVES_FCM", value_name = "HOST:PORT", requires_all = ["fcm_ca", "fcm_key"])]
+    pub(crate) fcm: Option<SocketAddr>,
+    /// The authority of that push service, PEM.
+    #[arg(long, env = "DROVES_FCM_CA", value_name = "FILE")]
+    pub(crate) fcm_ca: Option<PathBuf>,
+    /// The key file of the service account that the server is there.
+    #[arg(long, env = "DROVES_FCM_KEY", value_name = "FILE")]
+    pub(crate) fcm_key: Option<PathBuf>,
 }

@@ -222,7 +222,11 @@ impl Brain {
                 Outgoing::new(200, "application/x-pem-file", house.authority.certificate_pem())
             }
             ("GET", Place::Truth) => Outgoing::json(200, &self.truth()),
-            (_, Place::Admin) => self.admin(now, request, wakes),
+            (_, Place::Admin) => {
+                let answer = self.admin(now, request, wakes);
+                wakes.append(&mut self.agents.wakes);
+                answer
+            }
             _ => Outgoing::text(404, "no such place"),
         }
     }

@@ -100,6 +100,11 @@ pub enum Wake {
         /// The URL of the channel.
         channel: String,
     },
+    /// By FCM.
+    Android {
+        /// The registration token.
+        token: String,
+    },
 }
 
 /// A query's parameter, percent-decoded.

@@ -32,5 +32,5 @@ pub use brain::{Belief, Brain, Told};
 pub use device::{Enrollment, Queued};
 pub use exchange::{Incoming, Outgoing, Proof, Wake};
 pub use faults::Faults;
-pub use server::{Channels, Config, Practice, StartError};
+pub use server::{Channels, Config, MessagesBy, Practice, StartError};
 pub use truth::{ALERTS_MAX, Fates, ROWS_MAX, Struck, Truth};

@@ -3,17 +3,25 @@
 use super::brain::Brain;
 use super::exchange::Wake;
 use crate::provider::Provider;
-use crate::sender::Sender;
+use crate::sender::{Messages, Raw, Sender};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc::Receiver;
 
-/// Who pushes: for Apple's devices and for Windows', as far as there is a push service for them.
+/// Who pushes: Apple's devices, Windows', and agents on Android, as far as there is a push service for them.
 #[derive(Debug)]
 pub(super) struct Pushers {
     pub(super) apple: Option<Provider>,
-    pub(super) windows: Option<Sender>,
+    pub(super) windows: Option<Sender<Raw>>,
+    pub(super) android: Option<Sender<Messages>>,
+}
+
+impl Pushers {
+    /// Whether there is any.
+    pub(super) fn are_there(&self) -> bool {
+        self.apple.is_some() || self.windows.is_some() || self.android.is_some()
+    }
 }
 
 /// Sends what comes, `lines` at a time, until there is no more.
@@ -23,7 +31,7 @@ pub(super) async fn run(pushers: Pushers, wakes: Receiver<Wake>, brain: Arc<Mute
     let line = |_| {
         let (pushers, wakes, brain) = (Rc::clone(&pushers), Rc::clone(&wakes), Arc::clone(&brain));
         tokio::task::spawn_local(async move {
-            let (mut to_apns, mut to_wns) = (None, None);
+            let (mut to_apns, mut to_wns, mut to_fcm) = (None, None, None);
             loop {
                 let next = std::future::poll_fn(|cx| wakes.borrow_mut().poll_recv(cx)).await;
                 let Some(wake) = next else { return };
@@ -33,6 +41,9 @@ pub(super) async fn run(pushers: Pushers, wakes: Receiver<Wake>, brain: Arc<Mute
                     }
                     (Wake::Windows { channel }, Pushers { windows: Some(sender), .. }) => {
                         sender.push(&mut to_wns, channel).await
+                    }
+                    (Wake::Android { token }, Pushers { android: Some(sender), .. }) => {
+                        sender.push(&mut to_fcm, token).await
                     }
                     _ => "no_push_service".to_owned(),
                 };

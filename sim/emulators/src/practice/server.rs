@@ -61,6 +61,8 @@ pub struct Config {
     pub push: Option<(SocketAddr, PathBuf)>,
     /// The same for Windows.
     pub channels: Option<Channels>,
+    /// The same for agents on Android, beside its broker.
+    pub messages: Option<MessagesBy>,
     /// How it manages Android devices, by Google; none: it doesn't.
     pub android: Option<emm::Config>,
     /// What it does wrong, on order.
@@ -82,6 +84,17 @@ pub struct Channels {
     pub ca: PathBuf,
     /// Whom the server is there.
     pub package: Package,
+}
+
+/// A push service for agents on Android: FCM.
+#[derive(Clone, Debug)]
+pub struct MessagesBy {
+    /// Where it is.
+    pub to: SocketAddr,
+    /// Its authority's certificate, PEM.
+    pub ca: PathBuf,
+    /// The key file of the service account that the server is there.
+    pub key_file: PathBuf,
 }
 
 /// Why there is no practice server.
@@ -170,7 +183,15 @@ impl Practice {
         let windows = match config.channels {
             None => None,
             Some(Channels { to, ca, package }) => {
-                Some(sender::Sender::new(to, &read(ca)?, package, clock, limits.clone())?)
+                Some(sender::Sender::new(to, &read(ca)?, sender::Raw(package), clock, limits.clone())?)
+            }
+        };
+        let android = match config.messages {
+            None => None,
+            Some(MessagesBy { to, ca, key_file }) => {
+                let account = sender::Account::read(&read(key_file)?)?;
+                let service = sender::Messages { url: crate::push::url(to), account };
+                Some(sender::Sender::new(to, &read(ca)?, service, clock, limits.clone())?)
             }
         };
         let (stop, stopped) = watch::channel(false);
@@ -183,7 +204,7 @@ impl Practice {
                 let (waiting, changed) = (Waiting::default(), Rc::new(Notify::new()));
                 let calling = emm::shell::run(google, Arc::clone(&brain), clock, limits.clone(), Rc::clone(&changed));
                 let house = House { brain: Arc::clone(&brain), authority, wakes, waiting, changed, clock, limits };
-                let pushing = push(Pushers { apple, windows }, queue, brain);
+                let pushing = push(Pushers { apple, windows, android }, queue, brain);
                 let saying = async { tokio::join!(pushing, calling) };
                 runtime.block_on(run([plain, secure], mqtt, Rc::new(house), saying, cpu_us, stopped));
             }
@@ -289,8 +310,10 @@ fn server_tls(authority: &Authority, at: SocketAddr, url: Option<&str>, now: Wal
 
 /// Sends what is to be pushed. Without a push service nobody reads the queue, and nobody waits for it.
 async fn push(pushers: Pushers, queue: Receiver<Wake>, brain: Arc<Mutex<Brain>>) {
-    if pushers.apple.is_some() || pushers.windows.is_some() {
+    if pushers.are_there() {
         LocalSet::new().run_until(pushing::run(pushers, queue, brain, LINES)).await;
+    } else {
+        drop(queue);
     }
     std::future::pending::<()>().await;
 }

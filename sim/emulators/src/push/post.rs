@@ -184,7 +184,7 @@ impl<B: fmt::Debug> fmt::Debug for Post<B> {
     }
 }
 
-fn wall_now() -> Wall {
+pub(crate) fn wall_now() -> Wall {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     Wall(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }

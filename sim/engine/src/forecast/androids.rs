@@ -11,7 +11,7 @@ use droves_device::{Body, Clocks, Failure, Link, Method, Reached, Request, Token
 use droves_emulators::google::{self, Callers, Google, Outbound, Quota};
 use droves_emulators::mqtt::LineId;
 use droves_emulators::practice::agents::Stir;
-use droves_emulators::practice::{Brain, Outgoing, Proof, emm};
+use droves_emulators::practice::{Brain, Outgoing, Proof, Wake, emm};
 use droves_emulators::push::OrderId;
 use droves_facts::{
     Blame, DeviceIx, Dur, Fact, LaneIx, Mono, Operation, Outcome, PhaseIx, PopulationIx, PushFate, RequestTiming, Wall,
@@ -22,7 +22,7 @@ use droves_scenario::server::Queueing;
 use droves_shard::Answer;
 use droves_shard::forecast::{Happened, Notification};
 use droves_wire::android::adp::Ask;
-use droves_wire::android::mqtt;
+use droves_wire::android::{fcm, mqtt};
 use droves_wire::keys::Key;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use std::collections::{BTreeMap, HashMap};
@@ -409,13 +409,26 @@ impl Androids {
             _ => ("PUT", format!("/admin/v1/commands?ids={ids}"), json),
         };
         let content_type = Some("application/json");
-        let answer = mind::ask(mind, clocks, &Asked { content_type, ..Asked::new(method, &url, body.as_bytes()) });
+        let asked = Asked { content_type, ..Asked::new(method, &url, body.as_bytes()) };
+        let (answer, wakes) = mind::ask_to_push(mind, clocks, &asked);
+        wakes.iter().for_each(|wake| self.wake(wake));
         let said = mind::said(&answer.body);
         self.returned = said["digest"].as_str().map(str::to_owned);
         self.set_out(mind);
         self.listen(mind);
         let is_taken = |lane: &&LaneIx| self.names.get(lane).is_some_and(|name| said["failed"].get(name).is_none());
         Some(lanes.iter().filter(is_taken).copied().collect())
+    }
+
+    /// The server wakes an agent by FCM.
+    fn wake(&mut self, wake: &Wake) {
+        let Wake::Android { token } = wake else { return };
+        let owner = fcm::token_secret(token).and_then(|secret| super::tokens().find(&secret));
+        if let Some((lane, _)) = owner {
+            let magic = Some(String::new());
+            let notification = Notification { lane, magic, late: Dur::ZERO, is_refused: false, urgent: true };
+            self.happened.push(Happened::Push(notification));
+        }
     }
 
     /// What the server called what was queued last.

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use droves_device::Clocks;
 use droves_emulators::practice::windows::Settings;
-use droves_emulators::practice::{Brain, Faults, Incoming, Outgoing, Proof, Told};
+use droves_emulators::practice::{Brain, Faults, Incoming, Outgoing, Proof, Told, Wake};
 use droves_facts::{Limits, Wall};
 use droves_scenario::plan::{Plan, WindowsAuth, WindowsServer};
 use droves_wire::ca::Authority;
@@ -54,6 +54,11 @@ pub(super) fn mind(plan: &Plan, limits: Limits) -> Brain {
 
 /// Asks it.
 pub(super) fn ask(mind: &mut Brain, clocks: Clocks, asked: &Asked<'_>) -> Outgoing {
+    ask_to_push(mind, clocks, asked).0
+}
+
+/// Asks it, and says whom it pushes for that.
+pub(super) fn ask_to_push(mind: &mut Brain, clocks: Clocks, asked: &Asked<'_>) -> (Outgoing, Vec<Wake>) {
     let uri: Uri = asked.url.parse().unwrap_or_default();
     let admin = format!("Bearer {ADMIN}");
     let incoming = Incoming {
@@ -66,7 +71,9 @@ pub(super) fn ask(mind: &mut Brain, clocks: Clocks, asked: &Asked<'_>) -> Outgoi
         proof: asked.proof,
         body: asked.body,
     };
-    mind.answer(clocks.now, clocks.wall, &incoming, &mut Vec::new())
+    let mut wakes = Vec::new();
+    let outgoing = mind.answer(clocks.now, clocks.wall, &incoming, &mut wakes);
+    (outgoing, wakes)
 }
 
 /// What an answer to a call for several devices says of those that were refused, by their ids.

@@ -14,7 +14,7 @@ use droves_measure::{Fold, Folds, Load};
 use droves_scenario::plan::Plan;
 use droves_shard::forecast::{Forecast, Notification, World};
 use droves_shard::{Cells, Config, Known, Shard, Snapshot};
-use droves_wire::apple::push::Tokens;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -92,7 +92,7 @@ impl<S: Side> Play<S> {
             shard: 0,
             characters: Arc::clone(&cast.characters),
             limits: Arc::new(limits),
-            tokens: Arc::new(Tokens::new([0; 32])),
+            tokens: Arc::new(super::tokens()),
             sessions_max,
             keeps,
         };

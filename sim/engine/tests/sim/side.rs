@@ -182,7 +182,7 @@ impl Practice {
         let outgoing = self.brain.answer(clocks.now, clocks.wall, &incoming, &mut wakes);
         let of_apple = |wake| match wake {
             Wake::Apple { token, magic } => Some((token, magic)),
-            Wake::Windows { .. } => None,
+            Wake::Windows { .. } | Wake::Android { .. } => None,
         };
         (outgoing, wakes.into_iter().filter_map(of_apple).collect())
     }

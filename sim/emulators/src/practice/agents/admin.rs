@@ -180,6 +180,7 @@ impl Agents {
                 "applications": info.applications,
                 "files": info.files,
                 "kiosk_mode": info.kiosk_mode,
+                "push_token": info.push_token,
             })
         });
         json!({

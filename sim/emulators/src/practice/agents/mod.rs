@@ -2,7 +2,8 @@
 //! MQTT and by polls that are held, files.
 //!
 //! Devices are known by their number, which is all that they show. A push is on two ways at once, as with the real server: the
-//! broker has it, and so does the next poll, unless a poll is held that takes it.
+//! broker has it, and so does the next poll, unless a poll is held that takes it. A device that has reported a registration
+//! token is woken by FCM too, as a server does whose devices have an app for that beside the agent.
 
 mod admin;
 mod configuration;
@@ -18,7 +19,7 @@ pub use files::Span;
 pub use link::Stir;
 pub use polls::{Held, Ticket};
 
-use super::exchange::{Incoming, Outgoing};
+use super::exchange::{Incoming, Outgoing, Wake};
 use super::house::House;
 use crate::mqtt::{self, Broker};
 use configuration::Configuration;
@@ -139,6 +140,8 @@ pub(super) struct Agents {
     kinds: VecDeque<(u64, String)>,
     messages: u64,
     stirred: BTreeSet<Stir>,
+    /// Pushes for FCM.
+    pub(super) wakes: Vec<Wake>,
 }
 
 /// What is known of a device beside its enrollment.
@@ -166,6 +169,8 @@ struct Known {
     applications: usize,
     files: usize,
     kiosk_mode: bool,
+    /// What an app beside the agent has left for the server: by which token FCM wakes the device.
+    push_token: Option<String>,
 }
 
 impl Known {
@@ -177,6 +182,7 @@ impl Known {
             applications: info.applications.len(),
             files: info.files.len(),
             kiosk_mode: info.kiosk_mode,
+            push_token: info.custom1.clone().filter(|token| (1..=TOKEN_BYTES_MAX).contains(&token.len())),
         }
     }
 }
@@ -205,6 +211,7 @@ impl Agents {
             kinds: VecDeque::new(),
             messages: 0,
             stirred: BTreeSet::new(),
+            wakes: Vec::new(),
         }
     }
 
@@ -294,6 +301,8 @@ impl Agents {
     }
 }
 
+/// A registration token is never longer.
+const TOKEN_BYTES_MAX: usize = 4 << 10;
 /// The configuration that devices are in unless they are put into another.
 const DEFAULT: &str = "default";
 

@@ -3,6 +3,7 @@
 use super::polls::Row;
 use super::{Agents, Stir};
 use crate::mqtt::Acknowledged;
+use crate::practice::exchange::Wake;
 use crate::practice::house::House;
 use droves_facts::Mono;
 use droves_scenario::plan::ServerFault;
@@ -54,7 +55,9 @@ impl Agents {
             Some(_) => return,
             None => (number.to_owned(), 1),
         };
+        let token = self.devices.get(&to).and_then(|device| device.info.as_ref()?.push_token.clone());
         for _ in 0..copies {
+            self.wakes.extend(token.clone().map(|token| Wake::Android { token }));
             self.delay(now, Sent { number: to.clone(), payload: push.write(), name });
             self.post(&to, Row { at: now, name, push: push.clone() });
         }

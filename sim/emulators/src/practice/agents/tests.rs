@@ -4,7 +4,7 @@
 
 use super::{Held, Settings, Stir};
 use crate::practice::windows;
-use crate::practice::{Brain, Faults, Incoming, Outgoing, Proof, Told};
+use crate::practice::{Brain, Faults, Incoming, Outgoing, Proof, Told, Wake};
 use droves_facts::{Dice, Dur, Limits, Mono, Wall};
 use droves_scenario::plan::{Fault, FaultKind, ServerFault, Strikes};
 use droves_wire::android::headwind::envelope::DUPLICATE;
@@ -16,6 +16,7 @@ use std::sync::{Arc, OnceLock};
 struct Server {
     brain: Brain,
     now: Mono,
+    wakes: Vec<Wake>,
 }
 
 impl Server {
@@ -37,7 +38,7 @@ impl Server {
         let told = Told { url: url.clone(), windows_url: url, topic: "topic".to_owned() };
         let (token, windows) = ("administrator".to_owned(), windows::Settings::default());
         let brain = Brain::new(Arc::clone(authority), told, token, Limits::default(), faults, windows);
-        Server { brain: brain.with_agents(settings), now: Mono(1_000_000) }
+        Server { brain: brain.with_agents(settings), now: Mono(1_000_000), wakes: Vec::new() }
     }
 
     fn with_devices(settings: Settings, faults: &[ServerFault], numbers: &[&str]) -> Self {
@@ -60,7 +61,7 @@ impl Server {
             proof: Proof::Nothing,
             body: body.as_bytes(),
         };
-        self.brain.answer(self.now, Wall::VIRTUAL_START, &incoming, &mut Vec::new())
+        self.brain.answer(self.now, Wall::VIRTUAL_START, &incoming, &mut self.wakes)
     }
 
     fn push(&mut self, kind: &str, ids: &str) {
@@ -96,6 +97,25 @@ fn a_message_waits_for_its_time_and_not_for_ever() {
     }
     let waiting = server.waiting("a");
     assert_eq!((waiting.len(), waiting[0].as_str()), (100, "plugin1"));
+}
+
+#[test]
+fn who_has_reported_a_registration_token_is_woken_by_it() {
+    let mut server = Server::with_devices(Settings::default(), &[], &["a", "b", "c"]);
+    let report = |number: &str, token: &str| format!("{{\"deviceId\": \"{number}\", \"custom1\": \"{token}\"}}");
+    let of = |token: &str| Wake::Android { token: token.to_owned() };
+    for (number, token) in [("a", "one"), ("b", ""), ("a", "two")] {
+        assert_eq!(server.ask("POST", "/hmdm/rest/public/sync/info", &report(number, token)).status, 200);
+    }
+    server.ask("PUT", "/admin/v1/configurations/default?ids=a,b,c", "{\"kioskMode\": true}");
+    assert_eq!(std::mem::take(&mut server.wakes), [of("two")]);
+    server.push("reboot", "a,b");
+    server.ask("POST", "/admin/v1/push?ids=a,c", "");
+    assert_eq!(server.wakes, [of("two"), of("two")]);
+    let listed: Value = serde_json::from_slice(&server.ask("GET", "/admin/v1/devices", "").body).unwrap();
+    let tokens: Vec<_> =
+        listed["devices"].as_array().unwrap().iter().map(|of| of["info"]["push_token"].clone()).collect();
+    assert_eq!(tokens, [Value::from("two"), Value::Null, Value::Null]);
 }
 
 #[test]

@@ -6,7 +6,7 @@
 //! test takes out and answers. An enrollment's id is the `enterpriseSpecificId` of its device, or else its serial number;
 //! the administrator may name it by the id that Google gave, too.
 
-mod account;
+mod access;
 mod admin;
 mod fleet;
 mod line;
@@ -20,7 +20,7 @@ mod sweep;
 mod tests;
 mod truth;
 
-pub use account::{Account, AccountError};
+pub use crate::sender::{Account, AccountError};
 pub use line::{Call, Reply};
 pub use shell::Config;
 
@@ -28,7 +28,7 @@ pub(super) use rollout::offered;
 
 use super::exchange::{Incoming, Outgoing};
 use super::house::House;
-use account::Access;
+use access::Access;
 use bytes::Bytes;
 use droves_facts::{Dice, Dur, Mono, Wall};
 use droves_scenario::plan::ServerFault;

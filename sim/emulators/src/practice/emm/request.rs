@@ -1,5 +1,6 @@
 //! What each want is as a request: of the Android Management API, of Pub/Sub, of the token endpoint.
 
+use super::access::SCOPES;
 use super::line::{Call, Want};
 use super::start::{name_of, personal_usage};
 use super::{EMPTY, Emm, Place, Proof};
@@ -26,7 +27,7 @@ impl Emm {
         let enterprise = start.enterprise.as_deref();
         let (method, path, body) = match want {
             Want::Access => {
-                let form = account.form(wall)?;
+                let form = account.form(wall, SCOPES)?;
                 let (url, content_type) = (account.token_uri.clone(), Some("application/x-www-form-urlencoded"));
                 let (authorization, body) = (None, Bytes::from(form));
                 return Some(Call { number, method: "POST", url, authorization, content_type, body });

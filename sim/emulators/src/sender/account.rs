@@ -1,8 +1,7 @@
-//! Whom the EMM is at Google: a service account by its key file, and the token that it gets for an assertion which it signs
+//! Whom a server is at Google: a service account by its key file, and the token that it gets for an assertion which it signs
 //! (RFC 7523; Google, *Using OAuth 2.0 for server to server applications*).
 
-use super::line::Reply;
-use droves_facts::{Dur, Mono, Wall};
+use droves_facts::{Dur, Wall};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
@@ -10,9 +9,9 @@ use serde_json::json;
 
 /// A service account.
 pub struct Account {
-    pub(super) email: String,
-    pub(super) project: String,
-    pub(super) token_uri: String,
+    pub(crate) email: String,
+    pub(crate) project: String,
+    pub(crate) token_uri: String,
     key_id: String,
     key: EncodingKey,
 }
@@ -51,22 +50,8 @@ struct Granted {
     expires_in: u64,
 }
 
-/// The token that calls are made with.
-#[derive(Clone, PartialEq, Debug, Default)]
-pub(super) enum Access {
-    #[default]
-    None,
-    /// It is asked for.
-    Asked,
-    /// It is good.
-    Good { token: String, until: Mono },
-}
-
 const GRANT: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
-const SCOPES: &str = "https://www.googleapis.com/auth/androidmanagement https://www.googleapis.com/auth/pubsub";
 const ASSERTION_LASTS: Dur = Dur::secs(3_600);
-/// Before its end by so much a token is asked for anew.
-const EARLY: Dur = Dur::secs(300);
 
 impl Account {
     /// Reads a key file.
@@ -80,12 +65,12 @@ impl Account {
         Ok(Account { email, project, token_uri, key_id, key })
     }
 
-    /// The form by which a token is asked for; none if the key can't sign.
-    pub(super) fn form(&self, wall: Wall) -> Option<String> {
+    /// The form by which a token for these scopes is asked for; none if the key can't sign.
+    pub(crate) fn form(&self, wall: Wall, scopes: &str) -> Option<String> {
         let header = Header { kid: Some(self.key_id.clone()), ..Header::new(Algorithm::RS256) };
         let claims = json!({
             "iss": self.email,
-            "scope": SCOPES,
+            "scope": scopes,
             "aud": self.token_uri,
             "iat": wall.secs(),
             "exp": (wall + ASSERTION_LASTS).secs(),
@@ -93,30 +78,10 @@ impl Account {
         let assertion = jsonwebtoken::encode(&header, &claims, &self.key).ok()?;
         Some(format!("grant_type={}&assertion={assertion}", utf8_percent_encode(GRANT, NON_ALPHANUMERIC)))
     }
-}
 
-impl Access {
-    /// What the token endpoint answered; none if that is no token.
-    pub(super) fn read(now: Mono, reply: &Reply) -> Option<Self> {
-        let granted: Granted = serde_json::from_slice(&reply.body).ok().filter(|_| reply.status == 200)?;
-        let lasts = Dur::secs(granted.expires_in);
-        let early = EARLY.min(lasts.scaled(0.5));
-        Some(Access::Good { token: granted.access_token, until: now + Dur(lasts.0 - early.0) })
-    }
-
-    /// Whether it is time to ask for one.
-    pub(super) fn is_wanted(&self, now: Mono) -> bool {
-        match self {
-            Access::None => true,
-            Access::Asked => false,
-            Access::Good { until, .. } => *until <= now,
-        }
-    }
-
-    pub(super) fn bearer(&self) -> Option<String> {
-        match self {
-            Access::Good { token, .. } => Some(format!("Bearer {token}")),
-            _ => None,
-        }
+    /// What the token endpoint has granted, and for how long; none if that is no token.
+    pub(crate) fn granted(answer: &[u8]) -> Option<(String, Dur)> {
+        let granted: Granted = serde_json::from_slice(answer).ok()?;
+        Some((granted.access_token, Dur::secs(granted.expires_in)))
     }
 }

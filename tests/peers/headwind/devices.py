@@ -78,6 +78,8 @@ class Devices:
             return error(DENIED)
         with self.world.lock:
             device, by_other = self.looked_up(request.number)
+            if device is None and request.number in self.world.retired:
+                self.not_known(request, request.number)
             if device is None and self.options.create_on_demand:
                 device = self.world.add_device(request.number, 1, "on_demand")
             if device is None:

@@ -2,7 +2,8 @@
 
     server.py --port 8080 --project /hmdm --mqtt 127.0.0.1:31000
 
-One line of JSON on standard output says that it is ready. GET /_truth says all that it knows; /_play/.. are its levers.
+One line of JSON on standard output says that it is ready. GET /_truth says all that it knows (/_truth?brief
+without what devices reported); /_play/.. are its levers.
 """
 
 import argparse
@@ -102,7 +103,7 @@ class App:
     def own(self, request):
         """Not Headwind's: what tests ask, and order."""
         if request.raw == "/_truth" and request.method == "GET":
-            said = self.world.truth(self.pusher.truth())
+            said = self.world.truth(self.pusher.truth(), request.query == "brief")
         elif request.raw.startswith("/_play/") and request.method == "POST":
             said = answered(self.play, request.raw.removeprefix("/_play/"), request)
         else:

@@ -129,6 +129,7 @@ class World:
         self.next_device += 1
         self.devices[number] = device
         self.deleted.discard(number)
+        self.retired.discard(number)
         return device
 
     def by_id(self, number_id):
@@ -220,11 +221,13 @@ class World:
         for rule, reason in found:
             self.break_rule(rule, request, reason)
 
-    def truth(self, pushes):
+    def truth(self, pushes, brief=False):
+        left_out = {"info", "last_logs", "last_detail", "settings"} if brief else set()
         with self.lock:
             return {
                 "started_at": self.started_at, "now": time.time(),
-                "devices": {number: device.truth() for number, device in self.devices.items()},
+                "devices": {number: {name: value for name, value in device.truth().items() if name not in left_out}
+                            for number, device in self.devices.items()},
                 "deleted": sorted(self.deleted), "retired_numbers": sorted(self.retired),
                 "configurations": {number: {"version": one.version, "gets": one.gets, "fields": one.fields}
                                    for number, one in self.configurations.items()},

@@ -127,6 +127,9 @@ def pattern(template):
 def main():
     options = arguments()
     threading.stack_size(THREAD)
+    end = threading.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda *_: end.set())
     app = App(options)
     listeners = [Listener(options.port, "first", app)]
     if options.also_port is not None:
@@ -138,9 +141,6 @@ def main():
     bases = [f"http://127.0.0.1:{port}{options.project}" for port in ports]
     print(json.dumps({"ready": True, "ports": ports, "bases": bases, "mqtt": connected, "fcm": bool(app.pusher.fcm),
                       "login": {"login": "admin", "password": md5(options.password)}}), flush=True)
-    end = threading.Event()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(name, lambda *_: end.set())
     end.wait()
     app.world.stopping.set()
     app.pusher.expire_polls()

@@ -20,6 +20,7 @@ mod ctx;
 mod device;
 mod kept;
 mod machine;
+mod rest;
 mod scep;
 pub mod tape;
 #[cfg(test)]

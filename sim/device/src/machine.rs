@@ -16,7 +16,9 @@ pub trait Machine: Sized {
     type Shared: Clone + Eq + Hash + Default + Debug;
 
     /// The lane of a device of this kind that has never enrolled.
-    fn unenrolled(character: &Character) -> Slept<Self>;
+    fn unenrolled(_character: &Character) -> Slept<Self> {
+        Slept::default()
+    }
 
     /// The live machine of a sleeping lane.
     fn open(slept: Slept<Self>) -> Self;
@@ -36,23 +38,29 @@ pub trait Machine: Sized {
 
     /// What a lane of another channel of this device is opened with when this one orders it to enroll: where the server
     /// is, and nothing of what this lane has. The shard puts it in the place of the other lane's shared part before it
-    /// hands it the order.
-    fn sister(&self) -> Arc<Self::Shared>;
+    /// hands it the order. Where devices have one lane, nobody asks.
+    fn sister(&self) -> Arc<Self::Shared> {
+        Arc::default()
+    }
 
     /// The same for a lane that is awake: it has this in the place of its shared part from now on. Only
     /// [`Order::Shared`](crate::Order::Shared) brings it.
     fn share(&mut self, _shared: &Arc<Self::Shared>) {}
 
     /// What a push carries that is meant for the enrollment that the lane has now; none if it has none. A push with
-    /// another magic is stale, and dropped without a connect.
-    fn magic(record: &Self::Record, ctx: &Ctx<'_>) -> Option<String>;
+    /// another magic is stale, and dropped without a connect. A kind that no push service knows has none.
+    fn magic(_record: &Self::Record, _ctx: &Ctx<'_>) -> Option<String> {
+        None
+    }
 
     /// Where the device stands, as its main lane's record has it: for the count of the fleet by state after a restart.
     fn state(record: &Self::Record) -> DeviceState;
 
     /// What a lane that was saved so is registered as at the push service: token generation and topic; none if it is
     /// not.
-    fn registration(record: &Self::Record, shared: &Self::Shared) -> Option<(u32, Arc<str>)>;
+    fn registration(_record: &Self::Record, _shared: &Self::Shared) -> Option<(u32, Arc<str>)> {
+        None
+    }
 
     /// The id under which a server's administrator finds this lane's enrollment: for Apple the UDID, and for a user
     /// channel `UDID:UserID`; for Windows the DeviceID; for Android
@@ -60,8 +68,10 @@ pub trait Machine: Sized {
     fn enrollment_id(ctx: &Ctx<'_>) -> String;
 
     /// The messages from which a server that takes enrollments over knows this lane, in order; none if it is not
-    /// enrolled.
-    fn check_ins(record: &Self::Record, shared: &Self::Shared, ctx: &Ctx<'_>) -> Vec<Bytes>;
+    /// enrolled, or if no server takes over enrollments of its kind.
+    fn check_ins(_record: &Self::Record, _shared: &Self::Shared, _ctx: &Ctx<'_>) -> Vec<Bytes> {
+        Vec::new()
+    }
 
     /// After a restart: what a lane that was saved in this state waits for first.
     fn resume(record: &Self::Record, ctx: &Ctx<'_>) -> Action;

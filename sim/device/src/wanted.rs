@@ -1,6 +1,6 @@
 //! What the plan wants of a lane and has not got yet.
 
-use crate::Ctx;
+use crate::{Ctx, Order};
 use droves_facts::{Operation, Outcome};
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +24,16 @@ impl Wanted {
     }
     pub(crate) fn add(&mut self, operation: Operation) {
         self.0 |= Self::bit(operation);
+    }
+    /// Adds what an order wants done; orders of sisters tell a lane something, and want nothing.
+    pub(crate) fn order(&mut self, order: Order) {
+        match order {
+            Order::Enroll => self.add(Operation::Enroll),
+            Order::CheckIn => self.add(Operation::CheckIn),
+            Order::Renew => self.add(Operation::Renew),
+            Order::Unenroll => self.add(Operation::Unenroll),
+            Order::MainEnded | Order::IdentityRenewed | Order::Shared | Order::Done | Order::Pushed(_) => {}
+        }
     }
     pub(crate) fn is_empty(self) -> bool {
         self.0 == 0

@@ -108,7 +108,7 @@ fn ask(asked: Asked, rounds: u8, session: Session, lane: &mut Lane, ctx: &mut Ct
     let headers = messages::check_in_headers(ctx);
     let exchange = Exchange::put(operation, &settings.check_in_url, headers, body, settings.sign_message);
     let action = exchange.ask(ctx);
-    Step(State::Syncing(Box::new(Syncing { exchange, asked, rounds, session })), action)
+    Step::to(State::Syncing(Box::new(Syncing { exchange, asked, rounds, session })), action)
 }
 
 /// The channel has what the server has.
@@ -130,7 +130,7 @@ fn count_failure(lane: &mut Lane) {
 impl Syncing {
     pub(super) fn on(mut self, event: Event<'_>, lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
         let verdict = match self.exchange.hear(event, ctx) {
-            Heard::Moved(action) => return Step(State::Syncing(Box::new(self)), action),
+            Heard::Moved(action) => return Step::to(State::Syncing(Box::new(self)), action),
             Heard::Said(verdict) => verdict,
         };
         let taken = match verdict {

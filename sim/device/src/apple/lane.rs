@@ -3,9 +3,9 @@
 use super::own::Own;
 use super::record::{Record, Stage};
 use super::shared::{MdmSettings, Shared};
-use super::{Apple, Step, enroll, exchange::Trouble, leave, session};
-use crate::{Action, Ctx, Need, Order, Reasons, Slept, Wake, What, Why};
-use droves_facts::{Dur, Mono, Operation, Outcome, Purpose, Wall, What as Fact};
+use super::{Apple, Step, enroll, leave, session};
+use crate::{Action, Ctx, Need, Order, Reasons, Slept, Wake};
+use droves_facts::{Dur, Operation, Outcome, Purpose, Wall, What as Fact};
 use std::sync::Arc;
 
 /// What a lane keeps while it sleeps.
@@ -77,17 +77,11 @@ impl Lane {
         for (n, note) in wake.notes.iter().enumerate() {
             let enrolls_after = wake.notes.iter().skip(n).any(|note| note.order == Order::Enroll);
             match note.order {
-                Order::Enroll => self.record.wanted.add(Operation::Enroll),
-                Order::CheckIn => self.record.wanted.add(Operation::CheckIn),
-                Order::Renew => self.record.wanted.add(Operation::Renew),
-                Order::Unenroll => self.record.wanted.add(Operation::Unenroll),
                 // The new enrollment follows in the same wake at times: the end of the old one then means nothing.
                 Order::MainEnded if enrolls_after => {}
                 Order::MainEnded => return leave::end(self, Stage::Removed, ctx),
                 Order::IdentityRenewed if self.record.retrying => self.record.next_at = Some(ctx.clocks.wall),
-                Order::IdentityRenewed => {}
-                // Those are for lanes of other kinds.
-                Order::Shared | Order::Done | Order::Pushed(_) => {}
+                order => self.record.wanted.order(order),
             }
         }
         if ctx.channel > 0 {
@@ -147,51 +141,28 @@ impl Lane {
             Stage::Enrolled => self.rest(ctx),
         }
     }
-
-    /// Names a failure in words.
-    pub(super) fn complain(&self, trouble: &Trouble, ctx: &mut Ctx<'_>) {
-        ctx.complain(trouble.blame, trouble.kind, trouble.text.as_str());
-    }
 }
 
 /// What a lane with this record waits for while it is asleep; also after a restart.
 pub(super) fn resting(record: &Record, ctx: &Ctx<'_>) -> Action {
-    let wall = ctx.clocks.wall;
-    // Never now: a lane that is woken in vain would spin.
-    let at = |at: Wall| ctx.clocks.now + at.since(wall).max(Dur::ms(1));
-    let sleep = |until: Option<Wall>, hear: Reasons| Action {
-        what: What::Sleep { lag: ctx.wake_lag(u64::from(record.sessions) + 1) },
-        until: until.map_or(Mono::NEVER, at),
-        hear,
-    };
-    let end = |why| Action { what: What::End(why), until: Mono::NEVER, hear: Reasons::ORDER };
-    match record.stage {
-        Stage::Wiped if record.next_at.is_some() => sleep(record.next_at, Reasons::TIME | Reasons::ORDER),
-        Stage::Wiped => end(Why::Wiped),
-        Stage::Failed => end(Why::GaveUp),
-        Stage::Unenrolled | Stage::Removed => end(Why::Removed),
-        _ => match gone_until(record, ctx) {
-            Some(until) => sleep(Some(until), Reasons::TIME),
-            None => {
-                let renew_at = record.renew_at.filter(|_| ctx.channel == 0);
-                let until = match record.stage {
-                    // What was put to sleep in the middle of enrolling, or of an order, goes on by itself.
-                    Stage::Enrolled if record.wanted.is_empty() => {
-                        [record.next_at, renew_at].into_iter().flatten().min()
-                    }
-                    _ => record.next_at.filter(|_| record.retrying).or(Some(wall)),
-                };
-                let until = until.into_iter().chain(ctx.lacks_from(Need::Power)).min();
-                sleep(until, Reasons::TIME | Reasons::PUSH | Reasons::ORDER)
-            }
-        },
+    if let Some(over) = ctx.over(record.stage.state(record.renewing), record.sessions, record.next_at) {
+        return over;
     }
+    if let Some(until) = gone_until(record, ctx) {
+        return ctx.sleep(record.sessions, Some(until), Reasons::TIME);
+    }
+    let renew_at = record.renew_at.filter(|_| ctx.channel == 0);
+    let until = match record.stage {
+        // What was put to sleep in the middle of enrolling, or of an order, goes on by itself.
+        Stage::Enrolled if record.wanted.is_empty() => [record.next_at, renew_at].into_iter().flatten().min(),
+        _ => record.next_at.filter(|_| record.retrying).or(Some(ctx.clocks.wall)),
+    };
+    let until = until.into_iter().chain(ctx.lacks_from(Need::Power)).min();
+    ctx.sleep(record.sessions, until, Reasons::TIME | Reasons::PUSH | Reasons::ORDER)
 }
 
-/// Until when the device is gone: it restarts by command, or its habits keep it from being there.
 fn gone_until(record: &Record, ctx: &Ctx<'_>) -> Option<Wall> {
-    let restarts = record.offline_until.filter(|until| *until > ctx.clocks.wall);
-    restarts.into_iter().chain(ctx.lacks_until(Need::Power)).max()
+    ctx.gone_until(record.offline_until, Need::Power)
 }
 
 /// A user channel has the device's identity, and renews none.

@@ -27,16 +27,16 @@ pub(super) fn begin(lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
     let exchange =
         Exchange::put(Operation::AppleCheckOut, &settings.check_in_url, headers, body, settings.sign_message);
     let action = exchange.ask(ctx);
-    Step(State::Leaving(Leaving { exchange }), action)
+    Step::to(State::Leaving(Leaving { exchange }), action)
 }
 
 impl Leaving {
     pub(super) fn on(mut self, event: Event<'_>, lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
         match self.exchange.hear(event, ctx) {
-            Heard::Moved(action) => return Step(State::Leaving(self), action),
+            Heard::Moved(action) => return Step::to(State::Leaving(self), action),
             Heard::Said(verdict) => {
                 if let Err(trouble) = verdict.taken() {
-                    lane.complain(&trouble, ctx);
+                    trouble.complain(ctx);
                     lane.record.wanted.ended(Operation::Unenroll, trouble.outcome(), ctx);
                 }
             }
@@ -53,7 +53,7 @@ pub(super) fn wiped(lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
 /// A lane without what it needs to go on, which is a fault of ours.
 pub(super) fn lost(lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
     let text = "the lane's shared part has no settings of a server: nothing can be sent";
-    lane.complain(&Trouble::new(Blame::Generator, "no_settings", text), ctx);
+    Trouble::new(Blame::Generator, "no_settings", text).complain(ctx);
     end(lane, Stage::Failed, ctx)
 }
 

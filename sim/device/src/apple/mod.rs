@@ -27,9 +27,9 @@ pub use record::Record;
 pub use shared::Shared;
 
 use crate::kept::{from_bytes, to_bytes};
-use crate::{Action, Character, Ctx, Event, Machine, Reasons, Slept, What};
+use crate::{Action, Ctx, Event, Machine, Slept};
 use bytes::Bytes;
-use droves_facts::{Blame, DeviceState, Dur};
+use droves_facts::DeviceState;
 use exchange::Trouble;
 use lane::Lane;
 use own::Own;
@@ -64,27 +64,11 @@ enum State {
     Leaving(leave::Leaving),
 }
 
-/// What comes of an event: the next state, and what it waits for.
-struct Step(State, Action);
-
-impl Step {
-    /// Nothing is under way.
-    fn asleep(action: Action) -> Step {
-        Step(State::Asleep, action)
-    }
-    /// What the lane keeps goes to the disk; then it goes on.
-    fn save(ctx: &Ctx<'_>) -> Step {
-        Step::asleep(Action { what: What::Save, until: ctx.clocks.now + OURS_MAX, hear: Reasons::NONE })
-    }
-}
+type Step = crate::rest::Step<State>;
 
 impl Machine for Apple {
     type Record = Record;
     type Shared = Shared;
-
-    fn unenrolled(_: &Character) -> Slept<Self> {
-        Slept::default()
-    }
 
     fn open(slept: Slept<Self>) -> Self {
         let own = Own::decode(slept.own.as_deref());
@@ -105,7 +89,7 @@ impl Machine for Apple {
 
     fn on(&mut self, event: Event<'_>, ctx: &mut Ctx<'_>) -> Action {
         let lane = &mut self.lane;
-        let Step(state, action) = match std::mem::take(&mut self.state) {
+        let Step { state, action } = match std::mem::take(&mut self.state) {
             State::Asleep => asleep(event, lane, ctx),
             State::Fetching(state) => state.on(event, lane, ctx),
             State::GotProfile(state) => state.on(event, lane, ctx),
@@ -179,17 +163,13 @@ fn asleep(event: Event<'_>, lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
         Event::Saved => lane.proceed(false, ctx),
         // What the server would be told is not on disk: it must not be told.
         Event::Failed(failure) => {
-            lane.complain(&Trouble::new(Blame::Generator, failure.kind, format!("not saved: {}", failure.text)), ctx);
+            Trouble::not_saved(&failure).complain(ctx);
             lane.failed(ctx);
             lane.rest(ctx)
         }
         other => {
-            let text = format!("a sleeping lane was brought {other:?}");
-            lane.complain(&Trouble::new(Blame::Generator, "unexpected_event", text), ctx);
+            Trouble::stray(&other).complain(ctx);
             lane.rest(ctx)
         }
     }
 }
-
-/// How long a lane waits for what is our own work: a key, the disk. Queues of a whole fleet's keys are long.
-const OURS_MAX: Dur = Dur::secs(3_600);

@@ -4,7 +4,7 @@
 use super::declarative::Declarative;
 use super::record::OWN_VERSION;
 use super::shared::{App, MdmSettings, Profile};
-use crate::kept::{from_bytes, to_bytes};
+use crate::kept::{own_from_bytes, own_to_bytes};
 use crate::{KeyIx, whole};
 use bytes::Bytes;
 use droves_facts::{CommandKey, CommandStatus, Wall};
@@ -87,13 +87,10 @@ pub(super) struct Renewal {
 }
 
 impl Own {
-    /// As the arena and the store keep it: nothing, mostly.
     pub(super) fn encode(&self) -> Option<Box<[u8]>> {
-        (*self != Own::default()).then(|| to_bytes(OWN_VERSION, self).into_boxed_slice())
+        own_to_bytes(OWN_VERSION, self)
     }
-
-    /// Out of those bytes. What can't be read is dropped: the lane then owes nothing.
     pub(super) fn decode(bytes: Option<&[u8]>) -> Self {
-        bytes.and_then(|bytes| from_bytes("own part", OWN_VERSION, bytes).ok()).unwrap_or_default()
+        own_from_bytes(OWN_VERSION, bytes)
     }
 }

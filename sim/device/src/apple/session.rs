@@ -66,7 +66,7 @@ pub(super) fn begin(lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
     let headers = messages::command_headers(ctx);
     let exchange = Exchange::put(Operation::AppleIdle, &settings.server_url, headers, body, settings.sign_message);
     let action = exchange.ask(ctx);
-    Step(State::Polling(Polling { exchange, session: Session::default() }), action)
+    Step::to(State::Polling(Polling { exchange, session: Session::default() }), action)
 }
 
 /// A result for a command that was done outside of a session: a renewal that the server asked for by `InstallProfile`.
@@ -78,7 +78,7 @@ pub(super) fn resume(lane: &mut Lane, owed: Owed, ctx: &mut Ctx<'_>) -> Step {
 impl Polling {
     pub(super) fn on(mut self, event: Event<'_>, lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
         match self.exchange.hear(event, ctx) {
-            Heard::Moved(action) => Step(State::Polling(self), action),
+            Heard::Moved(action) => Step::to(State::Polling(self), action),
             Heard::Said(Verdict::Taken(taken)) => {
                 lane.went_well();
                 take(lane, taken, self.session, ctx)
@@ -119,7 +119,7 @@ impl Working {
 impl Reporting {
     pub(super) fn on(mut self, event: Event<'_>, lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
         let verdict = match self.exchange.hear(event, ctx) {
-            Heard::Moved(action) => return Step(State::Reporting(self), action),
+            Heard::Moved(action) => return Step::to(State::Reporting(self), action),
             Heard::Said(verdict) => verdict,
         };
         if let Verdict::Taken(_) = verdict {
@@ -176,7 +176,7 @@ fn take(lane: &mut Lane, taken: Taken, mut session: Session, ctx: &mut Ctx<'_>) 
                 return working.finish(lane, ctx);
             }
             let wait = Action { what: What::Wait, until: ctx.clocks.now + delay, hear: Reasons::TIME };
-            Step(State::Working(Box::new(working)), wait)
+            Step::to(State::Working(Box::new(working)), wait)
         }
         Err(error) => {
             let uuid = error.uuid.unwrap_or_default();
@@ -205,7 +205,7 @@ fn report(lane: &mut Lane, owed: Owed, session: Session, then: Then, ctx: &mut C
     let headers = messages::command_headers(ctx);
     let exchange = Exchange::put(Operation::AppleCommand, &settings.server_url, headers, body, settings.sign_message);
     let action = exchange.ask(ctx);
-    Step(State::Reporting(Reporting { exchange, session, then }), action)
+    Step::to(State::Reporting(Reporting { exchange, session, then }), action)
 }
 
 /// The server has no more commands: what it wants of declarations comes now.
@@ -230,7 +230,7 @@ pub(super) fn done(lane: &mut Lane, session: Session, ctx: &mut Ctx<'_>) -> Step
 pub(super) fn broken(lane: &mut Lane, verdict: Verdict, ctx: &mut Ctx<'_>) -> Step {
     match verdict {
         Verdict::Unenroll(trouble) => {
-            lane.complain(&trouble, ctx);
+            trouble.complain(ctx);
             lane.record.wanted.ended(Operation::CheckIn, trouble.outcome(), ctx);
             leave::begin(lane, ctx)
         }
@@ -240,7 +240,7 @@ pub(super) fn broken(lane: &mut Lane, verdict: Verdict, ctx: &mut Ctx<'_>) -> St
 }
 
 pub(super) fn hang_up(lane: &mut Lane, trouble: &Trouble, ctx: &mut Ctx<'_>) -> Step {
-    lane.complain(trouble, ctx);
+    trouble.complain(ctx);
     lane.record.wanted.ended(Operation::CheckIn, trouble.outcome(), ctx);
     lane.failed(ctx);
     lane.rest(ctx)
@@ -251,7 +251,7 @@ fn told(lane: &mut Lane, verdict: Verdict, ctx: &mut Ctx<'_>) {
     let outcome = match verdict.taken() {
         Ok(_) => Outcome::Succeeded,
         Err(trouble) => {
-            lane.complain(&trouble, ctx);
+            trouble.complain(ctx);
             trouble.outcome()
         }
     };

@@ -1,6 +1,6 @@
 use super::*;
 use crate::tests_support::{World, ios};
-use crate::{Character, KeyIx, Machine, Reasons, Slept};
+use crate::{KeyIx, Machine, Reasons, Slept};
 use droves_facts::{DeviceState, Dice, Limits};
 use droves_wire::apple::push::Tokens;
 
@@ -10,10 +10,6 @@ struct Renewing;
 impl Machine for Renewing {
     type Record = ();
     type Shared = u8;
-
-    fn unenrolled(_: &Character) -> Slept<Self> {
-        Slept::default()
-    }
 
     fn open(_: Slept<Self>) -> Self {
         Renewing
@@ -34,23 +30,11 @@ impl Machine for Renewing {
         }
         Action { what, until: Mono(9_000_000 + shown), hear: Reasons::NONE }
     }
-    fn sister(&self) -> Arc<u8> {
-        Arc::new(0)
-    }
-    fn magic((): &(), _: &Ctx<'_>) -> Option<String> {
-        None
-    }
     fn state((): &()) -> DeviceState {
         DeviceState::Enrolled
     }
-    fn registration((): &(), _: &u8) -> Option<(u32, Arc<str>)> {
-        None
-    }
     fn enrollment_id(ctx: &Ctx<'_>) -> String {
         ctx.lane.to_string()
-    }
-    fn check_ins((): &(), _: &u8, _: &Ctx<'_>) -> Vec<Bytes> {
-        Vec::new()
     }
     fn resume((): &(), _: &Ctx<'_>) -> Action {
         Action { what: What::Wait, until: Mono::NEVER, hear: Reasons::NONE }

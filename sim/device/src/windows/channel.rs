@@ -62,7 +62,7 @@ pub(super) fn register(lane: &mut Lane, ctx: &Ctx<'_>) -> Step {
         until: ctx.clocks.now + ctx.limits.request_wait_max,
         hear: Reasons::NONE,
     };
-    Step(State::Registering(Registering), action)
+    Step::to(State::Registering(Registering), action)
 }
 
 impl Registering {
@@ -83,7 +83,7 @@ impl Registering {
             }
             other => unexpected(&other, "a channel"),
         };
-        lane.complain(&trouble, ctx);
+        trouble.complain(ctx);
         lane.record.retries = lane.record.retries.wrapping_add(1);
         lane.own.channel_refused = lane.own.channel_since.is_none();
         // With a channel that is still good Windows asks again in 4 ± 1 h.

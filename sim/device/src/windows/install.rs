@@ -11,7 +11,7 @@ use super::hardware::hex;
 use super::lane::Lane;
 use super::tree::Scep;
 use super::who::Who;
-use super::{State, Step, leave, making, schedule};
+use super::{State, Step, leave, schedule};
 use crate::scep::{self, Exchange, Next, Operations, Query};
 use crate::trouble::Trouble;
 use crate::web::first_line;
@@ -100,7 +100,7 @@ impl Installing {
 
     fn go(self, next: Next, lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
         let (asked, action) = match next {
-            Next::Make(work) => (None, making(work, ctx)),
+            Next::Make(work) => (None, ctx.make(work)),
             Next::Ask(query) => (Some(query.operation), question(&query).ask_anywhere(ctx)),
             Next::Wait(request) => {
                 let minutes = lane.own.scep.first().map_or(0, |scep| scep.retry_minutes);
@@ -112,13 +112,13 @@ impl Installing {
             }
             Next::Got(Identity { certificate, .. }) => return ended(Ok(&hex(&digest::sha1(&certificate))), lane, ctx),
         };
-        Step(State::Installing(Box::new(Installing { asked, ..self })), action)
+        Step::to(State::Installing(Box::new(Installing { asked, ..self })), action)
     }
 }
 
 /// It came to nothing there: the next server is asked, if there is one.
 fn failed(server: usize, trouble: &Trouble, lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
-    lane.complain(trouble, ctx);
+    trouble.complain(ctx);
     let next = server + 1;
     if lane.own.scep.first().is_some_and(|scep| servers(scep).nth(next).is_some()) {
         lane.own.pending = None;

@@ -7,8 +7,8 @@ use super::shared::{Account, Shared};
 use super::tree::Tree;
 use super::{Step, channel, enroll, install, leave, renewal, session};
 use crate::trouble::Trouble;
-use crate::{Action, Ctx, Need, Order, Reasons, Retry, Slept, Wake, What, Why};
-use droves_facts::{Blame, Dur, Mono, Operation, Outcome, Wall, What as Fact};
+use crate::{Action, Ctx, Need, Reasons, Retry, Slept, Wake};
+use droves_facts::{Blame, Operation, Outcome, Wall, What as Fact};
 use std::sync::Arc;
 
 /// What a lane keeps while it sleeps.
@@ -104,14 +104,7 @@ impl Lane {
     /// What a sleeping lane does when it wakes.
     pub(super) fn wake(&mut self, wake: &Wake<'_>, ctx: &mut Ctx<'_>) -> Step {
         for note in wake.notes {
-            match note.order {
-                Order::Enroll => self.record.wanted.add(Operation::Enroll),
-                Order::CheckIn => self.record.wanted.add(Operation::CheckIn),
-                Order::Renew => self.record.wanted.add(Operation::Renew),
-                Order::Unenroll => self.record.wanted.add(Operation::Unenroll),
-                // A PC has one lane.
-                Order::MainEnded | Order::IdentityRenewed | Order::Shared | Order::Done | Order::Pushed(_) => {}
-            }
+            self.record.wanted.order(note.order);
         }
         let pushed = wake.reasons.has(Reasons::PUSH);
         if pushed {
@@ -168,7 +161,7 @@ impl Lane {
         let chore = record.chore_at.is_due(now);
         if chore && schedule::has_lost_contact(self, ctx) {
             let text = "the device has not reached its server for as long as it was told, and leaves";
-            self.complain(&Trouble::new(Blame::Server, "lost_contact", text), ctx);
+            Trouble::new(Blame::Server, "lost_contact", text).complain(ctx);
             return leave::end(self, Stage::Removed, ctx);
         }
         if record.wanted.has(Operation::Renew) || record.renewal_wanted || record.renew_at.is_due(now) {
@@ -186,48 +179,31 @@ impl Lane {
         }
         self.rest(ctx)
     }
-
-    /// Names a failure in words.
-    pub(super) fn complain(&self, trouble: &Trouble, ctx: &mut Ctx<'_>) {
-        ctx.complain(trouble.blame, trouble.kind, trouble.text.as_str());
-    }
 }
 
 /// What a lane with this record waits for while it is asleep; also after a restart.
 pub(super) fn resting(record: &Record, ctx: &Ctx<'_>) -> Action {
-    let wall = ctx.clocks.wall;
-    // Never now: a lane that is woken in vain would spin.
-    let sleep = |until: At, hear: Reasons| Action {
-        what: What::Sleep { lag: ctx.wake_lag(u64::from(record.sessions) + 1) },
-        until: until.get().map_or(Mono::NEVER, |at| ctx.clocks.now + at.since(wall).max(Dur::ms(1))),
-        hear,
-    };
-    let end = |why| Action { what: What::End(why), until: Mono::NEVER, hear: Reasons::ORDER };
-    let gone = gone_until(record, ctx);
-    let here = |until: At| {
-        let until = until.get().into_iter().chain(ctx.lacks_from(Need::Power)).min();
-        sleep(until.into(), Reasons::TIME | Reasons::PUSH | Reasons::ORDER)
-    };
-    match record.stage {
-        Stage::Wiped if record.next_at != At::NEVER => sleep(record.next_at, Reasons::TIME | Reasons::ORDER),
-        Stage::Wiped => end(Why::Wiped),
-        Stage::Failed => end(Why::GaveUp),
-        Stage::Unenrolled | Stage::Removed => end(Why::Removed),
-        _ if gone.is_some() => sleep(gone.into(), Reasons::TIME),
+    let Record { next_at, poll_at, chore_at, renew_at, .. } = *record;
+    if let Some(over) = ctx.over(record.stage.state(), record.sessions, next_at.get()) {
+        return over;
+    }
+    if let Some(until) = gone_until(record, ctx) {
+        return ctx.sleep(record.sessions, Some(until), Reasons::TIME);
+    }
+    let until = match record.stage {
         Stage::Enrolled if record.wanted.is_empty() => {
-            let Record { next_at, poll_at, chore_at, renew_at, .. } = *record;
-            here([next_at, poll_at, chore_at, renew_at].into_iter().filter_map(At::get).min().into())
+            [next_at, poll_at, chore_at, renew_at].into_iter().filter_map(At::get).min()
         }
         // What was put to sleep in the middle of enrolling, or of an order, goes on by itself.
-        _ if record.retrying => here(record.next_at),
-        _ => here(wall.into()),
-    }
+        _ if record.retrying => next_at.get(),
+        _ => Some(ctx.clocks.wall),
+    };
+    let until = until.into_iter().chain(ctx.lacks_from(Need::Power)).min();
+    ctx.sleep(record.sessions, until, Reasons::TIME | Reasons::PUSH | Reasons::ORDER)
 }
 
-/// Until when the PC is gone: it restarts by command, or its habits keep it from being there.
 fn gone_until(record: &Record, ctx: &Ctx<'_>) -> Option<Wall> {
-    let restarts = record.offline_until.get().filter(|until| *until > ctx.clocks.wall);
-    restarts.into_iter().chain(ctx.lacks_until(Need::Power)).max()
+    ctx.gone_until(record.offline_until.get(), Need::Power)
 }
 
 const NOT_ENROLLED: Outcome = Outcome::Failed { blame: Blame::Scenario, kind: "not_enrolled" };

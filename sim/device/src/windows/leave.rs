@@ -27,7 +27,7 @@ pub(super) fn wiped(lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
 /// A lane without what it needs to go on, which is a fault of ours.
 pub(super) fn lost(lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
     let text = "the lane's shared part has no account of a server: nothing can be sent";
-    lane.complain(&Trouble::new(Blame::Generator, "no_settings", text), ctx);
+    Trouble::new(Blame::Generator, "no_settings", text).complain(ctx);
     end(lane, Stage::Failed, ctx)
 }
 

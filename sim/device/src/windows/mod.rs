@@ -31,9 +31,8 @@ pub use shared::Shared;
 
 use crate::kept::{from_bytes, to_bytes};
 use crate::trouble::Trouble;
-use crate::{Action, Character, Ctx, Event, Machine, Reasons, Slept, What, Work};
-use bytes::Bytes;
-use droves_facts::{Blame, DeviceState, Dur};
+use crate::{Action, Ctx, Event, Machine, Slept};
+use droves_facts::DeviceState;
 use lane::Lane;
 use record::{RECORD_VERSION, SHARED_VERSION};
 use std::sync::Arc;
@@ -65,27 +64,11 @@ enum State {
     Keeping(session::Keeping),
 }
 
-/// What comes of an event: the next state, and what it waits for.
-struct Step(State, Action);
-
-impl Step {
-    /// Nothing is under way.
-    fn asleep(action: Action) -> Step {
-        Step(State::Asleep, action)
-    }
-    /// What the lane keeps goes to the disk; then it goes on.
-    fn save(ctx: &Ctx<'_>) -> Step {
-        Step::asleep(saving(ctx))
-    }
-}
+type Step = crate::rest::Step<State>;
 
 impl Machine for Windows {
     type Record = Record;
     type Shared = Shared;
-
-    fn unenrolled(_: &Character) -> Slept<Self> {
-        Slept::default()
-    }
 
     fn open(slept: Slept<Self>) -> Self {
         Windows { lane: Lane::open(slept.record, slept.shared, slept.own.as_deref()), state: State::Asleep }
@@ -105,7 +88,7 @@ impl Machine for Windows {
 
     fn on(&mut self, event: Event<'_>, ctx: &mut Ctx<'_>) -> Action {
         let lane = &mut self.lane;
-        let Step(state, action) = match std::mem::take(&mut self.state) {
+        let Step { state, action } = match std::mem::take(&mut self.state) {
             State::Asleep => asleep(event, lane, ctx),
             State::Knocking(state) => state.on(event, lane, ctx),
             State::Discovering(state) => state.on(event, lane, ctx),
@@ -122,11 +105,6 @@ impl Machine for Windows {
         };
         self.state = state;
         action
-    }
-
-    /// A PC has no other lanes.
-    fn sister(&self) -> Arc<Shared> {
-        Arc::default()
     }
 
     /// The push service gives Windows' client nothing: which enrollment a channel is of, the channel itself says.
@@ -146,11 +124,6 @@ impl Machine for Windows {
     /// That of the device's first enrollment: a later one has an id that only its server knows.
     fn enrollment_id(ctx: &Ctx<'_>) -> String {
         hardware::Hardware::of(ctx).device_id(1)
-    }
-
-    /// No server takes Windows enrollments over.
-    fn check_ins(_: &Record, _: &Shared, _: &Ctx<'_>) -> Vec<Bytes> {
-        Vec::new()
     }
 
     fn resume(record: &Record, ctx: &Ctx<'_>) -> Action {
@@ -181,26 +154,13 @@ fn asleep(event: Event<'_>, lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
         Event::Saved => lane.proceed(false, ctx),
         // What the server would be told is not on disk: it must not be told.
         Event::Failed(failure) => {
-            let text = format!("not saved: {}", failure.text);
-            lane.complain(&Trouble::new(Blame::Generator, failure.kind, text), ctx);
+            Trouble::not_saved(&failure).complain(ctx);
             lane.put_off(ctx);
             lane.rest(ctx)
         }
         other => {
-            let text = format!("a sleeping lane was brought {other:?}");
-            lane.complain(&Trouble::new(Blame::Generator, "unexpected_event", text), ctx);
+            Trouble::stray(&other).complain(ctx);
             lane.rest(ctx)
         }
     }
 }
-
-fn saving(ctx: &Ctx<'_>) -> Action {
-    Action { what: What::Save, until: ctx.clocks.now + OURS_MAX, hear: Reasons::NONE }
-}
-
-fn making(work: Work, ctx: &Ctx<'_>) -> Action {
-    Action { what: What::Make(Box::new(work)), until: ctx.clocks.now + OURS_MAX, hear: Reasons::NONE }
-}
-
-/// How long a lane waits for what is our own work: a key, the disk. Queues of a whole fleet's keys are long.
-const OURS_MAX: Dur = Dur::secs(3_600);

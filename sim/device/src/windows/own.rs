@@ -3,7 +3,7 @@
 use super::install::Pending;
 use super::record::OWN_VERSION;
 use super::tree::{Overlay, Scep};
-use crate::kept::{from_bytes, to_bytes};
+use crate::kept::{own_from_bytes, own_to_bytes};
 use droves_facts::Wall;
 use droves_wire::windows::provisioning;
 use serde::{Deserialize, Serialize};
@@ -45,13 +45,10 @@ impl Credentials {
 }
 
 impl Own {
-    /// As the arena and the store keep it: nothing, if there is nothing.
     pub(super) fn encode(&self) -> Option<Box<[u8]>> {
-        (*self != Own::default()).then(|| to_bytes(OWN_VERSION, self).into_boxed_slice())
+        own_to_bytes(OWN_VERSION, self)
     }
-
-    /// Out of those bytes. What can't be read is dropped: the lane then has nothing of its own.
     pub(super) fn decode(bytes: Option<&[u8]>) -> Self {
-        bytes.and_then(|bytes| from_bytes("own part", OWN_VERSION, bytes).ok()).unwrap_or_default()
+        own_from_bytes(OWN_VERSION, bytes)
     }
 }

@@ -45,7 +45,7 @@ pub(super) fn failed(lane: &mut Lane, trouble: &Trouble, ctx: &mut Ctx<'_>) -> S
 }
 
 fn ended(lane: &mut Lane, trouble: &Trouble, ctx: &mut Ctx<'_>) -> Step {
-    lane.complain(trouble, ctx);
+    trouble.complain(ctx);
     lane.record.wanted.ended(Operation::Renew, trouble.outcome(), ctx);
     lane.proceed(false, ctx)
 }

@@ -131,10 +131,6 @@ impl Machine for Sleeper {
     type Record = Nights;
     type Shared = ();
 
-    fn unenrolled(_: &Character) -> Slept<Self> {
-        Slept::default()
-    }
-
     fn open(slept: Slept<Self>) -> Self {
         Sleeper(slept.record.0[0])
     }
@@ -156,23 +152,11 @@ impl Machine for Sleeper {
     fn resume(_record: &Nights, ctx: &Ctx<'_>) -> Action {
         sleep(0, ctx)
     }
-    fn sister(&self) -> Arc<()> {
-        Arc::new(())
-    }
-    fn magic(_record: &Nights, _ctx: &Ctx<'_>) -> Option<String> {
-        None
-    }
     fn state(_record: &Nights) -> DeviceState {
         DeviceState::Enrolled
     }
-    fn registration(_record: &Nights, _shared: &()) -> Option<(u32, Arc<str>)> {
-        None
-    }
     fn enrollment_id(ctx: &Ctx<'_>) -> String {
         ctx.lane.to_string()
-    }
-    fn check_ins(_record: &Nights, _shared: &(), _ctx: &Ctx<'_>) -> Vec<Bytes> {
-        Vec::new()
     }
     fn record_to_bytes(_record: &Nights) -> Vec<u8> {
         Vec::new()

@@ -3,8 +3,8 @@
 use crate::toy::{character, plan};
 use bytes::Bytes;
 use droves_device::{
-    Action, Body, Character, Clocks, Ctx, Event, Failure, Framing, Link, Machine, Made, Method, Order, Peer, Reasons,
-    Request, Sink, Slept, What, Work,
+    Action, Body, Clocks, Ctx, Event, Failure, Framing, Link, Machine, Made, Method, Order, Peer, Reasons, Request,
+    Sink, Slept, What, Work,
 };
 use droves_facts::{Blame, DeviceState, Dur, Fact, LaneIx, Limits, Mono, Operation, Outcome, PhaseIx, What as Said};
 use droves_shard::forecast::{self, Forecast, Model};
@@ -24,9 +24,6 @@ impl Machine for Holder {
     type Record = bool;
     type Shared = u8;
 
-    fn unenrolled(_: &Character) -> Slept<Self> {
-        Slept::default()
-    }
     fn open(slept: Slept<Self>) -> Self {
         Holder { shared: *slept.shared, holds: slept.record }
     }
@@ -88,20 +85,11 @@ impl Machine for Holder {
         Action { what, until: ctx.clocks.now + Dur::secs(1_000), hear: Reasons::ORDER }
     }
 
-    fn magic(_: &bool, _: &Ctx<'_>) -> Option<String> {
-        None
-    }
     fn state(_: &bool) -> DeviceState {
         DeviceState::Enrolled
     }
-    fn registration(_: &bool, _: &u8) -> Option<(u32, Arc<str>)> {
-        None
-    }
     fn enrollment_id(ctx: &Ctx<'_>) -> String {
         ctx.lane.to_string()
-    }
-    fn check_ins(_: &bool, _: &u8, _: &Ctx<'_>) -> Vec<Bytes> {
-        Vec::new()
     }
     fn resume(_: &bool, _: &Ctx<'_>) -> Action {
         Action { what: sleep(), until: Mono::NEVER, hear: Reasons::ORDER }

@@ -2,13 +2,11 @@
 
 use super::{TEN, World, forecast, plan};
 use crate::toy::{self, Script, Toy};
-use bytes::Bytes;
 use droves_device::tape::{Player, Problem, Record};
 use droves_device::{Action, Character, Ctx, Event, Machine, Reasons, Slept};
 use droves_facts::{DeviceState, Dur, LaneIx, Limits, Mono, PhaseIx};
 use droves_shard::Input;
 use droves_wire::apple::push::Tokens;
-use std::sync::Arc;
 
 /// A machine in which something was changed: in its third session it hears no pushes any more.
 struct Deaf(Toy);
@@ -16,11 +14,6 @@ struct Deaf(Toy);
 impl Machine for Deaf {
     type Record = toy::Record;
     type Shared = u8;
-
-    fn unenrolled(character: &Character) -> Slept<Self> {
-        let Slept { record, shared, own } = Toy::unenrolled(character);
-        Slept { record, shared, own }
-    }
 
     fn open(Slept { record, shared, own }: Slept<Self>) -> Self {
         Deaf(Toy::open(Slept { record, shared, own }))
@@ -41,23 +34,14 @@ impl Machine for Deaf {
         let is_third = Toy::record_to_bytes(&self.record()).starts_with(&[3]);
         if is_third { Action { hear: action.hear.without(Reasons::PUSH), ..action } } else { action }
     }
-    fn sister(&self) -> Arc<u8> {
-        self.0.sister()
-    }
     fn magic(record: &Self::Record, ctx: &Ctx<'_>) -> Option<String> {
         Toy::magic(record, ctx)
     }
     fn state(record: &Self::Record) -> DeviceState {
         Toy::state(record)
     }
-    fn registration(record: &Self::Record, shared: &u8) -> Option<(u32, Arc<str>)> {
-        Toy::registration(record, shared)
-    }
     fn enrollment_id(ctx: &Ctx<'_>) -> String {
         Toy::enrollment_id(ctx)
-    }
-    fn check_ins(record: &Self::Record, shared: &u8, ctx: &Ctx<'_>) -> Vec<Bytes> {
-        Toy::check_ins(record, shared, ctx)
     }
     fn resume(record: &Self::Record, ctx: &Ctx<'_>) -> Action {
         Toy::resume(record, ctx)

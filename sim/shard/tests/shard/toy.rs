@@ -33,10 +33,6 @@ impl Machine for Toy {
     type Record = Record;
     type Shared = u8;
 
-    fn unenrolled(_: &Character) -> Slept<Self> {
-        Slept::default()
-    }
-
     fn open(slept: Slept<Self>) -> Self {
         Toy { record: slept.record, asked: None }
     }
@@ -96,10 +92,6 @@ impl Machine for Toy {
         }
     }
 
-    fn sister(&self) -> Arc<u8> {
-        Arc::new(0)
-    }
-
     fn magic(_record: &Record, _ctx: &Ctx<'_>) -> Option<String> {
         Some("magic".to_owned())
     }
@@ -108,16 +100,8 @@ impl Machine for Toy {
         if record.enrolled { DeviceState::Enrolled } else { DeviceState::Unenrolled }
     }
 
-    fn registration(_record: &Record, _shared: &u8) -> Option<(u32, Arc<str>)> {
-        None
-    }
-
     fn enrollment_id(ctx: &Ctx<'_>) -> String {
         ctx.lane.to_string()
-    }
-
-    fn check_ins(_: &Self::Record, _: &Self::Shared, _: &Ctx<'_>) -> Vec<Bytes> {
-        Vec::new()
     }
 
     fn resume(_record: &Record, _ctx: &Ctx<'_>) -> Action {

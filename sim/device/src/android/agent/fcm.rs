@@ -5,7 +5,7 @@ use super::lane::Lane;
 use super::main::{self, Session};
 use super::shared::agent;
 use super::todo::Task;
-use super::{State, Step, saving};
+use super::{State, Step};
 use crate::trouble::{Trouble, unexpected};
 use crate::{Action, Body, Ctx, Event, Method, Peer, Reasons, Request, Sink, What};
 use droves_facts::{Blame, Operation};
@@ -35,7 +35,7 @@ pub(super) fn register(lane: &mut Lane, session: Session, ctx: &mut Ctx<'_>) -> 
     };
     let until = ctx.clocks.now + ctx.limits.request_wait_max;
     let action = Action { what: What::Request(Box::new(request)), until, hear: Reasons::NONE };
-    Step(State::Registering(session), action)
+    Step::to(State::Registering(session), action)
 }
 
 /// What came of it. A token is on disk before the server hears of it; without one the schedule asks again.
@@ -44,14 +44,14 @@ pub(super) fn registered(lane: &mut Lane, session: Session, event: Event<'_>, ct
         Event::Response(response) if (200..300).contains(&response.status) => {
             Arc::make_mut(&mut lane.shared).project = project(ctx).cloned();
             lane.record.todo.add(Task::Report);
-            return Step(State::Saving(session), saving(ctx));
+            return Step::to(State::Saving(session), ctx.save());
         }
         Event::Response(response) => {
             Trouble::new(Blame::Generator, "push_register", format!("the push service said {}", response.status))
         }
         other => unexpected(&other, "a registration token"),
     };
-    Lane::complain(&trouble, ctx);
+    trouble.complain(ctx);
     main::proceed(lane, session, ctx)
 }
 

@@ -4,10 +4,9 @@ use super::record::{OWN_VERSION, Record, Stage};
 use super::shared::Shared;
 use super::{Agent, Step, fcm, main};
 use crate::at::At;
-use crate::kept::{from_bytes, to_bytes};
-use crate::trouble::Trouble;
-use crate::{Action, Ctx, Need, Reasons, Slept, What, Why};
-use droves_facts::{Blame, Dur, Mono, Purpose, Wall};
+use crate::kept::{own_from_bytes, own_to_bytes};
+use crate::{Action, Ctx, Need, Reasons, Slept, What};
+use droves_facts::{Dur, Purpose, Wall};
 use droves_wire::android::mqtt::Inbox;
 use std::sync::Arc;
 
@@ -22,26 +21,13 @@ pub(super) struct Lane {
 
 impl Lane {
     pub(super) fn open(slept: Slept<Agent>) -> Self {
-        let received = slept.own.and_then(|own| from_bytes::<Vec<u16>>("own part", OWN_VERSION, &own).ok());
-        Lane { record: slept.record, shared: slept.shared, inbox: Inbox::new(received.unwrap_or_default()) }
+        let inbox = Inbox::new(own_from_bytes::<Vec<u16>>(OWN_VERSION, slept.own.as_deref()));
+        Lane { record: slept.record, shared: slept.shared, inbox }
     }
 
     pub(super) fn fold(self) -> Slept<Agent> {
-        let received = self.inbox.received();
-        let own = (!received.is_empty()).then(|| to_bytes(OWN_VERSION, &received).into_boxed_slice());
+        let own = own_to_bytes(OWN_VERSION, &self.inbox.received());
         Slept { record: self.record, shared: self.shared, own }
-    }
-
-    /// Names a failure in words.
-    pub(super) fn complain(trouble: &Trouble, ctx: &mut Ctx<'_>) {
-        ctx.complain(trouble.blame, trouble.kind, trouble.text.as_str());
-    }
-
-    /// What a lane is brought that it does not wait for.
-    pub(super) fn stray(&mut self, what: &str, ctx: &mut Ctx<'_>) -> Step {
-        let text = format!("a lane that waits for none of it was brought {what}");
-        Lane::complain(&Trouble::new(Blame::Generator, "unexpected_event", text), ctx);
-        self.rest(ctx)
     }
 
     /// What failed is tried again after this long.
@@ -76,52 +62,47 @@ impl Lane {
 /// What a lane with this record waits for while it is asleep; also after a restart of ours.
 pub(super) fn resting(record: &Record, ctx: &Ctx<'_>) -> Action {
     let wall = ctx.clocks.wall;
-    // Never now: a lane that is woken in vain would spin.
-    let sleep = |until: Option<Wall>, hear: Reasons| Action {
-        what: What::Sleep {
-            lag: if ctx.channel == 0 { ctx.wake_lag(u64::from(record.sessions) + 1) } else { Dur::ZERO },
-        },
-        until: until.map_or(Mono::NEVER, |at| ctx.clocks.now + at.since(wall).max(Dur::ms(1))),
-        hear,
-    };
-    let end = |why| Action { what: What::End(why), until: Mono::NEVER, hear: Reasons::ORDER };
-    let kept = kept_until(record, if ctx.channel == main::TRANSFER { Need::Transfer } else { Need::Attention }, ctx);
+    let need = if ctx.channel == main::TRANSFER { Need::Transfer } else { Need::Attention };
+    let kept = kept_until(record, need, ctx);
     if ctx.channel > 0 {
         let (until, hear) = kept.map_or((record.next_at.get(), Reasons::ORDER), |kept| (Some(kept), Reasons::NONE));
-        return sleep(until, hear | Reasons::TIME);
+        // It hears no pushes, after which a device takes its time.
+        let what = What::Sleep { lag: Dur::ZERO };
+        return Action { what, until: ctx.moment(until), hear: hear | Reasons::TIME };
     }
-    let all = Reasons::TIME | Reasons::PUSH | Reasons::ORDER;
+    if let Some(over) = ctx.over(record.stage.state(), record.sessions, record.next_at.get()) {
+        return over;
+    }
+    if let Some(kept) = kept {
+        return away(record, kept, ctx);
+    }
     // It is to see that it goes off: it asks its server when it is on again. Or that it will hear no plain message.
     let off = ctx.lacks_from(if fcm::is_used(ctx) { Need::Attention } else { Need::Power });
-    match record.stage {
-        Stage::Wiped if record.next_at != At::NEVER => sleep(record.next_at.get(), Reasons::TIME | Reasons::ORDER),
-        Stage::Wiped => end(Why::Wiped),
-        Stage::Failed => end(Why::GaveUp),
-        Stage::Unenrolled | Stage::Removed => end(Why::Removed),
-        _ if kept.is_some() && fcm::is_used(ctx) => match kept_until(record, Need::UrgentPush, ctx) {
-            // Then it hears urgent ones again at least.
-            Some(until) => sleep(Some(until), Reasons::TIME),
-            None => {
-                sleep(kept.into_iter().chain(ctx.lacks_from(Need::UrgentPush)).min(), Reasons::TIME | Reasons::URGENT)
-            }
-        },
-        _ if kept.is_some() => sleep(kept, Reasons::TIME),
-        _ if record.next_at.get().is_some_and(|at| at > wall) => {
-            sleep(record.next_at.get().into_iter().chain(off).min(), all)
-        }
+    let until = match record.next_at.get() {
+        Some(at) if at > wall => Some(at).into_iter().chain(off).min(),
         // What is to be done and was not put off goes on by itself.
-        _ if record.next_at == At::NEVER && record.stage == Stage::Enrolling => sleep(Some(wall), all),
-        _ if record.next_at == At::NEVER && record.todo.first().is_some() => sleep(Some(wall), all),
-        _ => sleep(
-            [record.next_at, record.tick_at, record.detail_at].into_iter().filter_map(At::get).chain(off).min(),
-            all,
-        ),
-    }
+        None if record.stage == Stage::Enrolling || record.todo.first().is_some() => Some(wall),
+        _ => [record.next_at, record.tick_at, record.detail_at].into_iter().filter_map(At::get).chain(off).min(),
+    };
+    ctx.sleep(record.sessions, until, Reasons::TIME | Reasons::PUSH | Reasons::ORDER)
+}
+
+/// What a device waits for that is kept from its work until then: of those that FCM wakes also for an urgent message, as
+/// soon as one reaches it.
+fn away(record: &Record, kept: Wall, ctx: &Ctx<'_>) -> Action {
+    let (until, hear) = match kept_until(record, Need::UrgentPush, ctx) {
+        _ if !fcm::is_used(ctx) => (kept, Reasons::TIME),
+        Some(until) => (until, Reasons::TIME),
+        None => {
+            let until = ctx.lacks_from(Need::UrgentPush).map_or(kept, |from| from.min(kept));
+            (until, Reasons::TIME | Reasons::URGENT)
+        }
+    };
+    ctx.sleep(record.sessions, Some(until), hear)
 }
 
 fn kept_until(record: &Record, need: Need, ctx: &Ctx<'_>) -> Option<Wall> {
-    let restarts = record.offline_until.get().filter(|until| *until > ctx.clocks.wall);
-    restarts.into_iter().chain(ctx.lacks_until(need)).max()
+    ctx.gone_until(record.offline_until.get(), need)
 }
 
 /// How long a restart takes, at least, and by how much longer at most: until the agent runs again.

@@ -83,7 +83,7 @@ fn open(lane: &mut Lane, keep_alive_secs: u16, ctx: &mut Ctx<'_>) -> Step {
         stands: false,
     };
     let action = Action { what: What::Open(Box::new(link)), until: ctx.clocks.now + OPENING_MAX, hear: Reasons::NONE };
-    Step(State::Holding(Box::new(holding)), action)
+    Step::to(State::Holding(Box::new(holding)), action)
 }
 
 impl Holding {
@@ -161,7 +161,7 @@ impl Holding {
             Packet::SubAck(_, codes) if self.stands => {
                 if codes.contains(&SUBSCRIPTION_FAILED) {
                     let trouble = Trouble::new(Blame::Server, "not_subscribed", "the broker refuses the subscription");
-                    Lane::complain(&trouble, ctx);
+                    trouble.complain(ctx);
                 }
                 self.wait(ctx)
             }
@@ -198,7 +198,7 @@ impl Holding {
         // Not in the past, whenever the last word was.
         let until = off.map_or(until, |off| off.min(until)).max(ctx.clocks.now + Dur::ms(1));
         let action = Action { what, until, hear: Reasons::TIME | Reasons::ORDER };
-        Step(State::Holding(Box::new(self)), action)
+        Step::to(State::Holding(Box::new(self)), action)
     }
 }
 
@@ -209,7 +209,7 @@ fn poll(lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
     let Some(who) = Who::of(&shared, ctx) else { return lane.rest(ctx) };
     let sink = Sink::Keep(ctx.limits.body_bytes_max);
     match who.speech.poll(&who).ask(sink, POLL_MAX, Reasons::ORDER, ctx) {
-        Ok(action) => Step(State::Polling(shared), action),
+        Ok(action) => Step::to(State::Polling(shared), action),
         Err(trouble) => lost(lane, &trouble, POLL_FAILED, ctx),
     }
 }
@@ -236,7 +236,7 @@ pub(super) fn polled(by: &Arc<Shared>, event: Event<'_>, lane: &mut Lane, ctx: &
 
 /// A pause between polls, in which the connection is kept.
 fn pause(by: Arc<Shared>, until: Mono) -> Step {
-    Step(State::Pausing(by, until), Action { what: What::Wait, until, hear: Reasons::TIME | Reasons::ORDER })
+    Step::to(State::Pausing(by, until), Action { what: What::Wait, until, hear: Reasons::TIME | Reasons::ORDER })
 }
 
 /// The pause is over, or something is another.
@@ -251,7 +251,7 @@ pub(super) fn paused(by: Arc<Shared>, until: Mono, wake: &Wake<'_>, lane: &mut L
 fn hear(wishes: Result<Vec<Wish>, Trouble>, ctx: &mut Ctx<'_>) {
     match wishes {
         Ok(wishes) => wishes.into_iter().for_each(|wish| ctx.order(main::MAIN, Order::Pushed(wish.number()))),
-        Err(trouble) => Lane::complain(&trouble, ctx),
+        Err(trouble) => trouble.complain(ctx),
     }
 }
 
@@ -263,7 +263,7 @@ fn is_same(one: &Shared, other: &Shared) -> bool {
 
 /// The link is lost, or never stood.
 fn lost(lane: &mut Lane, trouble: &Trouble, after: Dur, ctx: &mut Ctx<'_>) -> Step {
-    Lane::complain(trouble, ctx);
+    trouble.complain(ctx);
     lane.put_off(after, ctx);
     lane.rest(ctx)
 }

@@ -175,7 +175,7 @@ fn next(lane: &mut Lane, mut session: Session, ctx: &mut Ctx<'_>) -> Step {
                 return applied(lane, session, ctx);
             }
             let until = ctx.clocks.now + delay;
-            Step(State::Applying(session), Action { what: What::Wait, until, hear: Reasons::NONE })
+            Step::to(State::Applying(session), Action { what: What::Wait, until, hear: Reasons::NONE })
         }
         Some(task) => ask(lane, About::Task(task), session, ctx),
     }
@@ -228,7 +228,7 @@ fn ask(lane: &mut Lane, about: About, session: Session, ctx: &mut Ctx<'_>) -> St
     };
     let operation = question.operation;
     match question.ask(Sink::Keep(ctx.limits.body_bytes_max), ctx.limits.request_wait_max, Reasons::NONE, ctx) {
-        Ok(action) => Step(State::Asking(Box::new(Asking { about, operation, session })), action),
+        Ok(action) => Step::to(State::Asking(Box::new(Asking { about, operation, session })), action),
         Err(trouble) => failed(lane, &about, &trouble, session, ctx),
     }
 }
@@ -254,7 +254,7 @@ impl Asking {
             (Err(trouble), about) => failed(lane, &about, &trouble, session, ctx),
             (Ok(()), About::Task(Task::ConfirmReset)) => end(lane, Stage::Wiped, ctx),
             (Ok(()), about) if matches!(about, About::Enroll) || lane.shared != shared => {
-                Step(State::Saving(session), super::saving(ctx))
+                Step::to(State::Saving(session), ctx.save())
             }
             (Ok(()), _) => proceed(lane, session, ctx),
         }
@@ -346,7 +346,7 @@ fn reported(lane: &mut Lane, ctx: &mut Ctx<'_>) {
 
 /// Something came to nothing.
 fn failed(lane: &mut Lane, about: &About, trouble: &Trouble, session: Session, ctx: &mut Ctx<'_>) -> Step {
-    Lane::complain(trouble, ctx);
+    trouble.complain(ctx);
     match about {
         About::Enroll => {
             if is_final(trouble) || lane.record.tries + 1 >= ctx.limits.enrollment_tries_max {

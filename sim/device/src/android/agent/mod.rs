@@ -21,9 +21,8 @@ pub use shared::Shared;
 
 use crate::kept::{from_bytes, to_bytes};
 use crate::trouble::Trouble;
-use crate::{Action, Character, Ctx, Event, Machine, Reasons, Slept, What};
-use bytes::Bytes;
-use droves_facts::{Blame, DeviceState, Dur, Mono};
+use crate::{Action, Ctx, Event, Machine, Slept};
+use droves_facts::{DeviceState, Dur, Mono};
 use lane::Lane;
 use record::{RECORD_VERSION, SHARED_VERSION};
 use std::sync::Arc;
@@ -61,23 +60,11 @@ enum State {
     Breathing,
 }
 
-/// What comes of an event: the next state, and what it waits for.
-struct Step(State, Action);
-
-impl Step {
-    /// Nothing is under way.
-    fn asleep(action: Action) -> Step {
-        Step(State::Asleep, action)
-    }
-}
+type Step = crate::rest::Step<State>;
 
 impl Machine for Agent {
     type Record = Record;
     type Shared = Shared;
-
-    fn unenrolled(_: &Character) -> Slept<Self> {
-        Slept::default()
-    }
 
     fn open(slept: Slept<Self>) -> Self {
         Agent { lane: Lane::open(slept), state: State::Asleep }
@@ -97,7 +84,7 @@ impl Machine for Agent {
 
     fn on(&mut self, event: Event<'_>, ctx: &mut Ctx<'_>) -> Action {
         let lane = &mut self.lane;
-        let Step(state, action) = match (std::mem::take(&mut self.state), event) {
+        let Step { state, action } = match (std::mem::take(&mut self.state), event) {
             (State::Asking(state), event) => state.on(event, lane, ctx),
             (State::Holding(state), event) => state.on(event, lane, ctx),
             (State::Polling(by), event) => link::polled(&by, event, lane, ctx),
@@ -106,8 +93,7 @@ impl Machine for Agent {
             (State::Saving(session), Event::Saved) => main::saved(lane, session, ctx),
             // What the sisters would be told is not on the disk: they are told when it is.
             (State::Saving(_), Event::Failed(failure)) => {
-                let text = format!("not saved: {}", failure.text);
-                Lane::complain(&Trouble::new(Blame::Generator, failure.kind, text), ctx);
+                Trouble::not_saved(&failure).complain(ctx);
                 lane.put_off(NOT_SAVED, ctx);
                 lane.rest(ctx)
             }
@@ -118,7 +104,10 @@ impl Machine for Agent {
                 main::LINK => link::wake(lane, &wake, ctx),
                 _ => transfer::wake(lane, &wake, ctx),
             },
-            (_, event) => lane.stray(&format!("{event:?}"), ctx),
+            (_, event) => {
+                Trouble::stray(&event).complain(ctx);
+                lane.rest(ctx)
+            }
         };
         self.state = state;
         action
@@ -151,11 +140,6 @@ impl Machine for Agent {
         shared::agent(ctx).map(|agent| shared::number(agent, ctx)).unwrap_or_default()
     }
 
-    /// No server takes such enrollments over.
-    fn check_ins(_: &Record, _: &Shared, _: &Ctx<'_>) -> Vec<Bytes> {
-        Vec::new()
-    }
-
     fn resume(record: &Record, ctx: &Ctx<'_>) -> Action {
         lane::resting(record, ctx)
     }
@@ -177,11 +161,5 @@ impl Machine for Agent {
     }
 }
 
-fn saving(ctx: &Ctx<'_>) -> Action {
-    Action { what: What::Save, until: ctx.clocks.now + OURS_MAX, hear: Reasons::NONE }
-}
-
-/// How long a lane waits for the disk.
-const OURS_MAX: Dur = Dur::secs(3_600);
 /// After how long it goes on that was not.
 const NOT_SAVED: Dur = Dur::secs(60);

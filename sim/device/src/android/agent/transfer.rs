@@ -68,7 +68,7 @@ fn proceed(lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
         body: None,
     };
     match question.ask(Sink::Digest(WHOLE_MAX), ctx.limits.request_wait_max, Reasons::NONE, ctx) {
-        Ok(action) => Step(State::Fetching, action),
+        Ok(action) => Step::to(State::Fetching, action),
         Err(trouble) => failed(lane, &trouble, ctx),
     }
 }
@@ -101,12 +101,12 @@ pub(super) fn on(event: Event<'_>, lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
     }
     // What its sister has told it by now is heard before the next.
     let until = ctx.clocks.now + Dur::ms(1);
-    Step(State::Breathing, Action { what: What::Wait, until, hear: Reasons::TIME | Reasons::ORDER })
+    Step::to(State::Breathing, Action { what: What::Wait, until, hear: Reasons::TIME | Reasons::ORDER })
 }
 
 /// It is tried again from where it was, for as long as it is wanted.
 fn failed(lane: &mut Lane, trouble: &Trouble, ctx: &mut Ctx<'_>) -> Step {
-    Lane::complain(trouble, ctx);
+    trouble.complain(ctx);
     let after = ctx.retry_delay(lane.record.tries.saturating_add(1), u64::from(lane.record.retries) + 1);
     lane.put_off(after, ctx);
     lane.rest(ctx)

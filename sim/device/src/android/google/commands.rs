@@ -59,7 +59,7 @@ pub(super) fn begin(
         return working.tell(ctx);
     }
     let action = Action { what: What::Wait, until: ctx.clocks.now + takes, hear: Reasons::NONE };
-    Step(State::Working(Box::new(working)), action)
+    Step::to(State::Working(Box::new(working)), action)
 }
 
 impl Working {
@@ -74,7 +74,7 @@ impl Working {
         let Working { operation, outcome, then, commands } = self;
         let ask = Ask::Done { operation, outcome };
         let action = question::ask(Operation::AndroidGoogleReport, &ask, ctx);
-        Step(State::Telling(Telling { then, commands }), action)
+        Step::to(State::Telling(Telling { then, commands }), action)
     }
 }
 

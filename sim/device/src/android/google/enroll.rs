@@ -28,7 +28,7 @@ pub(super) fn begin(lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
 pub(super) fn ask(lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
     let enroll = Enroll { token: token(ctx), recipe: report::recipe(lane, ctx) };
     let action = question::ask(Operation::AndroidGoogleEnroll, &Ask::Enroll(Box::new(enroll)), ctx);
-    Step(State::Enrolling(Enrolling), action)
+    Step::to(State::Enrolling(Enrolling), action)
 }
 
 impl Enrolling {
@@ -70,7 +70,7 @@ pub(super) fn done(lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
 
 /// The enrollment came to nothing. A token that is not good stays so; anything else is tried again, a few times.
 fn failed(lane: &mut Lane, trouble: &Trouble, ctx: &mut Ctx<'_>) -> Step {
-    lane.complain(trouble, ctx);
+    trouble.complain(ctx);
     let is_refused = trouble.kind == status_kind(403);
     if !is_refused && lane.record.tries + 1 < ctx.limits.enrollment_tries_max {
         lane.record.ask_at = lane.again_at(ctx);

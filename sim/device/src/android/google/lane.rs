@@ -4,9 +4,8 @@ use super::own::Own;
 use super::record::{At, Record, Stage};
 use super::shared::Shared;
 use super::{Step, apps, enroll, leave, report, sync};
-use crate::trouble::Trouble;
-use crate::{Action, Ctx, Need, Order, Reasons, Slept, Wake, What, Why};
-use droves_facts::{Blame, Dur, Mono, Operation, Outcome, Purpose, Wall, What as Fact};
+use crate::{Action, Ctx, Need, Order, Reasons, Slept, Wake};
+use droves_facts::{Blame, Dur, Operation, Outcome, Purpose, Wall, What as Fact};
 use std::sync::Arc;
 
 /// What a lane keeps while it sleeps.
@@ -54,12 +53,8 @@ impl Lane {
     pub(super) fn wake(&mut self, wake: &Wake<'_>, ctx: &mut Ctx<'_>) -> Step {
         for note in wake.notes {
             match note.order {
-                Order::Enroll => self.record.wanted.add(Operation::Enroll),
-                Order::CheckIn => self.record.wanted.add(Operation::CheckIn),
-                Order::Unenroll => self.record.wanted.add(Operation::Unenroll),
                 Order::Renew => ctx.ended(Operation::Renew, NO_IDENTITY),
-                // Such a device has one lane.
-                Order::MainEnded | Order::IdentityRenewed | Order::Shared | Order::Done | Order::Pushed(_) => {}
+                order => self.record.wanted.order(order),
             }
         }
         // A nudge says no more than that something is new.
@@ -125,45 +120,26 @@ impl Lane {
         }
         self.rest(ctx)
     }
-
-    /// Names a failure in words.
-    pub(super) fn complain(&self, trouble: &Trouble, ctx: &mut Ctx<'_>) {
-        ctx.complain(trouble.blame, trouble.kind, trouble.text.as_str());
-    }
 }
 
 /// Until when the device does nothing at all: it restarts by command, or its habits keep it from attending to Google. Google
 /// nudges a device without urgency, so that one which dozes hears of it in the next window.
 fn away_until(record: &Record, ctx: &Ctx<'_>) -> Option<Wall> {
-    let restarts = record.away_until.get().filter(|until| *until > ctx.clocks.wall);
-    restarts.into_iter().chain(ctx.lacks_until(Need::Attention)).max()
+    ctx.gone_until(record.away_until.get(), Need::Attention)
 }
 
 /// What a lane with this record waits for while it is asleep; also after a restart.
 pub(super) fn resting(record: &Record, ctx: &Ctx<'_>) -> Action {
-    let wall = ctx.clocks.wall;
-    // Never now: a lane that is woken in vain would spin.
-    let sleep = |until: At, hear: Reasons| Action {
-        what: What::Sleep { lag: ctx.wake_lag(u64::from(record.sessions) + 1) },
-        until: until.get().map_or(Mono::NEVER, |at| ctx.clocks.now + at.since(wall).max(Dur::ms(1))),
-        hear,
-    };
-    let end = |why| Action { what: What::End(why), until: Mono::NEVER, hear: Reasons::ORDER };
-    match record.stage {
-        Stage::Wiped if record.ask_at != At::NEVER => sleep(record.ask_at, Reasons::TIME | Reasons::ORDER),
-        Stage::Wiped => end(Why::Wiped),
-        Stage::Failed => end(Why::GaveUp),
-        Stage::Unenrolled | Stage::Removed => end(Why::Removed),
-        Stage::Provisioning | Stage::Named | Stage::Settling | Stage::Enrolled => {
-            if let Some(until) = away_until(record, ctx) {
-                return sleep(until.into(), Reasons::TIME);
-            }
-            let Record { ask_at, report_at, install_at, act_at, .. } = *record;
-            let own = [ask_at, report_at, install_at, act_at].into_iter().filter_map(At::get);
-            let next = own.chain(ctx.lacks_from(Need::Attention)).min();
-            sleep(next.into(), Reasons::TIME | Reasons::PUSH | Reasons::ORDER)
-        }
+    let Record { ask_at, report_at, install_at, act_at, .. } = *record;
+    if let Some(over) = ctx.over(record.stage.state(), record.sessions, ask_at.get()) {
+        return over;
     }
+    if let Some(until) = away_until(record, ctx) {
+        return ctx.sleep(record.sessions, Some(until), Reasons::TIME);
+    }
+    let own = [ask_at, report_at, install_at, act_at].into_iter().filter_map(At::get);
+    let next = own.chain(ctx.lacks_from(Need::Attention)).min();
+    ctx.sleep(record.sessions, next, Reasons::TIME | Reasons::PUSH | Reasons::ORDER)
 }
 
 /// Things that take their time.

@@ -28,7 +28,7 @@ const SILENT: u64 = 1 << 55;
 /// Leaves; `told` is whether Google tells anybody. Once, whatever comes of it.
 pub(super) fn begin(to: Stage, told: bool, lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
     let ask = Ask::Leave { device: question::name(lane), told };
-    Step(State::Leaving(Leaving { to }), question::ask(Operation::AndroidGoogleLeave, &ask, ctx))
+    Step::to(State::Leaving(Leaving { to }), question::ask(Operation::AndroidGoogleLeave, &ask, ctx))
 }
 
 impl Leaving {
@@ -40,7 +40,7 @@ impl Leaving {
             Err(trouble) => Some(trouble).filter(|trouble| !question::is_gone(trouble)),
         };
         if let Some(trouble) = trouble {
-            lane.complain(&trouble, ctx);
+            trouble.complain(ctx);
         }
         end(lane, self.to, ctx)
     }

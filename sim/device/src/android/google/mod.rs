@@ -33,12 +33,10 @@ pub use shared::Shared;
 
 use crate::kept::{from_bytes, to_bytes};
 use crate::trouble::Trouble;
-use crate::{Action, Character, Ctx, Event, Machine, Reasons, Slept, What};
-use bytes::Bytes;
-use droves_facts::{Blame, DeviceState, Dur};
+use crate::{Action, Ctx, Event, Machine, Slept};
+use droves_facts::DeviceState;
 use lane::Lane;
 use record::{RECORD_VERSION, SHARED_VERSION, Stage};
-use std::sync::Arc;
 
 /// The lane of such a device while it is awake.
 #[derive(Debug, Default)]
@@ -61,27 +59,11 @@ enum State {
     Leaving(leave::Leaving),
 }
 
-/// What comes of an event: the next state, and what it waits for.
-struct Step(State, Action);
-
-impl Step {
-    /// Nothing is under way.
-    fn asleep(action: Action) -> Step {
-        Step(State::Asleep, action)
-    }
-    /// What the lane keeps goes to the disk; then it goes on.
-    fn save(ctx: &Ctx<'_>) -> Step {
-        Step::asleep(Action { what: What::Save, until: ctx.clocks.now + SAVED_WITHIN, hear: Reasons::NONE })
-    }
-}
+type Step = crate::rest::Step<State>;
 
 impl Machine for Google {
     type Record = Record;
     type Shared = Shared;
-
-    fn unenrolled(_: &Character) -> Slept<Self> {
-        Slept::default()
-    }
 
     fn open(slept: Slept<Self>) -> Self {
         Google { lane: Lane::open(slept.record, slept.shared, slept.own.as_deref()), state: State::Asleep }
@@ -101,7 +83,7 @@ impl Machine for Google {
 
     fn on(&mut self, event: Event<'_>, ctx: &mut Ctx<'_>) -> Action {
         let lane = &mut self.lane;
-        let Step(state, action) = match std::mem::take(&mut self.state) {
+        let Step { state, action } = match std::mem::take(&mut self.state) {
             State::Asleep => asleep(event, lane, ctx),
             State::Enrolling(state) => state.on(event, lane, ctx),
             State::Syncing(state) => state.on(event, lane, ctx),
@@ -114,11 +96,6 @@ impl Machine for Google {
         action
     }
 
-    /// Such a device has no other lanes.
-    fn sister(&self) -> Arc<Shared> {
-        Arc::default()
-    }
-
     /// The id that Google has given the device.
     fn magic(record: &Record, _: &Ctx<'_>) -> Option<String> {
         (!record.stage.is_over()).then(|| record.id()).flatten()
@@ -128,19 +105,9 @@ impl Machine for Google {
         record.stage.state()
     }
 
-    /// Google knows where its agents are.
-    fn registration(_: &Record, _: &Shared) -> Option<(u32, Arc<str>)> {
-        None
-    }
-
     /// The serial number, or what stands in its place.
     fn enrollment_id(ctx: &Ctx<'_>) -> String {
         hardware::Hardware::of(ctx).serial()
-    }
-
-    /// No server takes them over.
-    fn check_ins(_: &Record, _: &Shared, _: &Ctx<'_>) -> Vec<Bytes> {
-        Vec::new()
     }
 
     fn resume(record: &Record, ctx: &Ctx<'_>) -> Action {
@@ -172,18 +139,13 @@ fn asleep(event: Event<'_>, lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
         Event::Saved => lane.proceed(ctx),
         // What Google would be told is not on disk: it must not be told.
         Event::Failed(failure) => {
-            let text = format!("not saved: {}", failure.text);
-            lane.complain(&Trouble::new(Blame::Generator, failure.kind, text), ctx);
+            Trouble::not_saved(&failure).complain(ctx);
             lane.record.ask_at = lane.again_at(ctx);
             lane.rest(ctx)
         }
         other => {
-            let text = format!("a sleeping lane was brought {other:?}");
-            lane.complain(&Trouble::new(Blame::Generator, "unexpected_event", text), ctx);
+            Trouble::stray(&other).complain(ctx);
             lane.rest(ctx)
         }
     }
 }
-
-/// How long a lane waits for the disk.
-const SAVED_WITHIN: Dur = Dur::secs(3_600);

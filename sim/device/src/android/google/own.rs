@@ -2,7 +2,7 @@
 //! so. A device that has all that its policy wants has nothing here.
 
 use super::record::OWN_VERSION;
-use crate::kept::{from_bytes, to_bytes};
+use crate::kept::{own_from_bytes, own_to_bytes};
 use droves_wire::android::adp::App;
 use serde::{Deserialize, Serialize};
 
@@ -25,13 +25,10 @@ pub(super) struct Pending {
 }
 
 impl Own {
-    /// As the arena and the store keep it: nothing, if there is nothing.
     pub(super) fn encode(&self) -> Option<Box<[u8]>> {
-        (*self != Own::default()).then(|| to_bytes(OWN_VERSION, self).into_boxed_slice())
+        own_to_bytes(OWN_VERSION, self)
     }
-
-    /// Out of those bytes. What can't be read is dropped: the lane then has nothing of its own.
     pub(super) fn decode(bytes: Option<&[u8]>) -> Self {
-        bytes.and_then(|bytes| from_bytes("own part", OWN_VERSION, bytes).ok()).unwrap_or_default()
+        own_from_bytes(OWN_VERSION, bytes)
     }
 }

@@ -25,7 +25,7 @@ pub(super) fn soon(lane: &mut Lane, ctx: &Ctx<'_>) {
 pub(super) fn begin(lane: &Lane, ctx: &Ctx<'_>) -> Step {
     let recipe = Box::new(recipe(lane, ctx));
     let ask = Ask::Report { device: question::name(lane), applied: lane.record.applied, recipe };
-    Step(State::Reporting(Reporting), question::ask(Operation::AndroidGoogleReport, &ask, ctx))
+    Step::to(State::Reporting(Reporting), question::ask(Operation::AndroidGoogleReport, &ask, ctx))
 }
 
 impl Reporting {
@@ -40,7 +40,7 @@ impl Reporting {
             Err(trouble) if is_gone(&trouble) => return leave::end(lane, Stage::Removed, ctx),
             Err(trouble) => trouble,
         };
-        lane.complain(&trouble, ctx);
+        trouble.complain(ctx);
         lane.record.report_at = lane.again_at(ctx);
         lane.rest(ctx)
     }

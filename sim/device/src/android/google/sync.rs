@@ -25,7 +25,7 @@ pub(super) fn begin(lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
 /// Asks, after so many commands in this session.
 pub(super) fn ask(lane: &Lane, commands: u32, ctx: &Ctx<'_>) -> Step {
     let ask = Ask::Sync { device: question::name(lane), applied: lane.record.applied };
-    Step(State::Syncing(Syncing { commands }), question::ask(Operation::AndroidGoogleSync, &ask, ctx))
+    Step::to(State::Syncing(Syncing { commands }), question::ask(Operation::AndroidGoogleSync, &ask, ctx))
 }
 
 impl Syncing {
@@ -64,7 +64,7 @@ pub(super) fn failed(lane: &mut Lane, trouble: &Trouble, ctx: &mut Ctx<'_>) -> S
     if is_gone(trouble) {
         return leave::end(lane, Stage::Removed, ctx);
     }
-    lane.complain(trouble, ctx);
+    trouble.complain(ctx);
     lane.record.wanted.ended(Operation::CheckIn, trouble.outcome(), ctx);
     lane.record.ask_at = lane.again_at(ctx);
     lane.rest(ctx)

@@ -9,7 +9,7 @@ mod order;
 mod talk;
 
 use super::profile::{Terms, blame};
-use super::{failed, has, make};
+use super::{failed, has};
 use crate::apple::exchange::{Exchange, Heard, Trouble};
 use crate::apple::hardware::Hardware;
 use crate::apple::lane::Lane;
@@ -156,11 +156,11 @@ pub(super) fn start(lane: &mut Lane, terms: Terms, acme: Box<profile::Acme>, ctx
     };
     let account = u64::from(lane.record.generation) << 32 | u64::from(lane.record.sessions);
     let plan = Plan { terms, acme, account };
-    step(Acme::Started(Started { plan }), make(Work::Key { kind }, ctx))
+    step(Acme::Started(Started { plan }), ctx.make(Work::Key { kind }))
 }
 
 fn step(state: Acme, action: Action) -> Step {
-    Step(State::Acme(Box::new(state)), action)
+    Step::to(State::Acme(Box::new(state)), action)
 }
 
 impl Acme {
@@ -286,7 +286,7 @@ impl Asked for Ordered {
             os_version: hardware.os_version().to_owned(),
             token,
         };
-        let action = make(Work::Attest { subject: Box::new(subject), key: talk.key }, ctx);
+        let action = ctx.make(Work::Attest { subject: Box::new(subject), key: talk.key });
         step(Acme::Attesting(Attesting { talk, order, challenge: to }), action)
     }
 }
@@ -370,7 +370,7 @@ impl Asked for Issued {
         Acme::Issued(asking)
     }
     fn answered(self, talk: Talk, answer: Answer, _: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
-        let action = make(Work::AcmeOpen { chain: answer.body, key: talk.key }, ctx);
+        let action = ctx.make(Work::AcmeOpen { chain: answer.body, key: talk.key });
         step(Acme::Opening(Opening { terms: talk.plan.terms }), action)
     }
 }

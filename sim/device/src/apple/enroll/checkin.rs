@@ -38,7 +38,7 @@ pub(in crate::apple) fn authenticate(lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step
     let exchange =
         Exchange::put(Operation::AppleAuthenticate, &settings.check_in_url, headers, body, settings.sign_message);
     let action = exchange.ask(ctx);
-    Step(State::HasIdentity(HasIdentity { exchange }), action)
+    Step::to(State::HasIdentity(HasIdentity { exchange }), action)
 }
 
 impl HasIdentity {
@@ -46,7 +46,7 @@ impl HasIdentity {
     /// answer to a renewal may know the new identity, and then no other: it is asked again.
     pub(in crate::apple) fn on(mut self, event: Event<'_>, lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
         let verdict = match self.exchange.hear(event, ctx) {
-            Heard::Moved(action) => return Step(State::HasIdentity(self), action),
+            Heard::Moved(action) => return Step::to(State::HasIdentity(self), action),
             Heard::Said(Verdict::Broken(trouble)) if lane.record.renewing => return again(lane, &trouble, ctx),
             Heard::Said(verdict) => verdict,
         };
@@ -89,7 +89,7 @@ pub(in crate::apple) fn register(lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
         until: ctx.clocks.now + ctx.limits.request_wait_max,
         hear: Reasons::NONE,
     };
-    Step(State::Authenticated(Authenticated), action)
+    Step::to(State::Authenticated(Authenticated), action)
 }
 
 impl Authenticated {
@@ -122,25 +122,25 @@ pub(in crate::apple) fn token_update(lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step
     let exchange =
         Exchange::put(Operation::AppleTokenUpdate, &settings.check_in_url, headers, body, settings.sign_message);
     let action = exchange.ask(ctx);
-    Step(State::Registered(Registered { exchange }), action)
+    Step::to(State::Registered(Registered { exchange }), action)
 }
 
 impl Registered {
     pub(in crate::apple) fn on(mut self, event: Event<'_>, lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
         let verdict = match self.exchange.hear(event, ctx) {
-            Heard::Moved(action) => return Step(State::Registered(self), action),
+            Heard::Moved(action) => return Step::to(State::Registered(self), action),
             Heard::Said(verdict) => verdict,
         };
         match verdict {
             Verdict::Taken(_) => enrolled(lane, ctx),
             Verdict::Unenroll(trouble) => {
-                lane.complain(&trouble, ctx);
+                trouble.complain(ctx);
                 lane.record.wanted.give_up(trouble.outcome(), ctx);
                 leave::begin(lane, ctx)
             }
             // 410 tells a user channel that this user is not managed: it waits for the next login, which is not ours.
             Verdict::Refused(trouble) if trouble.kind == "status_410" && ctx.channel > 0 => {
-                lane.complain(&trouble, ctx);
+                trouble.complain(ctx);
                 leave::end(lane, Stage::Failed, ctx)
             }
             Verdict::Refused(trouble) | Verdict::Broken(trouble) => again(lane, &trouble, ctx),
@@ -175,21 +175,21 @@ fn enrolled(lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
     let exchange =
         Exchange::put(Operation::AppleSetBootstrapToken, &settings.check_in_url, headers, body, settings.sign_message);
     let action = exchange.ask(ctx);
-    Step(State::Bootstrapping(Bootstrapping { exchange }), action)
+    Step::to(State::Bootstrapping(Bootstrapping { exchange }), action)
 }
 
 impl Bootstrapping {
     /// A server that refuses the token does not lose the device.
     pub(in crate::apple) fn on(mut self, event: Event<'_>, lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
         match self.exchange.hear(event, ctx) {
-            Heard::Moved(action) => Step(State::Bootstrapping(self), action),
+            Heard::Moved(action) => Step::to(State::Bootstrapping(self), action),
             Heard::Said(Verdict::Unenroll(trouble)) => {
-                lane.complain(&trouble, ctx);
+                trouble.complain(ctx);
                 leave::begin(lane, ctx)
             }
             Heard::Said(verdict) => {
                 if let Err(trouble) = verdict.taken() {
-                    lane.complain(&trouble, ctx);
+                    trouble.complain(ctx);
                 }
                 lane.rest(ctx)
             }
@@ -210,7 +210,7 @@ pub(super) fn open_user_channel(lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
 
 /// Sleeps, and tries the same again.
 fn again(lane: &mut Lane, trouble: &Trouble, ctx: &mut Ctx<'_>) -> Step {
-    lane.complain(trouble, ctx);
+    trouble.complain(ctx);
     lane.failed(ctx);
     lane.rest(ctx)
 }

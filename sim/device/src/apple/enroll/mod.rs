@@ -14,8 +14,8 @@ mod scep;
 use super::exchange::{Exchange, Heard, Trouble};
 use super::lane::Lane;
 use super::record::Stage;
-use super::{OURS_MAX, State, Step, leave, messages};
-use crate::{Action, Ctx, Enrolls, Event, Identity, Order, ProfileSource, Reasons, What, Work};
+use super::{State, Step, leave, messages};
+use crate::{Ctx, Enrolls, Event, Identity, Order, ProfileSource};
 use droves_facts::{Operation, Wall, What as Fact};
 use std::sync::Arc;
 
@@ -68,7 +68,7 @@ pub(super) fn start(lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
         Enrolls::Profile(ProfileSource::Url(url)) => {
             let exchange = Exchange::get(Operation::AppleProfile, url.clone(), messages::plain_headers(ctx));
             let action = exchange.ask(ctx);
-            Step(State::Fetching(Fetching { exchange }), action)
+            Step::to(State::Fetching(Fetching { exchange }), action)
         }
         // Who casts the fleet gives Apple devices a profile; without one nothing can be read.
         _ => got(lane, &[], ctx),
@@ -78,7 +78,7 @@ pub(super) fn start(lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
 impl Fetching {
     pub(super) fn on(mut self, event: Event<'_>, lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
         match self.exchange.hear(event, ctx) {
-            Heard::Moved(action) => Step(State::Fetching(self), action),
+            Heard::Moved(action) => Step::to(State::Fetching(self), action),
             Heard::Said(verdict) => match verdict.taken() {
                 Ok(taken) => got(lane, &taken.body, ctx),
                 Err(trouble) => failed(lane, &trouble, ctx),
@@ -124,16 +124,12 @@ fn has(lane: &mut Lane, terms: Terms, identity: Identity, renew_at: Option<Wall>
     Step::save(ctx)
 }
 
-fn make(work: Work, ctx: &Ctx<'_>) -> Action {
-    Action { what: What::Make(Box::new(work)), until: ctx.clocks.now + OURS_MAX, hear: Reasons::NONE }
-}
-
 /// The enrollment, or the renewal, came to nothing.
 pub(super) fn failed(lane: &mut Lane, trouble: &Trouble, ctx: &mut Ctx<'_>) -> Step {
     if lane.record.renewing {
         return renewal::failed(lane, trouble, ctx);
     }
-    lane.complain(trouble, ctx);
+    trouble.complain(ctx);
     lane.record.wanted.ended(Operation::Enroll, trouble.outcome(), ctx);
     leave::end(lane, Stage::Failed, ctx)
 }

@@ -2,7 +2,7 @@
 //! profile.
 
 use super::profile::{Terms, blame};
-use super::{failed, has, make};
+use super::{failed, has};
 use crate::apple::exchange::Trouble;
 use crate::apple::lane::Lane;
 use crate::apple::{State, Step};
@@ -20,7 +20,7 @@ pub(in crate::apple) struct Unpacking {
 
 /// Has the file opened.
 pub(super) fn start(terms: Terms, file: Bytes, password: Arc<str>, ctx: &Ctx<'_>) -> Step {
-    Step(State::Unpacking(Box::new(Unpacking { terms })), make(Work::Unpack { file, password }, ctx))
+    Step::to(State::Unpacking(Box::new(Unpacking { terms })), ctx.make(Work::Unpack { file, password }))
 }
 
 impl Unpacking {

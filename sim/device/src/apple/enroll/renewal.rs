@@ -96,7 +96,7 @@ pub(super) fn done(lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
 
 /// It came to nothing: the old identity stays.
 pub(super) fn failed(lane: &mut Lane, trouble: &Trouble, ctx: &mut Ctx<'_>) -> Step {
-    lane.complain(trouble, ctx);
+    trouble.complain(ctx);
     lane.record.wanted.ended(Operation::Renew, trouble.outcome(), ctx);
     lane.go(Stage::Enrolled, ctx);
     lane.record.renewing = false;

@@ -1,7 +1,7 @@
 //! An identity by SCEP, as Apple's devices ask for it: the exchange is [`crate::scep`]'s, the redirects are theirs.
 
 use super::profile::Terms;
-use super::{failed, has, make};
+use super::{failed, has};
 use crate::apple::exchange::{Exchange, Heard};
 use crate::apple::lane::Lane;
 use crate::apple::{State, Step, messages};
@@ -47,7 +47,7 @@ impl GotProfile {
             Waits::Said(mut exchange) => match exchange.hear(event, ctx) {
                 Heard::Moved(action) => {
                     self.waits = Waits::Said(exchange);
-                    return Step(State::GotProfile(self), action);
+                    return Step::to(State::GotProfile(self), action);
                 }
                 Heard::Said(verdict) => verdict.taken().and_then(|taken| self.exchange.answered(taken.body, ctx)),
             },
@@ -66,7 +66,7 @@ impl GotProfile {
 
     fn go(self, next: Next, lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
         let (waits, action) = match next {
-            Next::Make(work) => (Waits::Made, make(work, ctx)),
+            Next::Make(work) => (Waits::Made, ctx.make(work)),
             Next::Ask(query) => {
                 let exchange = question(query, ctx);
                 let action = exchange.ask(ctx);
@@ -83,7 +83,7 @@ impl GotProfile {
                 return has(lane, self.terms, identity, renew_at, ctx);
             }
         };
-        Step(State::GotProfile(Box::new(GotProfile { waits, ..self })), action)
+        Step::to(State::GotProfile(Box::new(GotProfile { waits, ..self })), action)
     }
 }
 

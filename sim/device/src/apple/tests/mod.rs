@@ -15,10 +15,12 @@ use super::*;
 use crate::tests_support::{World, ios, mac};
 use crate::{
     Body, Character, Enrolls, Failure, Habits, Identity, KeyIx, Made, Method, Note, Order, Peer, ProfileSource,
-    Reached, Request, Response, Sign, Wake, Why, Work,
+    Reached, Reasons, Request, Response, Sign, Wake, What, Why, Work,
 };
 use bytes::Bytes;
-use droves_facts::{CommandKey, CommandStatus, LaneIx, Limits, Mono, Operation, Outcome, Platform, Wall, What as Fact};
+use droves_facts::{
+    Blame, CommandKey, CommandStatus, Dur, LaneIx, Limits, Mono, Operation, Outcome, Platform, Wall, What as Fact,
+};
 use droves_wire::apple::acme;
 use droves_wire::apple::checkin::Message;
 use droves_wire::apple::request::{self, Request as Wanted};

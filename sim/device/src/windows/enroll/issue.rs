@@ -8,7 +8,7 @@ use crate::windows::own::Credentials;
 use crate::windows::record::Stage;
 use crate::windows::shared::{Account, Shared};
 use crate::windows::who::Who;
-use crate::windows::{State, Step, channel, making, renewal};
+use crate::windows::{State, Step, channel, renewal};
 use crate::{Ctx, Event, Identity, KeyIx, Made, Work};
 use droves_facts::{Blame, Operation, Purpose};
 use droves_wire::keys::KeyKind;
@@ -41,8 +41,8 @@ pub(in crate::windows) struct Issuing {
 
 impl MakingKey {
     pub(in crate::windows) fn begin(terms: Terms, ctx: &Ctx<'_>) -> Step {
-        let action = making(Work::Key { kind: KeyKind::Rsa(2_048) }, ctx);
-        Step(State::MakingKey(Box::new(MakingKey { terms })), action)
+        let action = ctx.make(Work::Key { kind: KeyKind::Rsa(2_048) });
+        Step::to(State::MakingKey(Box::new(MakingKey { terms })), action)
     }
 
     pub(in crate::windows) fn on(self, event: Event<'_>, lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
@@ -58,7 +58,7 @@ impl MakingKey {
             key,
             signer: ctx.identity.filter(|_| self.terms.renews).cloned(),
         };
-        Step(State::MakingRequest(Box::new(MakingRequest { terms: self.terms, key })), making(work, ctx))
+        Step::to(State::MakingRequest(Box::new(MakingRequest { terms: self.terms, key })), ctx.make(work))
     }
 }
 
@@ -85,7 +85,7 @@ impl MakingRequest {
             ..Question::post(operation(&terms), &terms.enrollment_url, soap::POST, body)
         };
         match question.ask(ctx) {
-            Ok(action) => Step(State::Issuing(Box::new(Issuing { terms, key, spki })), action),
+            Ok(action) => Step::to(State::Issuing(Box::new(Issuing { terms, key, spki })), action),
             Err(trouble) => super::failed(lane, &trouble, ctx),
         }
     }

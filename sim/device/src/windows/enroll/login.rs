@@ -33,7 +33,7 @@ pub(super) fn begin(lane: &mut Lane, terms: Terms, page: &str, ctx: &mut Ctx<'_>
 impl LoggingIn {
     fn ask(self, lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
         match Question::get(Operation::WindowsLogin, &self.url, HEADERS).ask(ctx) {
-            Ok(action) => Step(State::LoggingIn(Box::new(self)), action),
+            Ok(action) => Step::to(State::LoggingIn(Box::new(self)), action),
             Err(trouble) => super::failed(lane, &trouble, ctx),
         }
     }

@@ -80,7 +80,7 @@ pub(super) fn start(lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
         return discover(lane, &discovery, ctx);
     }
     match Question::get(Operation::WindowsDiscovery, &discovery.url, soap::KNOCK).ask(ctx) {
-        Ok(action) => Step(State::Knocking(Knocking), action),
+        Ok(action) => Step::to(State::Knocking(Knocking), action),
         Err(trouble) => failed(lane, &trouble, ctx),
     }
 }
@@ -109,7 +109,7 @@ fn discover(lane: &mut Lane, discovery: &Discovery, ctx: &mut Ctx<'_>) -> Step {
     let mut body = Vec::with_capacity(1_500);
     request.write(&mut body);
     match Question::post(Operation::WindowsDiscovery, &discovery.url, soap::POST, body).ask(ctx) {
-        Ok(action) => Step(State::Discovering(Discovering), action),
+        Ok(action) => Step::to(State::Discovering(Discovering), action),
         Err(trouble) => failed(lane, &trouble, ctx),
     }
 }
@@ -209,7 +209,7 @@ pub(super) fn failed(lane: &mut Lane, trouble: &Trouble, ctx: &mut Ctx<'_>) -> S
     if lane.record.stage == Stage::Enrolled {
         return renewal::failed(lane, trouble, ctx);
     }
-    lane.complain(trouble, ctx);
+    trouble.complain(ctx);
     if is_passing(trouble) && lane.record.tries + 1 < ctx.limits.enrollment_tries_max {
         lane.put_off(ctx);
         return lane.rest(ctx);

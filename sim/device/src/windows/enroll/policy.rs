@@ -21,7 +21,7 @@ pub(super) fn ask(lane: &mut Lane, terms: Terms, ctx: &mut Ctx<'_>) -> Step {
     let mut body = Vec::with_capacity(2_000);
     policy::Request { header: soap::header(lane, url, terms.credential(), ctx) }.write(&mut body);
     match Question::post(Operation::WindowsPolicy, url, soap::POST, body).ask(ctx) {
-        Ok(action) => Step(State::AskingPolicy(Box::new(AskingPolicy { terms })), action),
+        Ok(action) => Step::to(State::AskingPolicy(Box::new(AskingPolicy { terms })), action),
         Err(trouble) => super::failed(lane, &trouble, ctx),
     }
 }

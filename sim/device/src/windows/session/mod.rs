@@ -15,7 +15,7 @@ use super::record::{At, Reason, Stage};
 use super::shared::Account;
 use super::tree::Login;
 use super::who::Who;
-use super::{State, Step, leave, saving, schedule};
+use super::{State, Step, leave, schedule};
 use crate::trouble::{Trouble, unexpected};
 use crate::{Action, Ctx, Event, Reasons, Sign, What};
 use droves_facts::{Blame, CommandKey, CommandStatus, Dur, Operation, Outcome, Philox, Purpose, What as Fact};
@@ -188,7 +188,7 @@ impl Session {
             ..Question::post(self.operation(), &self.url, HEADERS, body)
         };
         match question.ask(ctx) {
-            Ok(action) => Step(State::Talking(Talking(self)), action),
+            Ok(action) => Step::to(State::Talking(Talking(self)), action),
             Err(trouble) => self.over(Err(trouble), lane, ctx),
         }
     }
@@ -237,7 +237,7 @@ impl Session {
             return self.keep(lane, ctx);
         }
         let wait = Action { what: What::Wait, until: ctx.clocks.now + took, hear: Reasons::TIME };
-        Step(State::Working(Working(self)), wait)
+        Step::to(State::Working(Working(self)), wait)
     }
 
     /// How the server took the last message: its status for `SyncHdr`.
@@ -285,7 +285,7 @@ impl Session {
             ctx.fact(Fact::Answered { command, status });
         }
         if std::mem::take(&mut self.saves) {
-            return Step(State::Keeping(Keeping(self)), saving(ctx));
+            return Step::to(State::Keeping(Keeping(self)), ctx.save());
         }
         self.say(lane, ctx)
     }
@@ -301,7 +301,7 @@ impl Session {
         let outcome = match &result {
             Ok(()) => Outcome::Succeeded,
             Err(trouble) => {
-                lane.complain(trouble, ctx);
+                trouble.complain(ctx);
                 trouble.outcome()
             }
         };

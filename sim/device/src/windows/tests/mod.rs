@@ -14,10 +14,11 @@ use super::*;
 use crate::tests_support::{World, windows};
 use crate::{
     Body as Sent, Character, Enrolls, Failure, Habits, Identity, KeyIx, Made, Note, Order, Peer, Proof, Reached,
-    Request, Response, Wake, Work,
+    Reasons, Request, Response, Wake, What, Work,
 };
+use bytes::Bytes;
 use commands::{alert, command, get, says};
-use droves_facts::{CommandKey, CommandStatus, Mono, Operation, Outcome, Wall, What as Fact};
+use droves_facts::{Blame, CommandKey, CommandStatus, Dur, Mono, Operation, Outcome, Wall, What as Fact};
 use droves_wire::apple::scep;
 use droves_wire::ca::Authority;
 use droves_wire::keys::Key;

@@ -12,9 +12,11 @@ mod messaging;
 use super::*;
 use crate::tests_support::{World, agent};
 use crate::{
-    Body, Character, Enrolls, Failure, Framing, Link, Need, Note, Order, Reached, Request, Response, Wake, Why,
+    Body, Character, Enrolls, Failure, Framing, Link, Need, Note, Order, Reached, Reasons, Request, Response, Wake,
+    What, Why,
 };
-use droves_facts::{CommandStatus, Operation, Outcome, What as Fact};
+use bytes::Bytes;
+use droves_facts::{Blame, CommandStatus, Operation, Outcome, What as Fact};
 use droves_wire::android::headwind::config::{Application, RemoteFile};
 use droves_wire::android::headwind::paths::{Path, decoded};
 use droves_wire::android::headwind::{self as wire, DeviceInfo, Envelope, Kind, push, sign};

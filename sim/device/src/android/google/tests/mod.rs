@@ -9,12 +9,14 @@ mod obeying;
 
 use super::*;
 use crate::tests_support::{World, google};
-use crate::{Body, Character, Enrolls, Failure, Note, Order, Peer, Reached, Request, Response, Wake};
-use droves_facts::{Mono, Operation, Outcome, What as Fact};
+use crate::{Body, Character, Enrolls, Failure, Note, Order, Peer, Reached, Reasons, Request, Response, Wake, What};
+use bytes::Bytes;
+use droves_facts::{Blame, Dur, Mono, Operation, Outcome, What as Fact};
 use droves_wire::android::adp::{self, Answer, Ask, Mode, Recipe};
 use http::HeaderMap;
 use serde_json::{Map, Value, json};
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 /// Google, and what it was asked.
 #[derive(Default)]

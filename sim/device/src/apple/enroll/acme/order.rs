@@ -3,7 +3,7 @@
 use super::talk::{Answer, Talk, theirs, url};
 use super::{Acme, Issued, Polled, Ready, Waiting, step};
 use crate::apple::Step;
-use crate::apple::enroll::{failed, make};
+use crate::apple::enroll::failed;
 use crate::apple::exchange::Trouble;
 use crate::apple::lane::Lane;
 use crate::{Action, Ctx, Reasons, What, Work};
@@ -115,7 +115,7 @@ fn request(talk: Talk, order: Ordering, ctx: &Ctx<'_>) -> Step {
         extended_key_usages: acme.extended_key_usages.clone(),
         alt_names: acme.alt_names.clone(),
     };
-    let action = make(Work::AcmeRequest { request: Box::new(request), key: talk.key }, ctx);
+    let action = ctx.make(Work::AcmeRequest { request: Box::new(request), key: talk.key });
     step(Acme::Ready(Ready { talk, order }), action)
 }
 

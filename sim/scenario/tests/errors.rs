@@ -233,12 +233,23 @@ fn errors_of_android() {
             asks("who: phones, policy: { a: 1 }, with: { b: 2 }"),
             asks("who: phones, configuration: { keepaliveTime: 60 }"),
             asks("who: phones, request: LOOK"),
+            asks("who: phones, request: Nonsense"),
+            asks("who: pcs, request: SecurityInf"),
             asks("who: phones, policy: { cameraDisabled: true }"),
             changed(&phones, "server: practice", "server: practice, android: { quota: { calls: 0 }, reports: 1ms }"),
             said(&(phones.clone() + "faults: [ { google: { answer: 404 }, about: STATUS_REPORTS, who: phones } ]\n")),
             said(&(phones.clone() + "faults: [ { push: lost, about: COMMAND } ]\n")),
         ],
     );
+}
+
+#[test]
+fn an_unknown_request_to_android_is_told_of_once() {
+    let phones = PCS.replace("ios, count: 5", "android, count: 5");
+    let nodes = "who: pcs, nodes: [ { get: ./DevDetail/SwV }, { replace: ./Device/A, format: int, data: 1 } ]";
+    let said = changed(&phones, nodes, "who: phones, request: LOOK");
+    assert_eq!(said.matches("s.yaml:").count(), 1, "{said}");
+    assert!(said.contains("did you mean `LOCK`?"), "{said}");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use crate::language::{self, Plain};
 use crate::plan::{Asks, Command, Managed, Order, Place, Request, Selection, Value};
 use crate::problem::{Problem, nearest};
 use crate::yaml::At;
-use droves_facts::Family;
+use droves_facts::{Family, Platform};
 use std::collections::BTreeMap;
 
 /// What a request can't do without.
@@ -65,10 +65,12 @@ pub(super) fn command(
         checks.above_zero(repeat, "1 or more, or leave it out");
     }
     let (word, place) = one_word(written, checks)?;
+    let kinds = || who.into_iter().flat_map(Selection::parts).map(|(population, _)| &world.kinds[population.ix()]);
+    let for_apple = kinds().all(|(platform, _)| platform.family() == Family::Apple);
     let asks = match word {
         "request" => match android(written, checks) {
             Some(order) => Some(Asks::Order(order)),
-            None => request(written, checks).map(Asks::Request),
+            None => request(written, for_apple, checks).map(Asks::Request),
         },
         "policy" => written.policy.as_ref().map(|policy| Asks::Policy(plain(policy))),
         "configuration" => written.configuration.as_ref().map(|of| Asks::Configuration(plain(of))),
@@ -77,26 +79,46 @@ pub(super) fn command(
     };
     let command = Command { asks: asks?, deadline: written.deadline.as_ref().map(|deadline| deadline.0) };
     for (population, _) in who.into_iter().flat_map(Selection::parts) {
-        let (name, (platform, android)) = (&world.names[population.ix()], world.kinds[population.ix()]);
-        if !command.suits(platform, android) {
-            let title = match &command.asks {
-                Asks::Request(request) if android.is_some() => format!("`{}` says nothing to `{name}`", request.name),
-                _ => format!("`{word}` says nothing to `{name}`"),
-            };
-            let (is, words) = match (platform.family(), android) {
-                (Family::Apple, _) => (format!("their platform is `{platform}`"), "`request`"),
-                (Family::Windows, _) => (format!("their platform is `{platform}`"), "`nodes` or `profiles`"),
-                (Family::Android, Some(Managed::Agent)) => {
-                    ("they have an agent of the server's".to_owned(), "`configuration` or `message`")
-                }
-                (Family::Android, _) => ("Google manages them".to_owned(), "`policy`, or `request: LOCK`"),
-            };
-            let cure = format!("ask them for {words} in a phase of their own, and leave `{name}` out of this one");
-            checks.push(Problem::new(title, place).labelled(is).cured(cure));
+        let kind = world.kinds[population.ix()];
+        if !command.suits(kind.0, kind.1) {
+            checks.push(unsuited(&command, word, &world.names[population.ix()], kind, place));
         }
     }
     let push = written.push.as_ref().is_some_and(|push| push.value);
     Some((command, push))
+}
+
+/// What is said of a command that is for devices which know no such thing.
+fn unsuited(
+    command: &Command,
+    word: &str,
+    name: &str,
+    (platform, android): (Platform, Option<Managed>),
+    place: Place,
+) -> Problem {
+    let title = match &command.asks {
+        Asks::Request(request) if android.is_some() => format!("`{}` says nothing to `{name}`", request.name),
+        _ => format!("`{word}` says nothing to `{name}`"),
+    };
+    let problem = Problem::new(title, place);
+    let (is, words) = match (platform.family(), android) {
+        (Family::Apple, _) => (format!("their platform is `{platform}`"), "`request`"),
+        (Family::Windows, _) => (format!("their platform is `{platform}`"), "`nodes` or `profiles`"),
+        (Family::Android, Some(Managed::Agent)) => {
+            ("they have an agent of the server's".to_owned(), "`configuration` or `message`")
+        }
+        (Family::Android, _) => {
+            if let Asks::Request(request) = &command.asks
+                && needs(&request.name).is_none()
+                && let Some(near) = nearest(&request.name, ORDERS.iter().copied())
+            {
+                return problem.labelled(format!("did you mean `{near}`?"));
+            }
+            ("Google manages them".to_owned(), "`policy`, or `request: LOCK`")
+        }
+    };
+    let cure = format!("ask them for {words} in a phase of their own, and leave `{name}` out of this one");
+    problem.labelled(is).cured(cure)
 }
 
 /// The word that says what is asked for, and its place; what does not go with it is told of.
@@ -174,11 +196,16 @@ fn plain(pairs: &BTreeMap<String, Plain>) -> BTreeMap<String, Value> {
     pairs.iter().map(|(key, value)| (key.clone(), value.0.clone())).collect()
 }
 
-/// An Apple request.
-fn request(written: &At<language::Command>, checks: &mut Checks<'_>) -> Option<Request> {
+/// What an Apple request can't do without; none for one that we don't know.
+fn needs(request: &str) -> Option<Needs> {
+    REQUESTS.iter().find(|(name, _)| *name == request).map(|(_, needs)| *needs)
+}
+
+/// An Apple request. Where it is not for Apple's devices alone, an error says so, and one that we don't know is no news.
+fn request(written: &At<language::Command>, for_apple: bool, checks: &mut Checks<'_>) -> Option<Request> {
     let request = written.request.as_ref()?;
-    let needs = REQUESTS.iter().find(|(name, _)| *name == request.value).map(|(_, needs)| *needs);
-    if needs.is_none() {
+    let needs = needs(&request.value);
+    if needs.is_none() && for_apple {
         let problem = Problem::warning(format!("`{}` is no request that we know", request.value), request.place);
         let near = nearest(&request.value, REQUESTS.iter().map(|(name, _)| *name).chain(ORDERS.iter().copied()));
         checks.push(match near {

@@ -74,7 +74,11 @@ impl<M: Machine> Shard<M> {
                 {
                     let phase = self.live[at as usize].phase;
                     let timing = RequestTiming { due, started: due, sent: due, first_byte: None, ended: clocks.now };
-                    let outcome = Outcome::Failed { blame: Blame::Scenario, kind: "device_ended" };
+                    // What is held has no better end.
+                    let outcome = match operation.info().unit {
+                        Unit::Held => Outcome::Succeeded,
+                        _ => Outcome::Failed { blame: Blame::Scenario, kind: "device_ended" },
+                    };
                     self.say(
                         clocks,
                         phase,

@@ -4,7 +4,7 @@ use crate::toy::{character, plan};
 use bytes::Bytes;
 use droves_device::{
     Action, Body, Clocks, Ctx, Event, Failure, Framing, Link, Machine, Made, Method, Order, Peer, Reasons, Request,
-    Sink, Slept, What, Work,
+    Sink, Slept, What, Why, Work,
 };
 use droves_facts::{Blame, DeviceState, Dur, Fact, LaneIx, Limits, Mono, Operation, Outcome, PhaseIx, What as Said};
 use droves_shard::forecast::{self, Forecast, Model};
@@ -55,6 +55,9 @@ impl Machine for Holder {
         };
         ctx.complain(Blame::Scenario, "heard", format!("{} {heard}", ctx.channel));
         if ctx.channel == 0 {
+            if matches!(&event, Event::Wake(wake) if wake.notes.iter().any(|note| note.order == Order::Unenroll)) {
+                return Action { what: What::End(Why::Removed), until: Mono::NEVER, hear: Reasons::NONE };
+            }
             if let Event::Wake(wake) = &event
                 && let Some(note) = wake.notes.first().filter(|_| wake.reasons.has(Reasons::ORDER))
             {
@@ -160,7 +163,8 @@ impl forecast::World for Peers {
 fn run(check_ins: u32, peers: Peers) -> Forecast<Holder, Peers> {
     let phase = |action: &str| format!("{action}: {{ who: all, arrivals: at_once }}");
     let until = "\n    until: { done: 100%, within: 10m }\n  - ";
-    let phases = [phase("enroll"), phase("check_in"), phase("name: again\n    check_in")].join(until);
+    let phases =
+        [phase("enroll"), phase("check_in"), phase("name: again\n    check_in"), phase("unenroll")].join(until);
     let plan = plan("macs: { platform: macos, count: 1, users: 1 }", &phases);
     let roster = Arc::new(plan.roster());
     let config = Config {
@@ -231,8 +235,20 @@ fn whatever_ends_a_poll_ends_it_well() {
     let mut run = run(1, Peers::default());
     assert!(run.run_until(Mono::ZERO + Dur::secs(100), 1_000));
     assert_eq!(heard(&run.facts)[4..], ["1 order [Shared]", "1 status 500"]);
-    let failed = |what: &Said| matches!(what, Said::RequestEnded { outcome, .. } if !outcome.succeeded());
     assert_eq!(count(&run.facts, failed), 0);
+}
+
+#[test]
+fn a_device_that_ends_ends_its_poll_well() {
+    let mut run = run(1, Peers::default());
+    run.begin(PhaseIx(3));
+    assert!(run.run_until(Mono::ZERO + Dur::secs(45), 1_000));
+    let ended = |what: &Said| matches!(what, Said::RequestEnded { operation: Operation::AndroidPoll, .. });
+    assert_eq!((count(&run.facts, ended), count(&run.facts, failed)), (1, 0));
+}
+
+fn failed(what: &Said) -> bool {
+    matches!(what, Said::RequestEnded { outcome, .. } if !outcome.succeeded())
 }
 
 #[test]

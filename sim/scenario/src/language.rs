@@ -174,7 +174,7 @@ impl<'de> Deserialize<'de> for Plain {
                 Ok(Plain(Value::Text(value.to_owned())))
             }
             fn visit_unit<E>(self) -> Result<Plain, E> {
-                Ok(Plain(Value::Text(String::new())))
+                Ok(Plain(Value::Nothing))
             }
             fn visit_seq<A: de::SeqAccess<'de>>(self, mut seq: A) -> Result<Plain, A::Error> {
                 let mut items = Vec::new();

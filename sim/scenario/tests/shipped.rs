@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use droves_facts::Dur;
-use droves_scenario::plan::{Action, Asks, Condition, SyncCommand, Verb};
+use droves_scenario::plan::{Action, Asks, Condition, SyncCommand, Value, Verb};
 use droves_scenario::{Given, Loaded, load};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -161,13 +161,16 @@ fn a_server_with_an_agent_is_told_of_configurations_and_messages() {
         let text = format!(
             "droves: 1\ntarget: {{ {target} }}\n\
              fleet: {{ populations: {{ a: {{ platform: android, managed_by: agent, count: 1 }} }} }}\nphases:\n\
-             - {{ enroll: {{ who: all }} }}\n- {{ name: kiosk, for: 1m, command: {{ who: all, configuration: {{ kioskMode: true }} }} }}\n\
+             - {{ enroll: {{ who: all }} }}\n- {{ name: kiosk, for: 1m, command: {{ who: all, configuration: {{ kioskMode: true, mainApp: null }} }} }}\n\
              - {{ name: app, for: 1m, command: {{ who: all, message: runApp, with: {{ pkg: com.example }} }} }}\n"
         );
         std::fs::write(&path, text).unwrap();
         let key = |name: &str| name.ends_with("_KEY").then(|| "k3y".to_owned());
         let loaded = load(&path, &Given::default(), key).unwrap_or_else(|problems| panic!("{target}\n{problems}"));
         assert_eq!(loaded.plan.phases.len(), 3);
+        let Action::Command { command, .. } = &loaded.plan.phases[1].action else { panic!("no command") };
+        let set = [("kioskMode", Value::Bool(true)), ("mainApp", Value::Nothing)];
+        assert_eq!(command.asks, Asks::Configuration(set.map(|(name, value)| (name.to_owned(), value)).into()));
     }
 }
 

@@ -157,6 +157,7 @@ fn object(pairs: &BTreeMap<String, Value>) -> Map<String, serde_json::Value> {
 
 fn json_of(value: &Value) -> serde_json::Value {
     match value {
+        Value::Nothing => serde_json::Value::Null,
         Value::Bool(value) => (*value).into(),
         Value::Integer(value) => (*value).into(),
         Value::Real(value) => (*value).into(),
@@ -205,6 +206,7 @@ impl Part<'_> {
 
 fn write(value: &Value, w: &mut Writer<'_>) {
     match value {
+        Value::Nothing => w.string(""),
         Value::Bool(value) => w.bool(*value),
         Value::Integer(value) => w.integer(*value),
         Value::Real(value) => w.real(*value),
@@ -277,6 +279,18 @@ mod tests {
         assert_ne!(command.names, Command::new(&plan, Dice::new(7), PhaseIx(2), 1).names);
         let offered = command::parse(command.bytes(), &Limits::default()).unwrap().unwrap();
         assert_eq!(offered.uuid, command.names[0].text);
+    }
+
+    #[test]
+    fn nothing_is_null_where_there_is_one() {
+        let set = BTreeMap::from([("mainApp".to_owned(), Value::Nothing)]);
+        let plan = plan::Command { asks: Asks::Configuration(set), deadline: None };
+        let command = Command::new(&plan, Dice::new(7), PhaseIx(2), 0);
+        assert!(
+            matches!(&command.says, Says::Json { json, .. } if json == r#"{"mainApp":null}"#),
+            "{:?}",
+            command.says
+        );
     }
 
     #[test]

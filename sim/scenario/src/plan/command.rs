@@ -144,6 +144,8 @@ impl std::fmt::Debug for Payload {
 /// A value of a command's dictionary, as the scenario writes it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
+    /// Nothing: JSON's null. What has no such thing has an empty text in its place.
+    Nothing,
     /// True or false.
     Bool(bool),
     /// A whole number.

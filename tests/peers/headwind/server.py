@@ -47,6 +47,7 @@ def arguments():
     add("--ranges", choices=["rfc", "headwind"], default="rfc", help="headwind: a range's end is one too far, as there")
     add("--files", metavar="FOLDER", help="what is below /files/")
     add("--password", default="admin", help="of the login `admin`")
+    add("--id-token", metavar="TEXT", help="good for the administrator, beside those that a login grants")
     add("--password-was-set", action="store_true", help="no other password is wanted first")
     options = parser.parse_args()
     options.project = "/" + options.project.strip("/") if options.project.strip("/") else ""

@@ -1,0 +1,198 @@
+//! Our agents against a Headwind MDM server that somebody else wrote, from what the real one was seen to answer: it judges each
+//! call, speaks by mosquitto, and wakes by Google's own library for FCM, unchanged.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use droves_e2e::{Droves, Error, Ground, Headwind, Relay, Run, case, headwind_tests};
+use serde_json::{Value, json};
+use std::sync::{Mutex, PoisonError};
+
+static ALONE: Mutex<()> = Mutex::new(());
+
+/// Two cores carry one of these cases at a time.
+fn alone(name: &str, run: impl FnOnce(&Ground) -> Result<(), Error>) {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    case(name, run);
+}
+
+const PHONES: u64 = 20;
+/// Those of them that leave, if anybody does.
+const LEAVERS: u64 = 5;
+
+/// A scenario for a server at this port, with these variables of its profile.
+fn scenario(port: u16, vars: &str, phases: &[&str]) -> String {
+    let agent = "platform: android, managed_by: agent, behaviour: [ { slow: { factor: 0.02 } } ]";
+    format!(
+        "droves: 1\ntarget:\n  server: headwind\n  url: \"http://127.0.0.1:{port}\"\n  vars: {{ {vars} }}\n\
+         fleet:\n  seed: 7\n  populations:\n    phones: {{ {agent}, count: {} }}\n    leavers: {{ {agent}, count: {LEAVERS} }}\nbounds: {{ lag_max: 60s }}\nphases:\n{ENROLL}{}",
+        PHONES - LEAVERS,
+        phases.concat()
+    )
+}
+
+const ENROLL: &str =
+    "  - name: enroll\n    enroll: { who: all, arrivals: { rate: 20/s } }\n    until: { enrolled: 100%, within: 1m }\n";
+
+/// Time in which what was begun comes to its end.
+fn settle(name: &str) -> String {
+    format!("  - {{ name: {name}, wait: 6s }}\n")
+}
+
+/// Sets the configuration that all of them are in. Whose it is does not matter, so it is set once.
+fn configure(name: &str, fields: &str) -> String {
+    format!(
+        "  - name: {name}\n    command: {{ who: {{ phones: 1 devices }}, configuration: {{ id: 1, name: c, {fields} }} }}\n    for: 12s\n"
+    )
+}
+
+/// Nothing that a device said was otherwise than its server wants it, and the run has nothing to complain of.
+fn is_well(run: &Run, truth: &Value) {
+    assert_eq!(run.code, 0, "{:#} {:#}", run.summary["verdict"], run.summary["failures"]);
+    run.adds_up();
+    assert_eq!(truth["broken"]["total"], 0, "{:#}", truth["broken"]);
+    assert_eq!(run.summary["failures"], json!([]));
+    assert_eq!(run.number("devices.by_state.enrolled"), PHONES);
+    assert_eq!(of_each(truth, |device| device["made_by"] == "post"), PHONES, "{:#}", truth["devices"]);
+}
+
+/// Of how many devices this is so.
+fn of_each(truth: &Value, is_so: impl Fn(&Value) -> bool) -> u64 {
+    truth["devices"].as_object().map_or(0, |devices| devices.values().filter(|device| is_so(device)).count() as u64)
+}
+
+#[test]
+fn the_headwind_peer_passes_its_own_tests() {
+    case("headwind_peer", |ground| {
+        let _mosquitto = Headwind::broker(ground.path())?;
+        let (is_well, said) = headwind_tests()?;
+        assert!(is_well && said.lines().last() == Some("OK"), "{said}");
+        Ok(())
+    });
+}
+
+#[test]
+fn agents_live_with_a_server_that_is_not_ours_and_its_broker() {
+    alone("headwind_mqtt", |ground| {
+        let mosquitto = Headwind::broker(ground.path())?;
+        let broker = format!("127.0.0.1:{}", mosquitto.port());
+        let options = ["--project", "/hmdm", "--strict-signatures", "--mqtt", &broker, "--unset", "mixed"];
+        let server = Headwind::start(ground.path(), &options, &[])?;
+        let file = server.play("file", &json!({ "path": "app.apk", "size": 9_000_000 }))?;
+        let url = file["url"].as_str().unwrap_or_default();
+        let apps = format!(
+            "pushOptions: mqttAlarm, keepaliveTime: 60, kioskMode: true, applications: [ {{ pkg: com.x, name: X, \
+             version: \"2\", url: \"{url}\" }} ]"
+        );
+        let vars = format!("project: /hmdm/, broker: \"mqtt://{broker}\"");
+        let phases = [&*settle("linked"), &configure("apps", &apps)];
+        let run = Droves::new(ground.path())?.run(
+            "agents",
+            &scenario(server.port(), &vars, &phases),
+            &[Headwind::key()],
+            &[],
+        )?;
+        let truth = server.truth()?;
+        is_well(&run, &truth);
+        assert_eq!(truth["pushes"]["mqtt"], json!({ "sent": PHONES }), "{:#}", truth["pushes"]);
+        let has_app = |device: &Value| {
+            let apps = device["info"]["applications"].as_array();
+            let is_there = |app: &Value| app["pkg"] == "com.x" && app["version"] == "2";
+            device["info"]["kioskMode"] == true && apps.is_some_and(|apps| apps.iter().any(is_there))
+        };
+        assert_eq!(of_each(&truth, has_app), PHONES, "{truth:#}");
+        // In three pieces each.
+        assert_eq!(truth["files"]["app.apk"]["count"], 3 * PHONES, "{:#}", truth["files"]);
+        Ok(())
+    });
+}
+
+#[test]
+fn agents_are_held_at_polls_by_a_server_that_is_not_ours() {
+    alone("headwind_polls", |ground| {
+        // Without a project agent and server sign a poll's path alike.
+        let options = ["--strict-signatures", "--poll-signature", "either", "--polling-timeout", "10"];
+        let server = Headwind::start(ground.path(), &options, &[])?;
+        server.configure(&json!({ "id": 1, "name": "c", "pushOptions": "polling" }))?;
+        let by_poll = configure("by poll", "pushOptions: polling, requestUpdates: gps, brightness: 40");
+        let phases = [&*settle("held"), &by_poll, &settle("again")];
+        let run = Droves::new(ground.path())?.run(
+            "polls",
+            &scenario(server.port(), "project: /", &phases),
+            &[Headwind::key()],
+            &[],
+        )?;
+        let truth = server.truth()?;
+        is_well(&run, &truth);
+        assert_eq!(truth["pushes"]["poll"]["sent"], PHONES, "{:#}", truth["pushes"]);
+        let polls = &truth["requests"]["GET /rest/notification/polling/{number}"];
+        assert!(polls["500 idle"].as_u64() >= Some(PHONES), "a poll ends by itself: {polls:#}");
+        assert_eq!(truth["poll_signatures"]["agent"], truth["poll_signatures"]["server"], "{truth:#}");
+        assert_eq!(of_each(&truth, |device| device["counts"]["config"] == 1), PHONES, "{truth:#}");
+        assert_eq!(of_each(&truth, |device| device["locations"].as_u64() >= Some(1)), PHONES, "{truth:#}");
+        assert_eq!(of_each(&truth, |device| device["shortest_pause"].as_f64() >= Some(4.9)), PHONES, "{truth:#}");
+        Ok(())
+    });
+}
+
+/// Nothing but FCM tells the devices: there is no broker, and no poll is held.
+#[test]
+fn agents_are_woken_by_googles_own_library() {
+    alone("headwind_fcm", |ground| {
+        // It stands for the server, which can be started only when FCM is there.
+        let relay = Relay::start()?;
+        let port = relay.url().rsplit(':').next().and_then(|port| port.parse().ok()).unwrap();
+        let droves = Droves::new(ground.path())?;
+        let few = "leavers";
+        let leave = format!(
+            "  - name: leave\n    unenroll: {{ who: {few}, arrivals: at_once }}\n    until: {{ done: 100%, within: 30s }}\n"
+        );
+        let again = format!(
+            "  - name: again\n    enroll: {{ who: {few}, arrivals: at_once }}\n    until: {{ enrolled: 100%, within: 30s }}\n"
+        );
+        let woken = configure("woken", "pushOptions: null, brightness: 40");
+        let gone = configure("gone", "pushOptions: null, brightness: 50");
+        let back = configure("all", "pushOptions: null, brightness: 60");
+        let phases = [&*settle("settled"), &woken, &leave, &gone, &again, &settle("back"), &back];
+        let vars = "project: /hmdm/, firebase_project: fleet-1";
+        let mut started = droves.start("fcm", &scenario(port, vars, &phases), &[Headwind::key()], &[])?;
+        started.ready()?;
+        let told = started.told()?["fcm"].clone();
+        let key = told["key_file"].as_str().unwrap_or_default().to_owned();
+        let (proxy, trusted) = (droves.proxy(), droves.trusted());
+        // Its library finds FCM by the name that it has; where tokens are granted, the key file says.
+        let env = [
+            ("HTTPS_PROXY", &*proxy),
+            ("NO_PROXY", "127.0.0.1,localhost"),
+            ("REQUESTS_CA_BUNDLE", &*trusted.to_string_lossy()),
+        ];
+        let options = ["--project", "/hmdm", "--fcm-key", &key, "--fcm-only"];
+        let server = Headwind::start(ground.path(), &options, &env)?;
+        server.configure(&json!({ "id": 1, "name": "c", "pushOptions": null }))?;
+        relay.lead_to(server.port());
+        let run = started.finish()?;
+        let truth = server.truth()?;
+        is_well(&run, &truth);
+        let fcm = &truth["pushes"]["fcm"];
+        assert_eq!(
+            (&fcm["sent"], &fcm["unregistered"]),
+            (&json!(3 * PHONES - LEAVERS), &json!(LEAVERS)),
+            "{:#}",
+            truth["pushes"]
+        );
+        for silent in ["mqtt", "row", "poll"] {
+            assert_eq!(truth["pushes"][silent], json!({}), "{:#}", truth["pushes"]);
+        }
+        let tokens: std::collections::BTreeSet<&str> =
+            truth["devices"].as_object().unwrap().values().filter_map(|device| device["custom1"].as_str()).collect();
+        assert_eq!(tokens.len() as u64, PHONES, "{truth:#}");
+        let rotated = |device: &Value| device["custom1_before"].as_array().is_some_and(|before| before.len() == 1);
+        assert_eq!(of_each(&truth, rotated), LEAVERS, "{truth:#}");
+        let service = &run.summary["push"]["services"]["fcm"];
+        assert_eq!((&service["accepted"], &service["woken"]), (&fcm["sent"], &fcm["sent"]), "{service:#}");
+        assert_eq!(service["refused"], json!({ "404": LEAVERS }), "{service:#}");
+        // Each message had the configuration fetched: three by those that stayed, two by the others, and what enrolls is given it.
+        let gets = |count: u64| move |device: &Value| device["counts"]["config"] == count;
+        assert_eq!((of_each(&truth, gets(3)), of_each(&truth, gets(2))), (PHONES - LEAVERS, LEAVERS), "{truth:#}");
+        Ok(())
+    });
+}

@@ -10,7 +10,7 @@ use droves_facts::Purpose;
 use droves_wire::android::adp::{App, Detail};
 use droves_wire::digest;
 use serde_json::{Map, Value};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What becomes of an application on a device. It is drawn from both, and stays so.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -55,7 +55,8 @@ pub(super) fn change(lane: &mut Lane, old: &Applied, ctx: &Ctx<'_>) {
     }
     let gone = before.into_values().filter(|app| fate(app, ctx) != Fate::NeverComes);
     lane.own.removed.extend(gone.map(|app| told(app, true)));
-    lane.own.removed.retain(|app| !policy.apps.iter().any(|wanted| wanted.package == app.package));
+    let wanted: BTreeSet<&str> = policy.apps.iter().map(|app| &*app.package).collect();
+    lane.own.removed.retain(|app| !wanted.contains(&*app.package));
     let is_on_its_way = first.is_some() && to_come.first().and_then(|pending| package(policy, *pending)) == first;
     lane.own.pending = to_come;
     if !is_on_its_way {
@@ -89,9 +90,8 @@ pub(super) fn settle(lane: &mut Lane, ctx: &Ctx<'_>) {
 
 /// What is installed, and what was removed since the last report, in the policy's order.
 pub(super) fn installed(lane: &Lane, ctx: &Ctx<'_>) -> Vec<App> {
-    let is_there = |(place, app): &(u16, &Wanted)| {
-        !lane.own.pending.iter().any(|pending| pending.app == *place) && fate(app, ctx) != Fate::NeverComes
-    };
+    let pending = pending(lane);
+    let is_there = |(place, app): &(u16, &Wanted)| !pending.contains_key(place) && fate(app, ctx) != Fate::NeverComes;
     let there = (0..).zip(&lane.shared.policy.apps).filter(is_there).map(|(_, app)| told(app, false));
     there.chain(lane.own.removed.iter().cloned()).collect()
 }
@@ -104,17 +104,21 @@ pub(super) fn details(lane: &Lane, ctx: &Ctx<'_>) -> Vec<Detail> {
         package: app.package.clone(),
         failure: failure.into(),
     };
-    let missing = |(place, app): (u16, &Wanted)| match lane.own.pending.iter().position(|pending| pending.app == place)
-    {
-        Some(at) if lane.own.pending.get(at).is_some_and(|pending| pending.again) => {
-            Some(detail(app, "APP_NOT_INSTALLED", "NETWORK_ERROR_UNRELIABLE_CONNECTION"))
-        }
-        Some(0) => Some(detail(app, "APP_NOT_INSTALLED", "IN_PROGRESS")),
+    let pending = pending(lane);
+    let missing = |(place, app): (u16, &Wanted)| match pending.get(&place) {
+        Some((_, true)) => Some(detail(app, "APP_NOT_INSTALLED", "NETWORK_ERROR_UNRELIABLE_CONNECTION")),
+        Some((0, false)) => Some(detail(app, "APP_NOT_INSTALLED", "IN_PROGRESS")),
         Some(_) => Some(detail(app, "PENDING", "")),
         None if fate(app, ctx) == Fate::NeverComes => Some(detail(app, "APP_NOT_INSTALLED", "INSUFFICIENT_STORAGE")),
         None => None,
     };
     (0..).zip(&lane.shared.policy.apps).filter_map(missing).collect()
+}
+
+/// The applications that are to come, by their places in the policy: where in the row each is, and whether it comes again.
+/// There can be thousands.
+fn pending(lane: &Lane) -> BTreeMap<u16, (usize, bool)> {
+    lane.own.pending.iter().enumerate().map(|(at, pending)| (pending.app, (at, pending.again))).collect()
 }
 
 fn told(app: &Wanted, removed: bool) -> App {

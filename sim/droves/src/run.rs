@@ -6,7 +6,8 @@ use anyhow::Context;
 use droves_engine::{Finished, Look, Processes, Ready, RunError, Setup, Taped};
 use droves_facts::{Dur, Limits};
 use droves_measure::{
-    Baseline, Calibrated, Calibration, Judgement, Near, PhaseSpan, Summary, Surroundings, Verdict, Work, exit_code,
+    Baseline, Calibrated, Calibration, Judgement, Near, PhaseSpan, Summary, Surroundings, Thresholds, Verdict, Work,
+    exit_code,
 };
 use droves_net::files::OpenFiles;
 use droves_scenario::plan::Plan;
@@ -41,26 +42,7 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<u8> {
     let cpus = thread::available_parallelism().map_or(1, usize::from);
     let processes = args.processes.map(|count| count as usize);
     let shards = args.shards.unwrap_or_else(|| cpus.div_ceil(processes.unwrap_or(1))).clamp(1, 64);
-    let env = |name: &str| std::env::var(name).ok();
-    let setup = Setup {
-        plan: Arc::clone(&plan),
-        limits: Limits::default(),
-        fleet: args.fleet.clone(),
-        fleet_stays: args.fleet_stays,
-        tape: args.tape.clone(),
-        keys: args.keys.clone().unwrap_or_else(|| droves_engine::default_keys_folder(env)),
-        certificates: args.certs.clone(),
-        shards,
-        processes: processes.map(|count| Processes { count, arguments: worker::arguments(&args.scenario) }),
-        push_port: args.push_port,
-        wns_port: args.wns_port,
-        fcm_port: args.fcm_port,
-        google_port: args.google_port,
-        door_port: args.door_port,
-        target_wait: Dur::us(u64::try_from(args.wait.as_micros()).unwrap_or(u64::MAX)),
-        thresholds,
-        calibration: calibrated.known().cloned(),
-    };
+    let setup = setup(args, Arc::clone(&plan), thresholds, shards, &calibrated);
     if let Some(fleet) = args.fleet.as_deref().filter(|fleet| fleet.is_dir()) {
         say(&format!("opening the fleet in {}", fleet.display()));
     }
@@ -103,6 +85,31 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<u8> {
     };
     let place = Place { shards: shards * processes.unwrap_or(1), cpus, target, calibrated };
     leave(args, &plan, &results, finished, place, baseline.as_ref())
+}
+
+fn setup(args: &RunArgs, plan: Arc<Plan>, thresholds: Thresholds, shards: usize, calibrated: &Calibrated) -> Setup {
+    let env = |name: &str| std::env::var(name).ok();
+    Setup {
+        plan,
+        limits: Limits::default(),
+        fleet: args.fleet.clone(),
+        fleet_stays: args.fleet_stays,
+        tape: args.tape.clone(),
+        keys: args.keys.clone().unwrap_or_else(|| droves_engine::default_keys_folder(env)),
+        certificates: args.certs.clone(),
+        shards,
+        processes: args
+            .processes
+            .map(|count| Processes { count: count as usize, arguments: worker::arguments(&args.scenario) }),
+        push_port: args.push_port,
+        wns_port: args.wns_port,
+        fcm_port: args.fcm_port,
+        google_port: args.google_port,
+        door_port: args.door_port,
+        target_wait: Dur::us(u64::try_from(args.wait.as_micros()).unwrap_or(u64::MAX)),
+        thresholds,
+        calibration: calibrated.known().cloned(),
+    }
 }
 
 /// The summary of an earlier run, read before this one begins.
@@ -217,8 +224,21 @@ fn leave(
     let worse = worse.unwrap_or_default();
     around.verdict = verdict(plan, &finished, &around, &judgements, &names, &worse);
     let summary = Summary::of(&finished.folds, &around);
-    let about = About {
-        run_id: results.run_id().to_owned(),
+    let about = about(args, plan, results.run_id(), &finished, place);
+    results.finish(&about, &summary, &finished, &names, &anomalies, &judgements)?;
+    say_some("warning: ", &finished.dropped);
+    say_some("error: ", &finished.lost);
+    if let Some(tape) = &args.tape {
+        say(&taped(tape, finished.taped));
+    }
+    say(&format!("\n{}\nresults in {}", Results::text(&summary, &judgements), results.folder().display()));
+    Ok(around.verdict.exit_code)
+}
+
+/// What run it was, and where.
+fn about(args: &RunArgs, plan: &Plan, run_id: &str, finished: &Finished, place: Place) -> About {
+    About {
+        run_id: run_id.to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         seed: plan.seed,
         plan_hash: plan.hash.clone(),
@@ -232,15 +252,7 @@ fn leave(
         files_max: OpenFiles::read().ok().map(|files| files.soft),
         target: place.target,
         calibration: place.calibrated.known().cloned(),
-    };
-    results.finish(&about, &summary, &finished, &names, &anomalies, &judgements)?;
-    say_some("warning: ", &finished.dropped);
-    say_some("error: ", &finished.lost);
-    if let Some(tape) = &args.tape {
-        say(&taped(tape, finished.taped));
     }
-    say(&format!("\n{}\nresults in {}", Results::text(&summary, &judgements), results.folder().display()));
-    Ok(around.verdict.exit_code)
 }
 
 /// What is on the tape.

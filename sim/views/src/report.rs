@@ -35,6 +35,22 @@ pub(crate) fn page(summary: &Summary, judgements: &[Judgement], seconds: &[Secon
         escaped(&summary.run_id),
         summary.seed,
     ));
+    thresholds(&mut page, judgements);
+    page.curve("requests a second", summary, seconds, |second| second.requests);
+    page.curve("sessions open", summary, seconds, |second| second.live);
+    page.curve("devices enrolled", summary, seconds, |second| second.enrolled);
+    page.curve("commands accepted a second", summary, seconds, |second| second.accepted);
+    page.curve("lag of the generator, p99 in µs", summary, seconds, |second| second.lag_p99_us.unwrap_or(0));
+    work(&mut page, summary, seconds);
+    operations(&mut page, summary);
+    hops(&mut page, summary);
+    makespans(&mut page, summary);
+    windows(&mut page, summary);
+    failures(&mut page, summary);
+    page.0
+}
+
+fn thresholds(page: &mut Page, judgements: &[Judgement]) {
     if !judgements.is_empty() {
         let rows = judgements.iter().map(|judgement| {
             let verdict = if judgement.holds { "holds" } else { "FAILED" };
@@ -42,11 +58,10 @@ pub(crate) fn page(summary: &Summary, judgements: &[Judgement], seconds: &[Secon
         });
         page.table(&["threshold", "measured", ""], rows);
     }
-    page.curve("requests a second", summary, seconds, |second| second.requests);
-    page.curve("sessions open", summary, seconds, |second| second.live);
-    page.curve("devices enrolled", summary, seconds, |second| second.enrolled);
-    page.curve("commands accepted a second", summary, seconds, |second| second.accepted);
-    page.curve("lag of the generator, p99 in µs", summary, seconds, |second| second.lag_p99_us.unwrap_or(0));
+}
+
+/// What the generator did, against what the machine can offer.
+fn work(page: &mut Page, summary: &Summary, seconds: &[Second]) {
     page.raw(&format!("<p>{}</p>", escaped(&nearness(summary))));
     if let Some(near) = &summary.generator.near {
         page.curve("of what the machine can offer, %", summary, seconds, |second| {
@@ -59,6 +74,9 @@ pub(crate) fn page(summary: &Summary, judgements: &[Judgement], seconds: &[Secon
         });
         page.table(&["work of the generator", "count", "a core-second", "offered", "share"], rows);
     }
+}
+
+fn operations(page: &mut Page, summary: &Summary) {
     let rows = summary.operations.iter().map(|(name, operation)| {
         let of = if operation.response_us.max.is_some() { &operation.response_us } else { &operation.service_us };
         let mut row = vec![name.clone(), count(operation.count), count(operation.failed)];
@@ -66,7 +84,10 @@ pub(crate) fn page(summary: &Summary, judgements: &[Judgement], seconds: &[Secon
         row
     });
     page.table(&["operation", "count", "failed", "p50", "p90", "p99", "p99.9", "max"], rows);
-    // In the order in which a command goes through them.
+}
+
+/// In the order in which a command goes through them.
+fn hops(page: &mut Page, summary: &Summary) {
     let hops = HOPS.iter().filter_map(|(_, name)| {
         let hop = summary.fanout.hops_us.get(*name).filter(|hop| hop.p50.is_some())?;
         let mut row = vec![(*name).to_owned()];
@@ -74,6 +95,9 @@ pub(crate) fn page(summary: &Summary, judgements: &[Judgement], seconds: &[Secon
         Some(row)
     });
     page.table(&["hop of a push", "p50", "p90", "p99", "last"], hops);
+}
+
+fn makespans(page: &mut Page, summary: &Summary) {
     let makespans = summary.phases.iter().filter(|phase| phase.makespan_us.p50.is_some()).map(|phase| {
         let to = phase.makespan_us;
         let mut row = vec![phase.name.clone(), count(phase.fanout.queued)];
@@ -81,6 +105,9 @@ pub(crate) fn page(summary: &Summary, judgements: &[Judgement], seconds: &[Secon
         row
     });
     page.table(&["from the first command asked for", "commands", "50 %", "90 %", "99 %", "last accepted"], makespans);
+}
+
+fn windows(page: &mut Page, summary: &Summary) {
     let windows = summary.phases.iter().filter(|phase| phase.windows.sessions > 0).flat_map(|phase| {
         let of_phase = &phase.windows;
         [("messages", &of_phase.messages_per_session), ("nodes", &of_phase.nodes_per_session)].map(|(what, sizes)| {
@@ -90,12 +117,14 @@ pub(crate) fn page(summary: &Summary, judgements: &[Judgement], seconds: &[Secon
         })
     });
     page.table(&["in a session of a Windows device", "sessions", "p50", "p90", "p99", "most"], windows);
+}
+
+fn failures(page: &mut Page, summary: &Summary) {
     let failures = summary.failures.iter().map(|failure| {
         let example = failure.examples.first().cloned().unwrap_or_default();
         vec![format!("{} ({}): {example}", failure.kind, failure.blame), count(failure.count)]
     });
     page.table(&["what went wrong", "count"], failures);
-    page.0
 }
 
 struct Page(String);

@@ -2,7 +2,7 @@
 
 use super::Checks;
 use crate::language::{self, Fleet};
-use crate::plan::{Behaviour, Managed, Mix, Mode, Place, Population, Retry, Wake, largest_remainder};
+use crate::plan::{Behaviour, Managed, Mix, Mode, Population, Retry, Wake, largest_remainder};
 use crate::problem::Problem;
 use crate::server::ServerProfile;
 use crate::units::{Length, grouped, write_length};
@@ -236,13 +236,14 @@ fn mix(given: &Named<At<f64>>, default: &[(&str, f64)], count: u32, checks: &mut
 fn behaviour(behaviour: &At<language::Behaviour>, platform: Platform, checks: &mut Checks<'_>) -> Option<Behaviour> {
     use language::Behaviour as Word;
     let place = behaviour.place;
+    let (is_windows, is_android) = (platform.family() == Family::Windows, platform.family() == Family::Android);
+    let androids =
+        |title, checks: &mut Checks<'_>| only(is_android, Problem::new(title, place).cured("leave it out"), checks);
     Some(match &behaviour.value {
-        Word::Locked(_) if platform.family() == Family::Android => {
-            let problem = Problem::new("an Android device does what it is told, locked or not", place);
-            checks.push(problem.labelled("`locked` says nothing to it").cured("leave it out, or say `doze` or `off`"));
-            return None;
-        }
         Word::Locked(of) => {
+            let problem = Problem::new("an Android device does what it is told, locked or not", place);
+            let problem = problem.labelled("`locked` says nothing to it");
+            only(!is_android, problem.cured("leave it out, or say `doze` or `off`"), checks)?;
             let (share, spell) = spells(of, MINUTE.times(10), checks)?;
             Behaviour::Locked { share, spell }
         }
@@ -259,28 +260,22 @@ fn behaviour(behaviour: &At<language::Behaviour>, platform: Platform, checks: &m
             Behaviour::Slow { factor }
         }
         Word::Queued(queued) => {
-            if platform.family() != Family::Windows {
-                let problem = Problem::new("only Windows queues what a push asks for", place);
-                checks.push(problem.cured("leave it out, or say `wake` for how long after a push they connect"));
-                return None;
-            }
+            let cure = "leave it out, or say `wake` for how long after a push they connect";
+            only(is_windows, Problem::new("only Windows queues what a push asks for", place).cured(cure), checks)?;
             let length = queued.length.map_or(Dur::secs(300), |length| length.0);
             Behaviour::Queued { share: queued.share.0, length }
         }
         Word::Cloned(cloned) => {
-            if platform.family() != Family::Windows {
-                let problem = Problem::new("only Windows devices have hardware ids that clones share", place);
-                checks.push(problem.cured("leave it out"));
-                return None;
-            }
+            let problem = Problem::new("only Windows devices have hardware ids that clones share", place);
+            only(is_windows, problem.cured("leave it out"), checks)?;
             Behaviour::Cloned { share: cloned.share.0 }
         }
         Word::Silent(part) => {
-            androids("only of Android devices Google may not hear that they leave", place, platform, checks)?;
+            androids("only of Android devices Google may not hear that they leave", checks)?;
             Behaviour::Silent { share: part.share.0 }
         }
         Word::Doze(doze) => {
-            androids("only Android devices doze", place, platform, checks)?;
+            androids("only Android devices doze", checks)?;
             let title = "a device lies still for four hours, and not always for more";
             let after = doze.after.as_ref();
             let after =
@@ -288,16 +283,16 @@ fn behaviour(behaviour: &At<language::Behaviour>, platform: Platform, checks: &m
             Behaviour::Doze { after: after? }
         }
         Word::Kiosk(kiosk) => {
-            androids("only Android devices are kiosks", place, platform, checks)?;
+            androids("only Android devices are kiosks", checks)?;
             Behaviour::Kiosk { reboots_at: kiosk.reboot_at.map_or(HOUR.times(3), |time| time.0) }
         }
         Word::Paused(of) => {
-            androids("only Android devices have work profiles", place, platform, checks)?;
+            androids("only Android devices have work profiles", checks)?;
             let (share, spell) = spells(of, HOUR.times(4), checks)?;
             Behaviour::Paused { share, spell }
         }
         Word::Metered(of) => {
-            androids("only Android devices put off what is large", place, platform, checks)?;
+            androids("only Android devices put off what is large", checks)?;
             let (share, spell) = spells(of, HOUR.times(2), checks)?;
             Behaviour::Metered { share, spell }
         }
@@ -328,12 +323,12 @@ fn within(
     Some(length.value.0)
 }
 
-fn androids(title: &str, place: Place, platform: Platform, checks: &mut Checks<'_>) -> Option<()> {
-    if platform.family() != Family::Android {
-        checks.push(Problem::new(title, place).cured("leave it out"));
-        return None;
+/// A problem, unless the devices are those that the word is for.
+fn only(is_so: bool, problem: Problem, checks: &mut Checks<'_>) -> Option<()> {
+    if !is_so {
+        checks.push(problem);
     }
-    Some(())
+    is_so.then_some(())
 }
 
 const MINUTE: Dur = Dur::secs(60);

@@ -21,17 +21,12 @@ const TOKEN_LASTS: &str = "2592000s";
 impl Emm {
     /// A want as a request; none if what it is about is gone.
     pub(super) fn request(&self, number: u64, want: &Want, wall: Wall) -> Option<Call> {
-        let (account, start) = (&self.account, &self.start);
-        let project = account.project.as_str();
+        let start = &self.start;
+        let project = self.account.project.as_str();
         let (topic, subscription) = (self.topic(), self.subscription());
         let enterprise = start.enterprise.as_deref();
         let (method, path, body) = match want {
-            Want::Access => {
-                let form = account.form(wall, SCOPES)?;
-                let (url, content_type) = (account.token_uri.clone(), Some("application/x-www-form-urlencoded"));
-                let (authorization, body) = (None, Bytes::from(form));
-                return Some(Call { number, method: "POST", url, authorization, content_type, body });
-            }
+            Want::Access => return self.access_token(number, wall),
             Want::Browse(url) => {
                 let (url, authorization, content_type) = (url.clone(), None, None);
                 return Some(Call { number, method: "GET", url, authorization, content_type, body: EMPTY });
@@ -49,16 +44,7 @@ impl Emm {
             Want::Topic => ("PUT", format!("/v1/{topic}"), Some(json!({}))),
             Want::Grants => ("GET", format!("/v1/{topic}:getIamPolicy"), None),
             Want::Grant(policy) => ("POST", format!("/v1/{topic}:setIamPolicy"), Some(json!({ "policy": policy }))),
-            Want::Subscription => {
-                let body = json!({
-                    "topic": topic,
-                    "pushConfig": self.push_config(),
-                    "ackDeadlineSeconds": ACK_DEADLINE_S,
-                    "messageRetentionDuration": RETENTION,
-                    "expirationPolicy": {},
-                });
-                ("PUT", format!("/v1/{subscription}"), Some(body))
-            }
+            Want::Subscription => ("PUT", format!("/v1/{subscription}"), Some(self.new_subscription())),
             Want::Endpoint => {
                 let body = json!({ "pushConfig": self.push_config() });
                 ("POST", format!("/v1/{subscription}:modifyPushConfig"), Some(body))
@@ -70,15 +56,7 @@ impl Emm {
                 ("PATCH", with(&path, &mask), Some(body))
             }
             Want::Token(label) => {
-                let token = self.tokens.get(label)?;
-                let body = json!({
-                    "policyName": name_of(token.mode),
-                    "duration": TOKEN_LASTS,
-                    "oneTimeOnly": token.one_time,
-                    "allowPersonalUsage": personal_usage(token.mode),
-                    "additionalData": json!({ "group": label }).to_string(),
-                });
-                ("POST", format!("/v1/{}/enrollmentTokens", enterprise?), Some(body))
+                ("POST", format!("/v1/{}/enrollmentTokens", enterprise?), Some(self.new_token(label)?))
             }
             Want::Policy { id, body, .. } => {
                 ("PATCH", format!("/v1/{}/policies/{id}", enterprise?), Some(Value::Object((**body).clone())))
@@ -100,6 +78,34 @@ impl Emm {
         };
         let body = body.map_or(EMPTY, |body| Bytes::from(body.to_string()));
         Some(self.call(number, method, &path, want.is_with_token(), body))
+    }
+
+    fn access_token(&self, number: u64, wall: Wall) -> Option<Call> {
+        let body = Bytes::from(self.account.form(wall, SCOPES)?);
+        let (url, content_type) = (self.account.token_uri.clone(), Some("application/x-www-form-urlencoded"));
+        Some(Call { number, method: "POST", url, authorization: None, content_type, body })
+    }
+
+    fn new_subscription(&self) -> Value {
+        json!({
+            "topic": self.topic(),
+            "pushConfig": self.push_config(),
+            "ackDeadlineSeconds": ACK_DEADLINE_S,
+            "messageRetentionDuration": RETENTION,
+            "expirationPolicy": {},
+        })
+    }
+
+    /// The enrollment token of a group; none if there is no such group.
+    fn new_token(&self, label: &str) -> Option<Value> {
+        let token = self.tokens.get(label)?;
+        Some(json!({
+            "policyName": name_of(token.mode),
+            "duration": TOKEN_LASTS,
+            "oneTimeOnly": token.one_time,
+            "allowPersonalUsage": personal_usage(token.mode),
+            "additionalData": json!({ "group": label }).to_string(),
+        }))
     }
 
     fn call(&self, number: u64, method: &'static str, path: &str, is_with_token: bool, body: Bytes) -> Call {

@@ -362,6 +362,26 @@ fn agents_that_a_broker_refuses_say_so_and_live_on_without_it() {
     });
 }
 
+/// By the practice server's profile with one word more: whoever is given what is signed wrongly refuses it, and asks again.
+#[test]
+fn agents_that_look_at_signatures_take_what_is_signed_well_and_no_other() {
+    alone("checked", |ground| {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios/servers/practice.yaml");
+        let profile = std::fs::read_to_string(folder).unwrap();
+        let checked = profile.replace("dialect: headwind", "dialect: headwind\n      checked: true");
+        assert_ne!(checked, profile);
+        std::fs::write(ground.path().join("profile.yaml"), checked).unwrap();
+        let fault = "faults:\n  - { server: wrong_signature, nth: 3 }\n";
+        let scenario = agents("", &[LINKED]).replace("server: practice", "server: ./profile.yaml") + fault;
+        let run = Droves::new(ground.path())?.run("checked", &scenario, &[], &[])?;
+        assert_eq!(run.number("devices.by_state.enrolled"), TABLETS, "{:#}", run.summary["failures"]);
+        let failures = run.summary["failures"].as_array().unwrap();
+        let refused = failures.iter().find(|failure| failure["kind"] == "wrong_signature");
+        assert_eq!(refused.map(|refused| &refused["count"]), Some(&json!(1)), "{failures:#?}");
+        Ok(())
+    });
+}
+
 fn port_of(started: &Started) -> Result<u16, Error> {
     let told = started.told()?;
     let port = told["target"].as_str().and_then(|url| url.rsplit(':').next()?.parse().ok());

@@ -128,6 +128,8 @@ pub struct Agent {
     pub configuration: Option<Arc<str>>,
     /// The Firebase project for which it has itself woken by FCM, if it has.
     pub fcm: Option<Arc<str>>,
+    /// Whether it takes no configuration that is not signed as it should be.
+    pub checked: bool,
 }
 
 /// Servers with an agent of their own.

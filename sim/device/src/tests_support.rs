@@ -118,6 +118,7 @@ pub(crate) fn agent() -> Character {
         secret: "changeme-C3z9vi54".into(),
         configuration: None,
         fcm: None,
+        checked: false,
     };
     Character { enrolls: Enrolls::Agent(Arc::new(agent)), ..google() }
 }

@@ -78,6 +78,7 @@ impl Ways {
                 secret: nothing,
                 configuration: None,
                 fcm: None,
+                checked: false,
             },
         }
     }
@@ -143,6 +144,7 @@ fn agent(target: &Target, url: &str, from: &AgentEnroll, broker: &str) -> Result
         secret: render(target, url, &from.secret.0)?.into(),
         configuration: from.configuration.as_ref().map(|text| render(target, url, text)).transpose()?.map(Into::into),
         fcm: project(target, from)?.map(Into::into),
+        checked: from.checked,
     })
 }
 

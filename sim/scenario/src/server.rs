@@ -122,6 +122,8 @@ pub struct AgentEnroll {
     pub configuration: Option<String>,
     /// The Firebase project for which it has itself woken by FCM; empty for none.
     pub fcm: Option<String>,
+    /// Whether it looks at the signatures of configurations.
+    pub checked: bool,
 }
 
 /// Servers with an agent of their own, by the protocol that it speaks.

@@ -149,6 +149,7 @@ impl Read<'_> {
             secret: Secret(text(agent.secret)),
             configuration: agent.configuration.map(&mut text),
             fcm: agent.fcm.map(&mut text),
+            checked: agent.checked,
         }
     }
 

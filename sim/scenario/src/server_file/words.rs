@@ -117,6 +117,9 @@ pub(super) struct AgentFile {
     /// The Firebase project for which it has itself woken by FCM; it reports its registration token. Default, and if it is
     /// empty: no project. A template.
     pub(super) fcm: Option<At<String>>,
+    /// Whether it looks at the signatures of configurations. Default: false, as the agent that everybody can get.
+    #[serde(default)]
+    pub(super) checked: bool,
 }
 
 /// Protocols of agents.

@@ -237,13 +237,13 @@ impl Asking {
     pub(super) fn on(self, event: Event<'_>, lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
         let Asking { about, operation, mut session } = self;
         let shared = Arc::clone(&lane.shared);
-        let body = Answer::of(event, operation).and_then(|answer| answer.good(operation));
-        let Some(speech) = Who::of(&shared, ctx).map(|who| who.speech) else { return lane.rest(ctx) };
+        let answer = Answer::of(event, operation).and_then(|answer| answer.good(operation));
+        let Some(who) = Who::of(&shared, ctx) else { return lane.rest(ctx) };
         let come = match &about {
-            About::Task(task) if *task != Task::Config => {
-                body.and_then(|body| speech.heard(*task, &body)).map(|heard| done(lane, *task, heard, ctx))
-            }
-            _ => body.and_then(|body| speech.told(&body)).map(|told| {
+            About::Task(task) if *task != Task::Config => answer
+                .and_then(|answer| who.speech.heard(*task, &answer.body))
+                .map(|heard| done(lane, *task, heard, ctx)),
+            _ => answer.and_then(|answer| who.speech.told(&who, &answer)).map(|told| {
                 if let About::Move(to) = &about {
                     Arc::make_mut(&mut lane.shared).url = Some(Arc::clone(to));
                 }

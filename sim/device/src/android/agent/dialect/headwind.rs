@@ -2,7 +2,7 @@
 
 use super::super::shared::{Config, Good, Push};
 use super::super::todo::Task;
-use super::{Heard, Question, Speech, Told, Who, Wish};
+use super::{Answer, Heard, Question, Speech, Told, Who, Wish};
 use crate::Method;
 use crate::trouble::Trouble;
 use droves_facts::{Blame, Operation};
@@ -32,8 +32,13 @@ impl Speech for Headwind {
         signed(who, Operation::AndroidConfig)
     }
 
-    fn told(&self, body: &[u8]) -> Result<Told, Trouble> {
+    fn told(&self, who: &Who<'_>, answer: &Answer) -> Result<Told, Trouble> {
+        let body = &answer.body;
         let config: wire::Config = data(body)?.ok_or(HeadwindError::NoData).map_err(|error| malformed(&error))?;
+        // After what the server refuses: refusals are not signed.
+        if who.checked {
+            signed_by(who.secret, answer)?;
+        }
         let config = config.bounded().map_err(|error| malformed(&error))?;
         let text = |text: &Option<String>| {
             text.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(Arc::<str>::from)
@@ -189,6 +194,16 @@ fn data<T: DeserializeOwned>(body: &[u8]) -> Result<Option<T>, Trouble> {
     };
     let said: String = said.chars().filter(|c| !c.is_control()).take(100).collect();
     Err(Trouble::new(Blame::Server, kind, format!("the server refuses: {said}")))
+}
+
+/// Refuses an answer that is not signed with the secret that both have.
+fn signed_by(secret: &str, answer: &Answer) -> Result<(), Trouble> {
+    let is_it = |due: String| due.eq_ignore_ascii_case(&answer.signature);
+    if sign::response(secret, &answer.body).is_some_and(is_it) {
+        return Ok(());
+    }
+    let text = if answer.signature.is_empty() { "is not signed" } else { "is signed with another secret" };
+    Err(Trouble::new(Blame::Server, "wrong_signature", format!("a configuration {text}")))
 }
 
 fn malformed(error: &HeadwindError) -> Trouble {

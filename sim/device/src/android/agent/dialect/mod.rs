@@ -11,6 +11,7 @@ use crate::{Action, Body, Ctx, Dialect, Event, Method, Peer, Reasons, Request, S
 use bytes::Bytes;
 use droves_facts::status_kind;
 use droves_facts::{Blame, Dur, Operation, Philox, Purpose, Wall};
+use droves_wire::android::headwind::RESPONSE_SIGNATURE;
 use droves_wire::android::mqtt;
 use std::sync::Arc;
 
@@ -21,7 +22,7 @@ pub(super) trait Speech {
     /// Asks for the configuration.
     fn config(&self, who: &Who<'_>) -> Question;
     /// What the answer to either says.
-    fn told(&self, body: &[u8]) -> Result<Told, Trouble>;
+    fn told(&self, who: &Who<'_>, answer: &Answer) -> Result<Told, Trouble>;
     /// What is to be done after each configuration.
     fn chores(&self) -> &'static [Task];
     /// Says how the device is, or something else that it has to say; none where this language has no words for it.
@@ -60,6 +61,8 @@ pub(super) struct Who<'a> {
     pub(super) secret: &'a str,
     /// The configuration that it asks for.
     pub(super) configuration: Option<&'a str>,
+    /// Whether it takes no configuration that is not signed as it should be.
+    pub(super) checked: bool,
     /// Its model.
     pub(super) model: &'a str,
     /// The version of its system.
@@ -84,6 +87,7 @@ impl<'a> Who<'a> {
             number: shared.number.as_deref().map_or_else(|| number(agent, ctx), str::to_owned),
             secret: &agent.secret,
             configuration: agent.configuration.as_deref(),
+            checked: agent.checked,
             model: &ctx.character.model,
             os_version: &ctx.character.os_version,
             // The device's own number is in it, so that no two have the same serial number.
@@ -183,6 +187,8 @@ pub(super) struct Answer {
     pub(super) body: Bytes,
     /// `Content-Range`; empty if there is none.
     pub(super) range: String,
+    /// What the server signs its answer with; empty if it does not.
+    pub(super) signature: String,
 }
 
 impl Answer {
@@ -192,15 +198,16 @@ impl Answer {
             Event::Response(response) => Ok(Answer {
                 status: response.status,
                 range: header(&response, "content-range").to_owned(),
+                signature: header(&response, RESPONSE_SIGNATURE).to_owned(),
                 body: response.body,
             }),
             other => Err(unexpected(&other, &format!("{operation}: an answer"))),
         }
     }
 
-    /// The body of an answer with status 200; for any other the trouble that it is.
-    pub(super) fn good(self, operation: Operation) -> Result<Bytes, Trouble> {
-        if self.status == 200 { Ok(self.body) } else { Err(self.refusal(operation)) }
+    /// An answer with status 200; for any other the trouble that it is.
+    pub(super) fn good(self, operation: Operation) -> Result<Answer, Trouble> {
+        if self.status == 200 { Ok(self) } else { Err(self.refusal(operation)) }
     }
 
     /// The trouble that a status is.

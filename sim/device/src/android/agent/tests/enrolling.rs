@@ -73,6 +73,39 @@ fn http_is_for_loopback_only() {
 }
 
 #[test]
+fn an_agent_that_looks_at_signatures_takes_no_others() {
+    let Enrolls::Agent(of) = agent().enrolls else { panic!("an agent") };
+    let checked = Arc::new(crate::Agent { checked: true, ..(*of).clone() });
+    let mut rig = Rig::new(Character { enrolls: Enrolls::Agent(checked), ..agent() });
+    // A refusal is not signed, and says what it says.
+    let refusal = Envelope::<()>::error(wire::envelope::DENIED).write();
+    rig.script.push_back((Operation::AndroidEnroll, Ok((200, refusal))));
+    rig.order(Order::Enroll);
+    assert_eq!((rig.complaints(), rig.state()), (vec!["permission_denied"], DeviceState::Failed));
+    // What is not signed at all is tried again, as what the network lost.
+    rig.forget();
+    rig.script.push_back((Operation::AndroidEnroll, Ok((200, Envelope::ok(Some(Rig::mqtt())).write()))));
+    rig.order(Order::Enroll);
+    assert_eq!((rig.complaints(), rig.state()), (vec!["wrong_signature"], DeviceState::Enrolling));
+    rig.wait(Dur::secs(600));
+    assert_eq!((rig.complaints().len(), rig.state()), (1, DeviceState::Enrolled));
+    // With another secret: it stays what it was.
+    rig.forget();
+    (rig.secret, rig.config.kiosk_mode) = ("another", Some(true));
+    rig.push(&wire::Push::new(Kind::ConfigUpdated));
+    rig.wait(Dur::secs(60));
+    assert_eq!((rig.complaints(), rig.hops()), (vec!["wrong_signature"; 2], vec![]));
+    rig.secret = SECRET;
+    rig.wait(Dur::secs(3_600));
+    assert_eq!(rig.hops(), ["delivered", "answered", "accepted"]);
+    // The agent that everybody can get does not look.
+    let mut rig = Rig::new(agent());
+    rig.secret = "another";
+    rig.order(Order::Enroll);
+    assert_eq!(rig.state(), DeviceState::Enrolled);
+}
+
+#[test]
 fn a_user_who_removes_the_agent_tells_nobody() {
     let mut rig = Rig::enrolled(Rig::mqtt());
     rig.order(Order::Unenroll);

@@ -57,6 +57,8 @@ struct Rig {
     /// What the server answers in place of what it should, by operation, in order.
     script: VecDeque<(Operation, Said)>,
     config: wire::Config,
+    /// What the server signs its configurations with.
+    secret: &'static str,
     /// Data of the answers to what plugins are asked.
     rules: &'static str,
     details: &'static str,
@@ -103,6 +105,7 @@ impl Rig {
             world: World::new(character),
             script: VecDeque::new(),
             config: wire::Config { push_options: Some("mqttAlarm".into()), ..wire::Config::default() },
+            secret: SECRET,
             rules: "[]",
             details: r#"{"intervalMins":15,"sendData":false}"#,
             pushes: Vec::new(),
@@ -393,7 +396,8 @@ impl Rig {
             Path::DetailSettings(_) => data(self.details),
             _ => data("null"),
         };
-        self.answer(channel, 200, &body, &[]);
+        let signature = sign::response(self.secret, &body).unwrap();
+        self.answer(channel, 200, &body, &[("x-response-signature", signature)]);
     }
 
     fn connected(&mut self, link: &Link) {

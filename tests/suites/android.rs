@@ -362,22 +362,47 @@ fn agents_that_a_broker_refuses_say_so_and_live_on_without_it() {
     });
 }
 
-/// By the practice server's profile with one word more: whoever is given what is signed wrongly refuses it, and asks again.
+/// Agents at the practice server, by its profile with this in place of that.
+fn agents_with(ground: &Ground, of: &str, by: &str, phases: &[&str]) -> String {
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios/servers/practice.yaml");
+    let shipped = std::fs::read_to_string(shipped).unwrap();
+    let profile = shipped.replace(of, by);
+    assert_ne!(profile, shipped);
+    std::fs::write(ground.path().join("profile.yaml"), profile).unwrap();
+    agents("", phases).replace("server: practice", "server: ./profile.yaml")
+}
+
+/// How often something failed in this way.
+fn failures(run: &Run, kind: &str) -> u64 {
+    let failures = run.summary["failures"].as_array().unwrap().iter().filter(|failure| failure["kind"] == kind);
+    failures.filter_map(|failure| failure["count"].as_u64()).sum()
+}
+
+/// Whoever is given what is signed wrongly refuses it, and asks again.
 #[test]
 fn agents_that_look_at_signatures_take_what_is_signed_well_and_no_other() {
     alone("checked", |ground| {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios/servers/practice.yaml");
-        let profile = std::fs::read_to_string(folder).unwrap();
-        let checked = profile.replace("dialect: headwind", "dialect: headwind\n      checked: true");
-        assert_ne!(checked, profile);
-        std::fs::write(ground.path().join("profile.yaml"), checked).unwrap();
+        let checked = "dialect: headwind\n      checked: true";
+        let scenario = agents_with(ground, "dialect: headwind", checked, &[LINKED]);
         let fault = "faults:\n  - { server: wrong_signature, nth: 3 }\n";
-        let scenario = agents("", &[LINKED]).replace("server: practice", "server: ./profile.yaml") + fault;
-        let run = Droves::new(ground.path())?.run("checked", &scenario, &[], &[])?;
+        let run = Droves::new(ground.path())?.run("checked", &(scenario + fault), &[], &[])?;
         assert_eq!(run.number("devices.by_state.enrolled"), TABLETS, "{:#}", run.summary["failures"]);
-        let failures = run.summary["failures"].as_array().unwrap();
-        let refused = failures.iter().find(|failure| failure["kind"] == "wrong_signature");
-        assert_eq!(refused.map(|refused| &refused["count"]), Some(&json!(1)), "{failures:#?}");
+        assert_eq!(failures(&run, "wrong_signature"), 1, "{:#}", run.summary["failures"]);
+        Ok(())
+    });
+}
+
+/// At the first nobody listens.
+#[test]
+fn agents_get_along_by_their_second_url() {
+    alone("second", |ground| {
+        let second = "url: http://127.0.0.1:1/hmdm\n      second_url: /hmdm\n";
+        let scenario = agents_with(ground, "url: /hmdm\n", second, &[LINKED]);
+        let run = Droves::new(ground.path())?.run("second", &scenario, &[], &[])?;
+        assert_eq!(run.number("devices.by_state.enrolled"), TABLETS, "{:#}", run.summary["failures"]);
+        let reported = truth_after(&run)["agents"]["reports"].as_u64();
+        assert_eq!(reported, Some(TABLETS));
+        assert!(failures(&run, "connect_refused") >= 2 * TABLETS, "{:#}", run.summary["failures"]);
         Ok(())
     });
 }

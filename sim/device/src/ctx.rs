@@ -118,6 +118,8 @@ pub struct Agent {
     pub dialect: Dialect,
     /// Base of its URLs, with the project and without a slash at its end.
     pub url: Arc<str>,
+    /// The same, for what nothing came of by `url`; mostly `url` itself.
+    pub second_url: Arc<str>,
     /// Host and port where its messages come from; empty: the host of `url` at the dialect's own port.
     pub link: Arc<str>,
     /// The device's number there; `*` in it stands for the number of the device.

@@ -113,6 +113,7 @@ pub(crate) fn agent() -> Character {
     let agent = Agent {
         dialect: Dialect::Headwind,
         url: "https://mdm.example.test/hmdm".into(),
+        second_url: "https://mdm.example.test/hmdm".into(),
         link: "".into(),
         number: "d*".into(),
         secret: "changeme-C3z9vi54".into(),

@@ -73,6 +73,7 @@ impl Ways {
             agent: Agent {
                 dialect: Dialect::Headwind,
                 url: Arc::clone(&nothing),
+                second_url: Arc::clone(&nothing),
                 link: Arc::clone(&nothing),
                 number: Arc::clone(&nothing),
                 secret: nothing,
@@ -134,11 +135,15 @@ fn discovery(
 fn agent(target: &Target, url: &str, from: &AgentEnroll, broker: &str) -> Result<Agent, EnrollmentError> {
     let written = from.link.as_ref().map(|link| render(target, url, link)).transpose()?.unwrap_or_default();
     let link = if written.is_empty() { broker } else { written.trim_start_matches("mqtt://").trim_end_matches('/') };
+    let base = |template: &str| Ok(absolute(target, url, template)?.trim_end_matches('/').into());
+    let first: Arc<str> = base(&from.url)?;
+    let second: Option<Arc<str>> = from.second_url.as_deref().map(base).transpose()?;
     Ok(Agent {
         dialect: match from.dialect {
             server::Dialect::Headwind => Dialect::Headwind,
         },
-        url: absolute(target, url, &from.url)?.trim_end_matches('/').into(),
+        second_url: second.filter(|second| !second.is_empty()).unwrap_or_else(|| Arc::clone(&first)),
+        url: first,
         link: link.into(),
         number: render(target, url, &from.number)?.into(),
         secret: render(target, url, &from.secret.0)?.into(),

@@ -112,6 +112,8 @@ pub struct AgentEnroll {
     pub dialect: Dialect,
     /// Base of its URLs, with the project: a URL, or a path on the target.
     pub url: String,
+    /// The same, for what nothing came of by `url`; none: `url` once more.
+    pub second_url: Option<String>,
     /// Where its messages come from, as `mqtt://host:port`; none: the target's host, at the dialect's own port.
     pub link: Option<String>,
     /// The device's number there; `*` in it stands for the number of the device.

@@ -144,6 +144,7 @@ impl Read<'_> {
                 DialectWord::Headwind => Dialect::Headwind,
             },
             url: text(agent.url),
+            second_url: agent.second_url.map(&mut text),
             link: agent.link.map(&mut text),
             number: text(agent.number),
             secret: Secret(text(agent.secret)),

@@ -106,6 +106,8 @@ pub(super) struct AgentFile {
     pub(super) dialect: DialectWord,
     /// Base of its URLs, with the project: a URL, or a path on the target. A template.
     pub(super) url: At<String>,
+    /// The same, for what nothing came of by `url`: no connection, or no answer. Default: `url` once more. A template.
+    pub(super) second_url: Option<At<String>>,
     /// Where its messages come from, as `mqtt://host:port`. Default: the target's host, at the dialect's own port. A template.
     pub(super) link: Option<At<String>>,
     /// The device's number there, such as `d*`; `*` stands for the number of the device. A template.

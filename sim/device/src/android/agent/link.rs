@@ -1,6 +1,6 @@
 //! The link: hears what the server pushes, over MQTT or by requests that the server holds, and tells the main lane.
 
-use super::dialect::{Answer, Who, Wish};
+use super::dialect::{Answer, Base, Who, Wish, is_lost};
 use super::lane::Lane;
 use super::shared::{Push, Shared};
 use super::{State, Step, main};
@@ -50,7 +50,7 @@ fn proceed(lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
     match lane.shared.config.push {
         Push::None => lane.rest(ctx),
         Push::Mqtt(secs) => open(lane, secs, ctx),
-        Push::Poll => poll(lane, ctx),
+        Push::Poll => poll(Base::First, lane, ctx),
     }
 }
 
@@ -203,21 +203,25 @@ impl Holding {
 }
 
 /// Asks for messages, and is held.
-fn poll(lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
+fn poll(base: Base, lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
     lane.record.next_at = ctx.clocks.wall.into();
     let shared = Arc::clone(&lane.shared);
-    let Some(who) = Who::of(&shared, ctx) else { return lane.rest(ctx) };
+    let Some(who) = Who::of(&shared, ctx).map(|who| who.by(base)) else { return lane.rest(ctx) };
     let sink = Sink::Keep(ctx.limits.body_bytes_max);
     match who.speech.poll(&who).ask(sink, POLL_MAX, Reasons::ORDER, ctx) {
-        Ok(action) => Step::to(State::Polling(shared), action),
+        Ok(action) => Step::to(State::Polling(shared, base), action),
         Err(trouble) => lost(lane, &trouble, POLL_FAILED, ctx),
     }
 }
 
 /// What came of a poll. Its end without a message is an error of the server's by its status, and usual.
-pub(super) fn polled(by: &Arc<Shared>, event: Event<'_>, lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
+pub(super) fn polled(by: &Arc<Shared>, base: Base, event: Event<'_>, lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
     if let Event::Wake(wake) = &event {
         return self::wake(lane, wake, ctx);
+    }
+    if is_lost(&event, base) && is_same(by, &lane.shared) {
+        unexpected(&event, "a poll").complain(ctx);
+        return poll(Base::Second, lane, ctx);
     }
     let Some(speech) = Who::of(by, ctx).map(|who| who.speech) else { return lane.rest(ctx) };
     match Answer::of(event, Operation::AndroidPoll) {

@@ -3,14 +3,14 @@
 //! What is to be done is a set in the record; one thing of it is asked for at a time, and what is put to sleep in the
 //! middle of it asks again.
 
-use super::dialect::{Answer, Heard, Told, Who, Wish};
+use super::dialect::{Answer, Base, Heard, Told, Who, Wish, is_lost};
 use super::lane::Lane;
 use super::record::{Record, Stage};
 use super::shared::Push;
 use super::todo::Task;
 use super::{State, Step, fcm};
 use crate::at::At;
-use crate::trouble::Trouble;
+use crate::trouble::{Trouble, unexpected};
 use crate::{Action, Ctx, Event, Need, Note, Order, Reasons, Retry, Sink, Wake, What};
 use droves_facts::{Blame, CommandStatus, Dur, Operation, Outcome, Wall, What as Fact};
 use std::sync::Arc;
@@ -20,6 +20,7 @@ use std::sync::Arc;
 pub(super) struct Asking {
     about: About,
     operation: Operation,
+    base: Base,
     session: Session,
 }
 
@@ -200,8 +201,12 @@ fn begin(lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
 }
 
 fn ask(lane: &mut Lane, about: About, session: Session, ctx: &mut Ctx<'_>) -> Step {
+    ask_by(Base::First, lane, about, session, ctx)
+}
+
+fn ask_by(base: Base, lane: &mut Lane, about: About, session: Session, ctx: &mut Ctx<'_>) -> Step {
     let shared = Arc::clone(&lane.shared);
-    let Some(mut who) = Who::of(&shared, ctx) else {
+    let Some(mut who) = Who::of(&shared, ctx).map(|who| who.by(base)) else {
         return failed(
             lane,
             &about,
@@ -228,14 +233,19 @@ fn ask(lane: &mut Lane, about: About, session: Session, ctx: &mut Ctx<'_>) -> St
     };
     let operation = question.operation;
     match question.ask(Sink::Keep(ctx.limits.body_bytes_max), ctx.limits.request_wait_max, Reasons::NONE, ctx) {
-        Ok(action) => Step::to(State::Asking(Box::new(Asking { about, operation, session })), action),
+        Ok(action) => Step::to(State::Asking(Box::new(Asking { about, operation, base, session })), action),
         Err(trouble) => failed(lane, &about, &trouble, session, ctx),
     }
 }
 
 impl Asking {
     pub(super) fn on(self, event: Event<'_>, lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
-        let Asking { about, operation, mut session } = self;
+        let Asking { about, operation, base, mut session } = self;
+        // A server to move to has one base only.
+        if is_lost(&event, base) && !matches!(about, About::Move(_)) {
+            unexpected(&event, &format!("{operation}: an answer")).complain(ctx);
+            return ask_by(Base::Second, lane, about, session, ctx);
+        }
         let shared = Arc::clone(&lane.shared);
         let answer = Answer::of(event, operation).and_then(|answer| answer.good(operation));
         let Some(who) = Who::of(&shared, ctx) else { return lane.rest(ctx) };

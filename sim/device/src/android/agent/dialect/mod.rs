@@ -53,6 +53,8 @@ pub(super) struct Who<'a> {
     pub(super) speech: &'static dyn Speech,
     /// Base of the server's URLs.
     pub(super) url: &'a str,
+    /// The base that is tried when nothing has come by that one.
+    second_url: &'a str,
     /// Where the link leads, if the scenario says it.
     pub(super) link: &'a str,
     /// The device's number.
@@ -83,6 +85,7 @@ impl<'a> Who<'a> {
         Some(Who {
             speech: speech(agent.dialect),
             url: shared.url.as_ref().unwrap_or(&agent.url),
+            second_url: shared.url.as_ref().unwrap_or(&agent.second_url),
             link: &agent.link,
             number: shared.number.as_deref().map_or_else(|| number(agent, ctx), str::to_owned),
             secret: &agent.secret,
@@ -96,6 +99,27 @@ impl<'a> Who<'a> {
             push_token: None,
         })
     }
+}
+
+/// Which of the bases of a server's URLs a request goes to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Base {
+    First,
+    Second,
+}
+
+impl<'a> Who<'a> {
+    /// By this base.
+    pub(super) fn by(self, base: Base) -> Who<'a> {
+        let url = if base == Base::First { self.url } else { self.second_url };
+        Who { url, ..self }
+    }
+}
+
+/// Whether nothing came of a request by this base, so that it is made once more by the other. Any answer is something, and
+/// what is our own fault is no better there.
+pub(super) fn is_lost(event: &Event<'_>, base: Base) -> bool {
+    base == Base::First && matches!(event, Event::Failed(failure) if failure.blame != Blame::Generator)
 }
 
 /// What a server tells a device to be.

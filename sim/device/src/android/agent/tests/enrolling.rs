@@ -48,13 +48,76 @@ fn a_number_that_is_not_known_ends_it_and_a_network_that_fails_does_not() {
     assert_eq!(rig.complaints()[..4], ["unknown_device", "connect_refused", "status_503", "malformed"]);
 }
 
+fn with_second_url() -> Character {
+    let Enrolls::Agent(of) = agent().enrolls else { panic!("an agent") };
+    let of = crate::Agent { second_url: "https://mdm2.example.test/hmdm".into(), ..(*of).clone() };
+    Character { enrolls: Enrolls::Agent(Arc::new(of)), ..agent() }
+}
+
+/// By which host what was asked.
+fn hosts(rig: &Rig, operation: Operation) -> Vec<&str> {
+    let asked = rig.asked.iter().filter(|asked| asked.operation == operation);
+    asked.map(|asked| asked.url.split(['/', '.']).nth(2).unwrap()).collect()
+}
+
+#[test]
+fn what_came_to_nothing_by_the_first_url_is_asked_by_the_second_each_time() {
+    let mut rig = Rig::new(with_second_url());
+    rig.script.push_back((Operation::AndroidEnroll, Err("connect_refused")));
+    rig.script.push_back((Operation::AndroidReport, Err("timeout")));
+    rig.order(Order::Enroll);
+    assert_eq!(rig.ended, [(Operation::Enroll, Outcome::Succeeded)]);
+    assert_eq!(hosts(&rig, Operation::AndroidEnroll), ["mdm", "mdm2"]);
+    assert_eq!(hosts(&rig, Operation::AndroidLogs), ["mdm", "mdm"], "each request anew");
+    assert_eq!(hosts(&rig, Operation::AndroidReport), ["mdm", "mdm2"]);
+    assert_eq!(
+        (rig.hops(), rig.complaints()),
+        (vec!["delivered", "answered", "accepted"], vec!["connect_refused", "timeout"])
+    );
+    assert_eq!(rig.connects[0].0, "mqtt://mdm.example.test:31000", "of which the second knows nothing");
+    // By neither: it is as if there were one.
+    rig.forget();
+    rig.script.extend((0..4).map(|_| (Operation::AndroidConfig, Err("reset"))));
+    rig.order(Order::CheckIn);
+    rig.wait(Dur::secs(20));
+    assert_eq!(hosts(&rig, Operation::AndroidConfig), ["mdm", "mdm2", "mdm", "mdm2"]);
+    assert_eq!(rig.ended, [(Operation::CheckIn, Outcome::Failed { blame: Blame::Network, kind: "reset" })]);
+}
+
+#[test]
+fn a_bad_answer_is_an_answer_and_a_new_server_has_one_url() {
+    let mut rig = Rig::new(with_second_url());
+    let refusal = Envelope::<()>::error(wire::envelope::UNKNOWN_DEVICE).write();
+    for bad in [(503, b"<html>".to_vec()), (200, b"<html>".to_vec()), (200, refusal)] {
+        rig.script.push_back((Operation::AndroidEnroll, Ok(bad)));
+    }
+    rig.order(Order::Enroll);
+    rig.wait(Dur::secs(600));
+    assert_eq!(hosts(&rig, Operation::AndroidEnroll), ["mdm"; 3]);
+    rig.forget();
+    rig.order(Order::Enroll);
+    rig.config.new_server_url = Some("https://other.example.test".into());
+    rig.script.push_back((Operation::AndroidConfig, Err("reset")));
+    rig.script.push_back((Operation::AndroidConfig, Ok((200, Envelope::ok(Some(rig.config.clone())).write()))));
+    rig.order(Order::CheckIn);
+    rig.script.push_back((Operation::AndroidConfig, Err("reset")));
+    rig.order(Order::CheckIn);
+    assert_eq!(
+        hosts(&rig, Operation::AndroidConfig),
+        ["mdm", "mdm2", "other", "other", "other"],
+        "{:?}",
+        rig.operations()
+    );
+}
+
 #[test]
 fn tries_are_bounded() {
     let mut rig = Rig::new(agent());
     rig.script.extend((0..99).map(|_| (Operation::AndroidEnroll, Err("connect_refused"))));
     rig.order(Order::Enroll);
     rig.wait(Dur::secs(86_400));
-    assert_eq!(rig.count(Operation::AndroidEnroll), usize::from(rig.world.limits.enrollment_tries_max));
+    // Each of them by both bases.
+    assert_eq!(rig.count(Operation::AndroidEnroll), 2 * usize::from(rig.world.limits.enrollment_tries_max));
     assert_eq!(rig.state(), DeviceState::Failed);
 }
 

@@ -149,6 +149,15 @@ fn a_poll_that_fails_comes_again_after_a_minute() {
     assert_eq!(rig.count(Operation::AndroidPoll), 0);
     rig.wait(Dur::secs(2));
     assert_eq!((rig.count(Operation::AndroidPoll), rig.complaints()), (1, vec!["status_403"]));
+    // One that came to nothing comes again at once, by the other base, and then after a minute.
+    rig.forget();
+    rig.fail(1, "reset");
+    assert_eq!(rig.count(Operation::AndroidPoll), 1);
+    rig.fail(1, "reset");
+    rig.wait(Dur::secs(59));
+    assert_eq!(rig.count(Operation::AndroidPoll), 1);
+    rig.wait(Dur::secs(2));
+    assert_eq!((rig.count(Operation::AndroidPoll), rig.complaints()), (2, vec!["reset"; 2]));
 }
 
 #[test]

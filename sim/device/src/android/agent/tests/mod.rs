@@ -275,6 +275,7 @@ impl Rig {
     }
 
     fn fail(&mut self, channel: u8, kind: &'static str) {
+        self.poll_since = if channel == main::LINK { Mono::NEVER } else { self.poll_since };
         let (blame, reached) = (Blame::Network, Reached::Sent);
         self.on(channel, Event::Failed(Failure { blame, kind, reached, text: kind.into() }));
     }

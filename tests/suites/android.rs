@@ -407,6 +407,19 @@ fn agents_get_along_by_their_second_url() {
     });
 }
 
+/// An app of three, of 5 MB each, in pieces of four: it is fetched once more, and not before a configuration asks for it.
+#[test]
+fn agents_lose_what_they_are_told_to_and_fetch_it_again() {
+    alone("lost", |ground| {
+        let uninstall = MESSAGE.replace("runApp, with: { pkg: com.x }", "uninstallApp, with: { pkg: com.hmdm.pager }");
+        let change = command("change", "all", "configuration: { brightness: 40 }");
+        let run = Droves::new(ground.path())?.run("lost", &agents("", &[LINKED, &uninstall, &change]), &[], &[])?;
+        configured(&run, &truth_after(&run), 1);
+        assert_eq!(done(&run, "android.download"), (3 + 1) * 2 * TABLETS, "{:#}", run.summary["operations"]);
+        Ok(())
+    });
+}
+
 fn port_of(started: &Started) -> Result<u16, Error> {
     let told = started.told()?;
     let port = told["target"].as_str().and_then(|url| url.rsplit(':').next()?.parse().ok());

@@ -4,9 +4,10 @@
 //! middle of it asks again.
 
 use super::dialect::{Answer, Base, Heard, Told, Who, Wish, is_lost};
+use super::goods::Loss;
 use super::lane::Lane;
 use super::record::{Record, Stage};
-use super::shared::Push;
+use super::shared::{Push, Way};
 use super::todo::Task;
 use super::{State, Step, fcm};
 use crate::at::At;
@@ -75,7 +76,11 @@ pub(super) fn wake(lane: &mut Lane, wake: &Wake<'_>, ctx: &mut Ctx<'_>) -> Step 
                     (lane.record.tries, lane.record.next_at) = (0, At::NEVER);
                 }
                 Wish::Reboot => restart(lane, ctx),
-                Wish::Quiet => {}
+                Wish::ExitKiosk if lane.shared.held.kiosk => {
+                    Arc::make_mut(&mut Arc::make_mut(&mut lane.shared).held).kiosk = false;
+                }
+                Wish::Lose(loss) => lose(lane, loss),
+                Wish::ExitKiosk | Wish::Quiet => {}
             },
             Order::MainEnded | Order::IdentityRenewed | Order::Shared => {}
         }
@@ -94,6 +99,18 @@ pub(super) fn wake(lane: &mut Lane, wake: &Wake<'_>, ctx: &mut Ctx<'_>) -> Step 
     lane.record.sessions = lane.record.sessions.wrapping_add(1);
     let awake_until = wake.reasons.has(Reasons::URGENT).then(|| ctx.clocks.wall + URGENT_LASTS);
     proceed(lane, Session { awake_until, ..Session::default() }, ctx)
+}
+
+/// An app or files are taken away. It shows with the next report, and the next configuration makes up for it.
+fn lose(lane: &mut Lane, loss: Loss) {
+    let Some(held) = lane.shared.held.without(loss) else { return };
+    let shared = Arc::make_mut(&mut lane.shared);
+    (shared.held, shared.losses) = (Arc::new(held), shared.losses.wrapping_add(1));
+    if shared.way != Way::There && shared.wanted().next().is_some() {
+        // What is being fetched may be more by now.
+        lane.record.todo.take(Task::Apply);
+        lane.record.todo.add(Task::Tell);
+    }
 }
 
 /// Whether the transfer was done with what it fetched before it was told what to fetch now.
@@ -290,7 +307,8 @@ fn configured(lane: &mut Lane, told: Told, session: &mut Session, ctx: &mut Ctx<
     if config.digest != before.config.digest {
         ctx.fact(Fact::Delivered { command: config.key(), named: true });
         lane.record.configs = lane.record.configs.wrapping_add(1);
-        Arc::make_mut(&mut lane.shared).config = Arc::new(config);
+        let shared = Arc::make_mut(&mut lane.shared);
+        (shared.config, shared.way) = (Arc::new(config), Way::Becoming);
         // What had to be fetched for the one before counts no more.
         lane.record.todo.take(Task::Apply);
         lane.record.todo.take(Task::ReportApplied);
@@ -299,6 +317,14 @@ fn configured(lane: &mut Lane, told: Told, session: &mut Session, ctx: &mut Ctx<
         }
     } else {
         lane.record.todo.add(Task::Report);
+        if lane.shared.wanted().next().is_some() {
+            lane.record.todo.add(Task::Tell);
+            if lane.shared.way == Way::There {
+                Arc::make_mut(&mut lane.shared).way = Way::Restoring;
+            }
+        } else if lane.shared.config.over(&lane.shared.held) != *lane.shared.held {
+            lane.record.todo.add(Task::Apply);
+        }
     }
     if lane.record.stage == Stage::Enrolling {
         go(lane, Stage::Enrolled, ctx);
@@ -316,10 +342,16 @@ fn configured(lane: &mut Lane, told: Told, session: &mut Session, ctx: &mut Ctx<
 /// All that the configuration wants is there.
 pub(super) fn applied(lane: &mut Lane, session: Session, ctx: &mut Ctx<'_>) -> Step {
     lane.record.todo.take(Task::Apply);
-    let config = Arc::clone(&lane.shared.config);
-    Arc::make_mut(&mut lane.shared).held = Arc::clone(&config);
-    ctx.fact(Fact::Answered { command: config.key(), status: CommandStatus::Acknowledged });
-    lane.record.todo.add(Task::ReportApplied);
+    let shared = Arc::make_mut(&mut lane.shared);
+    let held = shared.config.over(&shared.held);
+    // Most devices are what they are to be and no more: that is kept once.
+    shared.held = if held == *shared.config { Arc::clone(&shared.config) } else { Arc::new(held) };
+    if std::mem::take(&mut shared.way) == Way::Becoming {
+        ctx.fact(Fact::Answered { command: shared.config.key(), status: CommandStatus::Acknowledged });
+        lane.record.todo.add(Task::ReportApplied);
+    } else {
+        lane.record.todo.add(Task::Report);
+    }
     proceed(lane, session, ctx)
 }
 

@@ -6,6 +6,7 @@
 
 mod dialect;
 mod fcm;
+mod goods;
 mod lane;
 mod link;
 mod main;

@@ -1,9 +1,9 @@
 //! What a lane has in common with its sisters, and mostly with other devices: where its server is, what it is to be.
 
+use super::goods::Good;
 use crate::{Agent, Ctx, Enrolls};
 use droves_facts::CommandKey;
 use serde::{Deserialize, Serialize};
-use std::collections::HashSet;
 use std::sync::Arc;
 
 /// What a lane has in common with others.
@@ -15,8 +15,12 @@ pub struct Shared {
     pub(super) number: Option<Arc<str>>,
     /// What it is to be.
     pub(super) config: Arc<Config>,
-    /// What it is: the last configuration of which all was fetched.
+    /// What it is: the last configuration of which all was fetched, as far as nothing was taken away since.
     pub(super) held: Arc<Config>,
+    /// How far it is from what it is to be.
+    pub(super) way: Way,
+    /// How often something was taken away.
+    pub(super) losses: u32,
     /// Restarts that its server has commanded.
     pub(super) restarts: u32,
     /// The Firebase project for which it has a registration token.
@@ -32,10 +36,26 @@ pub(super) struct Config {
     pub(super) push: Push,
     /// What is to be there.
     pub(super) goods: Vec<Good>,
+    /// What is not to be there.
+    pub(super) gone: Vec<Good>,
+    /// What is there beside that, since nobody has removed it.
+    pub(super) rest: Vec<Good>,
     /// Whether the device shows one app alone.
     pub(super) kiosk: bool,
     /// Whether the server wants to know where the device is.
     pub(super) located: bool,
+}
+
+/// How far a device is from what it is to be.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+pub(super) enum Way {
+    /// It is that, or will be told to be with the next configuration, if something was taken away.
+    #[default]
+    There,
+    /// It is to become something else.
+    Becoming,
+    /// It is to become again what it was.
+    Restoring,
 }
 
 /// How a device hears of changes.
@@ -48,21 +68,6 @@ pub(super) enum Push {
     Mqtt(u16),
     /// By a request that the server holds.
     Poll,
-}
-
-/// An app or a file.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
-pub(super) struct Good {
-    /// Which of the two.
-    pub(super) is_app: bool,
-    /// Package, or path.
-    pub(super) name: Arc<str>,
-    /// How an app is called.
-    pub(super) title: Arc<str>,
-    /// An app's version, a file's date (milliseconds since 1970).
-    pub(super) version: Arc<str>,
-    /// Where to get it; none if it comes with the device.
-    pub(super) url: Option<Arc<str>>,
 }
 
 impl Config {
@@ -79,22 +84,12 @@ impl Shared {
         let part = |config: &Config| {
             u32::from_le_bytes([config.digest[0], config.digest[1], config.digest[2], config.digest[3]])
         };
-        part(&self.config).rotate_left(1) ^ part(&self.held)
+        part(&self.config).rotate_left(1) ^ part(&self.held) ^ self.losses.rotate_right(1)
     }
 
-    /// What is to be fetched, in the server's order: all that has a place to get it from and that the device does not hold in
-    /// this version.
+    /// What is to be fetched.
     pub(super) fn wanted(&self) -> impl Iterator<Item = &Arc<str>> {
-        let held: HashSet<_> = self.held.goods.iter().map(Good::id).collect();
-        let goods = self.config.goods.iter().filter(move |good| !held.contains(&good.id()));
-        goods.filter_map(|good| good.url.as_ref())
-    }
-}
-
-impl Good {
-    /// What makes it another.
-    fn id(&self) -> (bool, &str, &str) {
-        (self.is_app, &self.name, &self.version)
+        self.config.wanted(&self.held)
     }
 }
 

@@ -156,8 +156,8 @@ pub fn write_list(pushes: &[Push]) -> Vec<u8> {
     Envelope::ok(Some(pushes.iter().map(listed).collect::<Vec<_>>())).write()
 }
 
-/// Reads the answer to a poll. As the agent has it, of several pushes of one kind the last counts, and of
-/// `configUpdated` the first; what is not `OK`, or has no data, has none.
+/// Reads the answer to a poll. As the agent has it, of several `configUpdated` the first counts; what is not `OK`, or has no
+/// data, has none.
 pub fn read_list(body: &[u8]) -> Result<Vec<Push>, HeadwindError> {
     let envelope: Envelope<Vec<Listed>> = Envelope::read(body)?;
     let listed = envelope.data.filter(|_| envelope.status == Status::Ok).unwrap_or_default();
@@ -168,10 +168,8 @@ pub fn read_list(body: &[u8]) -> Result<Vec<Push>, HeadwindError> {
     for Listed { message_type, payload } in listed {
         let payload = payload.and_then(|payload| serde_json::from_str(&payload).ok());
         let push = Push { kind: Kind::of(&message_type), payload };
-        match pushes.iter_mut().find(|known| known.kind == push.kind) {
-            Some(known) if push.kind != Kind::ConfigUpdated => *known = push,
-            Some(_) => {}
-            None => pushes.push(push),
+        if push.kind != Kind::ConfigUpdated || !pushes.iter().any(|known| known.kind == push.kind) {
+            pushes.push(push);
         }
     }
     Ok(pushes)

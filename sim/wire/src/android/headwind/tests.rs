@@ -120,7 +120,7 @@ fn a_poll_has_several_pushes_and_one_configuration() {
         {"id":4,"messageType":"runApp","payload":"{\"pkg\":\"com.y\"}"},
         {"id":5,"messageType":"reboot","payload":"{{"}]}"#;
     let of = |pkg: &str| Push { kind: Kind::RunApp, payload: json!({ "pkg": pkg }).as_object().cloned() };
-    let expected = vec![Push::new(Kind::ConfigUpdated), of("com.y"), Push::new(Kind::Reboot)];
+    let expected = vec![Push::new(Kind::ConfigUpdated), of("com.x"), of("com.y"), Push::new(Kind::Reboot)];
     assert_eq!(push::read_list(body), Ok(expected));
     assert_eq!(push::read_list(br#"{"status":"OK","message":null,"data":null}"#), Ok(vec![]));
     assert_eq!(push::read_list(br#"{"status":"ERROR","message":"x","data":[{"messageType":"reboot"}]}"#), Ok(vec![]));

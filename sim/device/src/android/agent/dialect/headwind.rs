@@ -1,6 +1,7 @@
 //! Headwind MDM's: [`droves_wire::android::headwind`].
 
-use super::super::shared::{Config, Good, Push};
+use super::super::goods::{Good, Loss, Lost};
+use super::super::shared::{Config, Push};
 use super::super::todo::Task;
 use super::{Answer, Heard, Question, Speech, Told, Who, Wish};
 use crate::Method;
@@ -59,7 +60,9 @@ impl Speech for Headwind {
                     Some(PushOptions::Polling) => Push::Poll,
                     Some(PushOptions::MqttAlarm | PushOptions::MqttWorker) => Push::Mqtt(config.keep_alive_secs()),
                 },
-                goods: goods(&config),
+                goods: goods(&config, false),
+                gone: goods(&config, true),
+                rest: Vec::new(),
                 kiosk: config.kiosk_mode == Some(true),
                 located: matches!(config.request_updates.as_deref(), Some("gps" | "wifi")),
             },
@@ -136,7 +139,7 @@ impl Speech for Headwind {
     }
 
     fn pushed(&self, payload: &[u8]) -> Result<Wish, Trouble> {
-        push::Push::read(payload).map(|push| wish(&push.kind)).map_err(|error| malformed(&error))
+        push::Push::read(payload).map(|push| wish(&push)).map_err(|error| malformed(&error))
     }
 
     /// The path is signed as the agent signs it: encoded, and without a slash before the project.
@@ -156,7 +159,7 @@ impl Speech for Headwind {
 
     fn polled(&self, body: &[u8]) -> Result<Vec<Wish>, Trouble> {
         let pushes = push::read_list(body).map_err(|error| malformed(&error))?;
-        Ok(pushes.iter().map(|push| wish(&push.kind)).collect())
+        Ok(pushes.iter().map(wish).collect())
     }
 }
 
@@ -210,11 +213,36 @@ fn malformed(error: &HeadwindError) -> Trouble {
     Trouble::new(Blame::Server, "malformed", error.to_string())
 }
 
-fn wish(kind: &Kind) -> Wish {
-    match kind {
+/// What a push does that a server can see. The others start something, show something, or clear what no report tells of;
+/// the agent keeps no history of downloads that have succeeded, and its own permissions are granted from the start.
+fn wish(push: &push::Push) -> Wish {
+    let named = |key: &str| push.payload.as_ref().and_then(|payload| payload.get(key));
+    let lose = |of: Lost, key: &str| {
+        named(key).and_then(|name| name.as_str()).map_or(Wish::Quiet, |name| Wish::Lose(Loss::of(of, name)))
+    };
+    match push.kind {
         Kind::ConfigUpdated => Wish::Config,
         Kind::Reboot => Wish::Reboot,
-        _ => Wish::Quiet,
+        Kind::ExitKiosk => Wish::ExitKiosk,
+        Kind::UninstallApp => lose(Lost::App, "pkg"),
+        Kind::DeleteFile => lose(Lost::File, "path"),
+        Kind::DeleteDir => lose(Lost::Folder, "path"),
+        Kind::PurgeDir => {
+            let is_deep = named("recursive").is_some_and(|deep| deep == "1" || *deep == 1);
+            lose(if is_deep { Lost::Below } else { Lost::In }, "path")
+        }
+        Kind::ConfigUpdating
+        | Kind::AppConfigUpdated
+        | Kind::RunApp
+        | Kind::Broadcast
+        | Kind::PermissiveMode
+        | Kind::RunCommand
+        | Kind::AdminPanel
+        | Kind::ClearDownloadHistory
+        | Kind::Intent
+        | Kind::GrantPermissions
+        | Kind::ClearAppData
+        | Kind::Other(_) => Wish::Quiet,
     }
 }
 
@@ -225,24 +253,27 @@ fn host(url: &str) -> &str {
     host.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok()).map_or(host, |(host, _)| host)
 }
 
-/// Apps and files that are to be there.
-fn goods(config: &wire::Config) -> Vec<Good> {
+/// Apps and files that are to be there, or are to be removed. Versions of apps are as good as others where the server says `0`
+/// or that it does not care; a file is removed whatever its date.
+fn goods(config: &wire::Config, removed: bool) -> Vec<Good> {
     let url = |url: &Option<String>| url.as_deref().map(str::trim).filter(|url| !url.is_empty()).map(Arc::<str>::from);
     let text = |text: &Option<String>| Arc::<str>::from(text.as_deref().unwrap_or_default());
-    let files = config.files.iter().filter(|file| !file.remove && file.path.is_some()).map(|file| Good {
+    let files = config.files.iter().filter(|file| file.remove == removed && file.path.is_some()).map(|file| Good {
         is_app: false,
         name: text(&file.path),
         title: Arc::default(),
         version: file.last_update.to_string().into(),
+        exact: !removed,
         url: url(&file.url),
     });
     let is_app = |app: &&config::Application| app.kind.as_deref().is_none_or(|kind| kind == "app");
-    let apps = config.applications.iter().filter(is_app).filter(|app| !app.remove && app.pkg.is_some());
+    let apps = config.applications.iter().filter(is_app).filter(|app| app.remove == removed && app.pkg.is_some());
     let apps = apps.map(|app| Good {
         is_app: true,
         name: text(&app.pkg),
         title: text(&app.name),
         version: text(&app.version),
+        exact: app.version.as_deref() != Some("0") && (removed || !app.skip_version),
         url: url(&app.url),
     });
     files.chain(apps).collect()

@@ -3,6 +3,7 @@
 
 mod headwind;
 
+use super::goods::{Loss, Lost};
 use super::shared::{Config, Shared, agent, number};
 use super::todo::Task;
 use crate::trouble::{Trouble, unexpected};
@@ -152,6 +153,10 @@ pub(super) enum Wish {
     Config,
     /// Restart.
     Reboot,
+    /// Show other apps, too, until the next configuration.
+    ExitKiosk,
+    /// Take away an app, or files.
+    Lose(Loss),
     /// Something that shows at the device only.
     Quiet,
 }
@@ -159,13 +164,25 @@ pub(super) enum Wish {
 impl Wish {
     /// As the lanes of a device tell it each other.
     pub(super) fn number(self) -> u32 {
-        self as u32
+        match self {
+            Wish::Quiet => 0,
+            Wish::Config => 1 << Loss::NAME_BITS,
+            Wish::Reboot => 2 << Loss::NAME_BITS,
+            Wish::ExitKiosk => 3 << Loss::NAME_BITS,
+            Wish::Lose(Loss { of, name }) => (FIRST_LOSS + of as u32) << Loss::NAME_BITS | name,
+        }
     }
     /// The wish of this number.
     pub(super) fn of(number: u32) -> Wish {
-        [Wish::Config, Wish::Reboot].into_iter().find(|wish| wish.number() == number).unwrap_or(Wish::Quiet)
+        let plain = [Wish::Config, Wish::Reboot, Wish::ExitKiosk].into_iter().find(|wish| wish.number() == number);
+        let lost = (number >> Loss::NAME_BITS).checked_sub(FIRST_LOSS).and_then(|at| Lost::ALL.get(at as usize));
+        let name = number & ((1 << Loss::NAME_BITS) - 1);
+        plain.or_else(|| lost.map(|of| Wish::Lose(Loss { of: *of, name }))).unwrap_or(Wish::Quiet)
     }
 }
+
+/// Wishes before this have no name in them.
+const FIRST_LOSS: u32 = 4;
 
 /// A question to a server.
 #[derive(Debug)]
@@ -240,5 +257,19 @@ impl Answer {
         let colon = if said.is_empty() { "" } else { ": " };
         let text = format!("{operation}: the server answered {}{colon}{said}", self.status);
         Trouble::new(Blame::Server, status_kind(self.status), text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wish_is_known_by_its_number() {
+        let losses = Lost::ALL.map(|of| Wish::Lose(Loss::of(of, "com.example/a.txt")));
+        for wish in losses.into_iter().chain([Wish::Config, Wish::Reboot, Wish::ExitKiosk, Wish::Quiet]) {
+            assert_eq!(Wish::of(wish.number()), wish);
+        }
+        assert_eq!((Wish::of(7), Wish::of(u32::MAX)), (Wish::Quiet, Wish::Quiet));
     }
 }

@@ -24,7 +24,17 @@ fn any_config() -> impl Strategy<Value = wire::Config> {
             new_server_url: server.map(str::to_owned),
             factory_reset: reset.filter(|_| version == 0),
             reboot,
-            applications: vec![app("a", &version.to_string(), Some(url)), app("b", "1", None)],
+            applications: vec![
+                Application { remove: version == 3, ..app("a", &version.to_string(), Some(url)) },
+                Application { skip_version: version == 4, ..app("b", "1", None) },
+            ],
+            files: vec![RemoteFile {
+                path: Some("/docs/a.txt".into()),
+                url: Some(url.into()),
+                last_update: version.into(),
+                remove: version == 5,
+                ..RemoteFile::default()
+            }],
             ..wire::Config::default()
         })
 }
@@ -46,6 +56,9 @@ fn any_packet() -> impl Strategy<Value = Packet> {
     let payload = prop_oneof![
         Just(wire::Push::new(Kind::ConfigUpdated).write()),
         Just(wire::Push::new(Kind::Reboot).write()),
+        Just(wire::Push::new(Kind::ExitKiosk).write()),
+        Just(br#"{messageType: "uninstallApp", payload: {"pkg":"com.a"}}"#.to_vec()),
+        Just(br#"{messageType: "deleteDir", payload: {"path":"docs"}}"#.to_vec()),
         prop::collection::vec(any::<u8>(), 0..30),
     ];
     let publish = (payload, 0..3_u8, 1..4_u16).prop_map(|(payload, qos, id)| {

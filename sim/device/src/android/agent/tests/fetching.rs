@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn with_goods() -> wire::Config {
+pub(super) fn with_goods() -> wire::Config {
     let file = RemoteFile {
         path: Some("/a.txt".into()),
         url: Some("/files/a.txt".into()),

@@ -7,6 +7,7 @@ mod enrolling;
 mod fetching;
 mod linking;
 mod living;
+mod losing;
 mod messaging;
 
 use super::*;

@@ -213,10 +213,12 @@ def case_plugins(server):
     settings = server.ask("GET", device.path("plugins/deviceinfo/deviceinfo-plugin-settings/device")).data()
     assert settings == {"intervalMins": 15, "sendData": False}
     server.ask("PUT", device.path("plugins/deviceinfo/deviceinfo/public"), [{"device": {"batteryLevel": 1}}]).data()
-    server.ask("POST", device.path("public/sync/applicationSettings"), []).data()
+    made = {"packageId": "com.x", "name": "theme", "type": 1, "value": "dark", "readonly": False, "lastUpdate": 5}
+    server.ask("POST", device.path("public/sync/applicationSettings"), [made]).data()
     server.ask("PUT", device.path("plugins/devicelocations/public/update"), [{"ts": 1, "lat": 1.0, "lon": 2.0}]).data()
     server.ask("POST", device.path("plugins/devicereset/public"), {}).data()
     assert server.truth()["agents"]["log_lines"] == 10
+    assert server.truth()["agents"]["settings"] == 1
 
 
 def case_failing(server):

@@ -192,6 +192,7 @@ impl Agents {
             "is_connected": self.broker.is_connected(number),
             "pending": self.pending(number),
             "info": info,
+            "settings": device.app_settings.shown(),
         })
     }
 }

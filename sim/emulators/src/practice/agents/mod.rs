@@ -11,6 +11,7 @@ mod files;
 mod link;
 mod polls;
 mod push;
+mod settings;
 mod sync;
 #[cfg(test)]
 mod tests;
@@ -29,6 +30,7 @@ use droves_wire::android::headwind::paths::{self, Path};
 use droves_wire::android::headwind::{DeviceInfo, Envelope, JSON, sign};
 use polls::Polls;
 use push::Sent;
+use settings::AppSettings;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
@@ -156,6 +158,7 @@ struct Device {
     /// Digest of what it had been given when it reported last.
     acknowledged: Option<[u8; 32]>,
     info: Option<Known>,
+    app_settings: AppSettings,
     /// Messages that wait for a poll.
     rows: VecDeque<polls::Row>,
 }
@@ -274,11 +277,12 @@ impl Agents {
             ("POST", Path::Info) => self.report(house, now, request),
             ("GET", Path::Notifications(number)) => self.notifications(house, now, number),
             ("GET", Path::Polling(number)) => self.poll(house, now, request, &decoded, number),
+            ("POST", Path::ApplicationSettings(number)) => self.settings(house, request, number),
             ("GET", Path::LogRules(_)) => self.log_rules(),
             ("POST", Path::Log(_)) => self.log(house, request),
             ("GET", Path::DetailSettings(_)) => self.detail_settings(),
             ("PUT", Path::Details(_) | Path::Locations(_))
-            | ("POST", Path::ApplicationSettings(_) | Path::Reset(_) | Path::Reboot(_) | Path::Password(_)) => {
+            | ("POST", Path::Reset(_) | Path::Reboot(_) | Path::Password(_)) => {
                 house.truth.agents("brought");
                 done()
             }

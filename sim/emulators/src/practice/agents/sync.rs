@@ -1,6 +1,7 @@
 //! Configurations out, reports and logs in.
 
 use super::configuration::Configuration;
+use super::settings::AppSettings;
 use super::{Agents, DEFAULT, Device, Known, done, refused};
 use crate::practice::exchange::{Incoming, Outgoing, Proof};
 use crate::practice::house::House;
@@ -118,7 +119,9 @@ impl Agents {
         house.enrollment(name).map_err(|_full| refused(INTERNAL))?.enrolled = true;
         house.truth.agents("enrolled");
         let (served, acknowledged, info, rows) = (None, None, None, VecDeque::new());
-        self.devices.insert(name.to_owned(), Device { configuration, due, served, acknowledged, info, rows });
+        let app_settings = AppSettings::default();
+        let device = Device { configuration, due, served, acknowledged, info, app_settings, rows };
+        self.devices.insert(name.to_owned(), device);
         Ok(name.to_owned())
     }
 

@@ -7,7 +7,7 @@ use crate::practice::windows;
 use crate::practice::{Brain, Faults, Incoming, Outgoing, Proof, Told, Wake};
 use droves_facts::{Dice, Dur, Limits, Mono, Wall};
 use droves_scenario::plan::{Fault, FaultKind, ServerFault, Strikes};
-use droves_wire::android::headwind::envelope::DUPLICATE;
+use droves_wire::android::headwind::envelope::{DUPLICATE, UNKNOWN_DEVICE};
 use droves_wire::android::headwind::{Envelope, push};
 use droves_wire::ca::Authority;
 use serde_json::Value;
@@ -219,4 +219,32 @@ fn a_message_that_is_misdelivered_reaches_somebody_else() {
     let mut server = Server::with_devices(Settings::default(), &[ServerFault::MisdeliverCommand], &["a", "b"]);
     server.push("reboot", "a");
     assert_eq!((server.waiting("a").len(), server.waiting("b").len()), (0, 1));
+}
+
+/// As the real server merges what devices bring.
+#[test]
+fn of_each_setting_that_apps_made_the_newest_is_kept() {
+    let mut server = Server::with_devices(Settings::default(), &[], &["a"]);
+    let path = "/hmdm/rest/public/sync/applicationSettings/";
+    let setting = |name: &str, value: &str, at: i64| {
+        format!(r#"{{"packageId":"com.a","name":"{name}","type":1,"value":"{value}","lastUpdate":{at}}}"#)
+    };
+    let mut bring = |settings: &[String]| {
+        assert_eq!(server.ask("POST", &format!("{path}a"), &format!("[{}]", settings.join(","))).status, 200);
+        let said = server.ask("GET", "/admin/v1/devices", "");
+        let said: Value = serde_json::from_slice(&said.body).unwrap();
+        let settings = said["devices"][0]["settings"].as_array().unwrap().clone();
+        settings.iter().map(|setting| setting["value"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(bring(&[setting("theme", "dark", 5), setting("theme", "light", 6), setting("size", " ", 5)]), ["dark"]);
+    assert_eq!(bring(&[setting("theme", "old", 4), setting("size", "7", 5)]), ["7", "dark"]);
+    assert_eq!(bring(&[setting("theme", "new", 5), "{}".to_owned()]), ["7", "new"]);
+    let many: Vec<String> =
+        (0..300).map(|n| setting(&format!("{n}"), &"x".repeat(if n > 0 { 1 } else { 2_000 }), 1)).collect();
+    assert_eq!(bring(&many).len(), 256);
+    assert_eq!(server.ask("POST", &format!("{path}a"), "{}").status, 400);
+    let unknown = server.ask("POST", &format!("{path}b"), "[]");
+    assert_eq!(Envelope::<Value>::read(&unknown.body).unwrap().message.as_deref(), Some(UNKNOWN_DEVICE));
+    let truth: Value = serde_json::from_slice(&server.ask("GET", "/_truth", "").body).unwrap();
+    assert_eq!(truth["agents"]["settings"], 4);
 }

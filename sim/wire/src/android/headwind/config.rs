@@ -1,7 +1,7 @@
 //! What a device is to be: apps, files, kiosk, restrictions, and how it hears of changes. Of some hundred fields those
 //! are here that a device acts on; the look of its screen is skipped.
 
-use super::{HeadwindError, LIST_MAX, set};
+use super::{HeadwindError, LIST_MAX, read, set, write};
 use serde::{Deserialize, Serialize};
 
 /// The port of the broker in the server (Headwind's own, on the host of the base URL).
@@ -149,8 +149,21 @@ pub struct ApplicationSetting {
     pub kind: Option<i64>,
     /// As text.
     pub value: Option<String>,
+    /// Whether the app may not change it.
+    pub readonly: Option<bool>,
     /// Milliseconds since 1970.
     pub last_update: Option<i64>,
+}
+
+/// Writes settings that apps made: `POST /rest/public/sync/applicationSettings/{number}`.
+pub fn write_settings(settings: &[ApplicationSetting]) -> Vec<u8> {
+    write(&settings)
+}
+
+/// Reads settings that apps made.
+pub fn read_settings(body: &[u8]) -> Result<Vec<ApplicationSetting>, HeadwindError> {
+    let settings: Vec<ApplicationSetting> = read(body)?;
+    if settings.len() > LIST_MAX { Err(HeadwindError::TooLarge) } else { Ok(settings) }
 }
 
 /// A file.

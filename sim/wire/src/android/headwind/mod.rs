@@ -103,6 +103,9 @@ pub fn target(bytes: &[u8]) {
     if let Ok(places) = details::read_locations(bytes) {
         assert_eq!(details::read_locations(&details::write_locations(&places)), Ok(places));
     }
+    if let Ok(settings) = config::read_settings(bytes) {
+        assert_eq!(config::read_settings(&config::write_settings(&settings)), Ok(settings));
+    }
     if let Ok(enroll) = Enroll::read(bytes) {
         assert_eq!(Enroll::read(&enroll.write()), Ok(enroll));
     }

@@ -160,6 +160,21 @@ fn logs_and_details_have_their_shape() {
     let places = details::write_locations(&[place]);
     assert_eq!(places, br#"[{"ts":1700000000000,"lat":47.5,"lon":8.25}]"#);
     assert_eq!(details::read_locations(&places), Ok(vec![place]));
+    let made = ApplicationSetting {
+        package_id: Some("com.a".into()),
+        name: Some("theme".into()),
+        kind: Some(1),
+        value: Some("dark".into()),
+        readonly: Some(false),
+        last_update: Some(1_700_000_000_000),
+    };
+    let settings = config::write_settings(std::slice::from_ref(&made));
+    let json =
+        r#"[{"packageId":"com.a","name":"theme","type":1,"value":"dark","readonly":false,"lastUpdate":1700000000000}]"#;
+    assert_eq!(String::from_utf8_lossy(&settings), json);
+    assert_eq!(config::read_settings(&settings), Ok(vec![made]));
+    let many = format!("[{}]", vec!["{}"; LIST_MAX + 1].join(","));
+    assert_eq!(config::read_settings(many.as_bytes()), Err(HeadwindError::TooLarge));
     let settings = Envelope::<details::DetailSettings>::read(
         br#"{"status":"OK","message":null,"data":{"intervalMins":15,"sendData":false}}"#,
     );

@@ -95,6 +95,44 @@ fn a_fleet_enrolls_checks_in_and_takes_its_commands() {
     assert!((500..5_000).contains(&(out / requests)), "{}", out / requests);
 }
 
+/// What the administrator asks for happens among devices that have nothing else to do for long: a phase ends when it has its
+/// end, also if nothing happens after that.
+#[test]
+fn a_phase_of_few_devices_ends_when_it_has_its_end() {
+    let text = "droves: 1\ntarget: { server: practice }\nfleet:\n  populations:\n    tablets: { platform: android, count: 3, \
+                managed_by: agent, behaviour: [ { slow: { factor: 0.02 } } ] }\nphases:\n  - enroll: { who: all }\n    \
+                until: { enrolled: 100%, within: 1m }\n  - wait: 4s\n  - command: { who: all, configuration: { brightness: 40 } }\n    \
+                until: { accepted: 100%, within: 1m }\n";
+    let (foreseen, _) = play_text(7, text, model());
+    let span = foreseen.spans.last().unwrap();
+    let took = span.end.unwrap().since(span.start);
+    assert!(!span.in_vain && took < Dur::secs(5), "{span:?}");
+}
+
+/// Once there is no link any more, nothing but FCM tells them.
+#[test]
+fn agents_are_woken_by_fcm_where_there_is_no_link() {
+    let phases = |project: &str| {
+        let text = format!(
+            "droves: 1\ntarget: {{ server: practice, vars: {{ firebase_project: \"{project}\" }} }}\nfleet:\n  populations:\n    \
+             tablets: {{ platform: android, count: 20, managed_by: agent, behaviour: [ {{ slow: {{ factor: 0.02 }} }} ] }}\n\
+             phases:\n  - enroll: {{ who: all }}\n    until: {{ enrolled: 100%, within: 1m }}\n  - wait: 4s\n{}{}",
+            change("cut", 1),
+            change("told", 2)
+        );
+        let (foreseen, _) = play_text(7, &text, model());
+        is_accounted_for(&foreseen);
+        (foreseen.folds.counts.pushes.woken, foreseen.spans.last().unwrap().in_vain)
+    };
+    fn change(name: &str, brightness: u32) -> String {
+        format!(
+            "  - name: {name}\n    command: {{ who: all, configuration: {{ pushOptions: null, brightness: {brightness} }} }}\n    \
+             until: {{ accepted: 100%, within: 1m }}\n"
+        )
+    }
+    assert_eq!((phases("fleet-1"), phases("")), ((40, false), (20, true)));
+}
+
 #[test]
 fn a_seed_is_one_stream_of_facts_and_another_seed_another() {
     let phases = format!("phases:\n{ENROLL}  - check_in: {{ who: all, arrivals: {{ poisson: 3/s }} }}\n    for: 5m\n");

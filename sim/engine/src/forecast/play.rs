@@ -198,7 +198,7 @@ impl<S: Side> Play<S> {
         }
         // What happens next can end a phase: it is looked at on the next beat after it.
         let beat = |at: Mono| Mono((at.0 / LOOK_EVERY.0 + 1).saturating_mul(LOOK_EVERY.0));
-        let events = self.running.next().map(|at| beat(at.max(now)));
+        let events = [self.running.next(), self.office.next()].into_iter().flatten().min().map(|at| beat(at.max(now)));
         let Some(until) = [events, self.steps.next()].into_iter().flatten().min() else { return };
         self.go_to(until, fact);
     }

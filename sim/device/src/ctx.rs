@@ -2,7 +2,8 @@
 
 use crate::{Habits, Note, Order, Spells};
 use droves_facts::{
-    Blame, DeviceIx, Dice, Dur, LaneIx, Limits, Mono, Operation, Outcome, Philox, Platform, Purpose, Wall, What,
+    Blame, DeviceIx, Dialect, Dice, Dur, LaneIx, Limits, Mono, Operation, Outcome, Philox, Platform, Purpose, Wall,
+    What,
 };
 use droves_wire::android::adp;
 use serde::{Deserialize, Serialize};
@@ -132,13 +133,6 @@ pub struct Agent {
     pub fcm: Option<Arc<str>>,
     /// Whether it takes no configuration that is not signed as it should be.
     pub checked: bool,
-}
-
-/// Servers with an agent of their own.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub enum Dialect {
-    /// Headwind MDM.
-    Headwind,
 }
 
 /// Where a Windows device enrolls, and as whom.

@@ -39,8 +39,7 @@ pub use contract::{
     Response, Sign, Sink, Wake, What, Why, Work,
 };
 pub use ctx::{
-    Agent, Character, Clocks, Ctx, Dialect, Discovery, Enrolls, Google, Identity, KeyIx, Out, ProfileSource, Proof,
-    Retry, Token,
+    Agent, Character, Clocks, Ctx, Discovery, Enrolls, Google, Identity, KeyIx, Out, ProfileSource, Proof, Retry, Token,
 };
 pub use device::{Device, Record, Shared};
 pub use droves_facts::status_kind;

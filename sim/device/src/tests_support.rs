@@ -1,10 +1,10 @@
 //! A world for tests: everything that a context borrows.
 
 use crate::{
-    Agent, Character, Clocks, Ctx, Dialect, Discovery, Enrolls, Google, Habits, Identity, Out, ProfileSource, Proof,
-    Retry, Token,
+    Agent, Character, Clocks, Ctx, Discovery, Enrolls, Google, Habits, Identity, Out, ProfileSource, Proof, Retry,
+    Token,
 };
-use droves_facts::{DeviceIx, Dice, Dur, LaneIx, Limits, Mono, Platform, Wall};
+use droves_facts::{DeviceIx, Dialect, Dice, Dur, LaneIx, Limits, Mono, Platform, Wall};
 use droves_wire::android::adp::Mode;
 use std::sync::Arc;
 

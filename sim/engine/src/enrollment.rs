@@ -1,7 +1,7 @@
 //! How the fleet gets into the hands of its server: what the server profile says, with its templates filled in.
 
-use droves_device::{Agent, Dialect, Discovery, ProfileSource, Proof, Token};
-use droves_facts::PopulationIx;
+use droves_device::{Agent, Discovery, ProfileSource, Proof, Token};
+use droves_facts::{Dialect, PopulationIx};
 use droves_scenario::plan::{Managed, Plan, Target};
 use droves_scenario::server::{self, AgentEnroll, Secret, WindowsEnroll};
 use minijinja::{Environment, UndefinedBehavior};
@@ -71,7 +71,7 @@ impl Ways {
             },
             tokens: BTreeMap::new(),
             agent: Agent {
-                dialect: Dialect::Headwind,
+                dialect: Dialect::default(),
                 url: Arc::clone(&nothing),
                 second_url: Arc::clone(&nothing),
                 link: Arc::clone(&nothing),
@@ -139,9 +139,7 @@ fn agent(target: &Target, url: &str, from: &AgentEnroll, broker: &str) -> Result
     let first: Arc<str> = base(&from.url)?;
     let second: Option<Arc<str>> = from.second_url.as_deref().map(base).transpose()?;
     Ok(Agent {
-        dialect: match from.dialect {
-            server::Dialect::Headwind => Dialect::Headwind,
-        },
+        dialect: from.dialect,
         second_url: second.filter(|second| !second.is_empty()).unwrap_or_else(|| Arc::clone(&first)),
         url: first,
         link: link.into(),

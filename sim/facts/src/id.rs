@@ -88,6 +88,14 @@ pub enum Family {
     Android,
 }
 
+/// Servers with an agent of their own on Android, by the protocol that it speaks.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+pub enum Dialect {
+    /// Headwind MDM's.
+    #[default]
+    Headwind,
+}
+
 impl Family {
     /// Every family; one stands at its own place.
     pub const ALL: [Family; 3] = [Family::Apple, Family::Windows, Family::Android];

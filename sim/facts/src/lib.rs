@@ -19,7 +19,7 @@ pub use fact::{
     ArrivalFate, Closing, CommandStatus, DeviceState, Fact, KeyFamily, Opening, PushFate, RequestTiming, Truth, Waker,
     What,
 };
-pub use id::{CommandKey, DeviceIx, Family, LaneIx, PhaseIx, Platform, PopulationIx};
+pub use id::{CommandKey, DeviceIx, Dialect, Family, LaneIx, PhaseIx, Platform, PopulationIx};
 pub use limits::Limits;
 pub use operation::{OPERATIONS, Operation, OperationInfo, Unit};
 pub use status::status_kind;

@@ -9,6 +9,7 @@
 //! asked for `mode`, `one_time` and `label`.
 
 use crate::plan::Payload;
+use droves_facts::Dialect;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -126,13 +127,6 @@ pub struct AgentEnroll {
     pub fcm: Option<String>,
     /// Whether it looks at the signatures of configurations.
     pub checked: bool,
-}
-
-/// Servers with an agent of their own, by the protocol that it speaks.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Dialect {
-    /// Headwind MDM's.
-    Headwind,
 }
 
 /// From where an enrollment profile comes.

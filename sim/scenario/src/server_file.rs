@@ -8,10 +8,11 @@ use crate::files::Files;
 use crate::plan::{Payload, Place};
 use crate::problem::{Problem, nearest};
 use crate::server::{
-    Admin, AgentEnroll, AppleEnroll, Auth, Believes, Call, CommandName, Dialect, FailedIds, Method, ProfileSource,
-    Proof, Queueing, Secret, ServerProfile, TokenSource, Var, Webhook, WebhookEvent, WindowsEnroll,
+    Admin, AgentEnroll, AppleEnroll, Auth, Believes, Call, CommandName, FailedIds, Method, ProfileSource, Proof,
+    Queueing, Secret, ServerProfile, TokenSource, Var, Webhook, WebhookEvent, WindowsEnroll,
 };
 use crate::yaml::At;
+use droves_facts::Dialect;
 use std::collections::BTreeMap;
 use words::{
     AcceptedFile, AdminFile, AgentFile, AuthFile, BelievesCallFile, BelievesFile, CallFile, CallsFile, DialectWord,

@@ -93,7 +93,7 @@ impl Default for Limits {
             certificates_max: 16,
             asn1_depth_max: 32,
             asn1_values_max: 20_000,
-            notes_max: 16,
+            notes_max: 64,
             profiles_max: 512,
             apps_max: 1_024,
             declarations_max: 1_024,

@@ -253,9 +253,16 @@ pub(super) fn paused(by: Arc<Shared>, until: Mono, wake: &Wake<'_>, lane: &mut L
 
 /// The main lane hears what was pushed.
 fn hear(wishes: Result<Vec<Wish>, Trouble>, ctx: &mut Ctx<'_>) {
-    match wishes {
-        Ok(wishes) => wishes.into_iter().for_each(|wish| ctx.order(main::MAIN, Order::Pushed(wish.number()))),
-        Err(trouble) => trouble.complain(ctx),
+    let wishes = match wishes {
+        Ok(wishes) => wishes,
+        Err(trouble) => return trouble.complain(ctx),
+    };
+    if wishes.len() > WISHES_MAX {
+        let text = format!("{} messages at once: a device hears the first {WISHES_MAX}", wishes.len());
+        Trouble::new(Blame::Server, "too_many_messages", text).complain(ctx);
+    }
+    for wish in wishes.into_iter().take(WISHES_MAX) {
+        ctx.order(main::MAIN, Order::Pushed(wish.number()));
     }
 }
 
@@ -285,6 +292,8 @@ fn unsayable(error: MqttError) -> Trouble {
     Trouble::new(Blame::Scenario, "link_unsayable", format!("no packet can say this: {error}"))
 }
 
+/// Messages that one answer to a poll may have: there is room for them at the main lane, and for what the plan wants.
+const WISHES_MAX: usize = 48;
 /// Links in [`OPENS_WINDOW`] before the agent stops; and how long it then waits for the next configuration.
 const OPENS_MAX: u8 = 15;
 const OPENS_WINDOW: Dur = Dur::secs(60);

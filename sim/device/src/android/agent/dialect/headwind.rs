@@ -301,7 +301,8 @@ fn info(who: &Who<'_>, held: &Config) -> DeviceInfo {
         location: held.located.then(|| location(who)),
         battery_level: battery(who),
         android_version: Some(who.os_version.to_owned()),
-        launcher_type: Some("opensource".to_owned()),
+        // That edition says where devices are, and shows kiosks.
+        launcher_type: Some("master".to_owned()),
         launcher_package: Some("com.hmdm.launcher".to_owned()),
         default_launcher: true,
         cpu: Some(CPU.to_owned()),

@@ -142,6 +142,21 @@ fn a_poll_is_held_and_its_end_is_no_failure() {
 }
 
 #[test]
+fn a_poll_brings_so_many_messages_and_no_more() {
+    let orders = |count: usize| {
+        let mut rig = Rig::enrolled(polling());
+        rig.pushes = vec![wire::Push::new(Kind::Reboot); count];
+        rig.lanes[0].hear = Reasons::NONE;
+        rig.settle();
+        let complaints =
+            rig.facts.iter().filter(|fact| matches!(fact, Fact::Complaint { kind: "too_many_messages", .. }));
+        (rig.lanes[0].notes.len(), complaints.count())
+    };
+    assert_eq!((orders(48), orders(49)), ((48, 0), (48, 1)));
+    assert!(Rig::enrolled(polling()).world.limits.notes_max > 48);
+}
+
+#[test]
 fn a_poll_that_fails_comes_again_after_a_minute() {
     let mut rig = Rig::enrolled(polling());
     rig.answer(1, 403, b"<html>", &[]);

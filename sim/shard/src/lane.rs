@@ -23,6 +23,9 @@ pub(crate) struct Lane<M: Machine> {
     pub(crate) lag: Dur,
     /// Since when the lane sleeps.
     pub(crate) slept_at: Mono,
+    /// Until when the device last took time of its own, in which it did not hear what has come: a wait, or a sleep. Nobody
+    /// was late for that before.
+    pub(crate) own_until: Mono,
     /// When the latched push came; of several the first.
     pub(crate) pushed: Mono,
     /// When the first latched order was wanted.
@@ -81,6 +84,7 @@ impl<M: Machine> Lane<M> {
             until: Mono::NEVER,
             lag: Dur::ZERO,
             slept_at: Mono::ZERO,
+            own_until: Mono::ZERO,
             pushed: Mono::ZERO,
             ordered: Mono::ZERO,
             push_keep_until: Wall(0),

@@ -296,7 +296,10 @@ impl<M: Machine> Shard<M> {
                 if reason == Reasons::PUSH {
                     let again = self.lanes[place].latched.has(Reasons::PUSH);
                     self.lanes[place].push_keep_until = Wall(0);
-                    self.state(clocks, lane, Said::Push(if again { PushFate::Coalesced } else { PushFate::Received }));
+                    self.state(clocks, lane, Said::Push(PushFate::Received));
+                    if again {
+                        self.state(clocks, lane, Said::Push(PushFate::Coalesced));
+                    }
                 }
                 let inbox = self.lanes[place].inbox.get_or_insert_default();
                 if inbox.notes.len() >= self.config.limits.notes_max {

@@ -147,6 +147,27 @@ fn a_push_into_an_open_session_is_heard_after_it() {
     assert_eq!(pushes(&run.facts, PushFate::Coalesced), 0);
 }
 
+/// What is folded into another is worth as much as it was.
+#[test]
+fn a_push_does_not_end_with_an_older_one() {
+    let woken = |lasts: [Option<u64>; 2]| {
+        let mut run = enrolled(World { takes: Dur::secs(10), ..World::default() });
+        run.facts.clear();
+        let (now, wall) = (run.clocks().now, run.clocks().wall);
+        let push = |keep_until| Input::Push { lane: LaneIx(1), magic: "magic", keep_until, pushed: now, urgent: false };
+        run.input(push(None));
+        assert!(run.run_until(now + Dur::secs(2), 1_000));
+        lasts.into_iter().for_each(|secs| run.input(push(secs.map(|secs| wall + Dur::secs(secs)))));
+        assert!(run.run_until(now + Dur::secs(60), 1_000));
+        let expired = pushes(&run.facts, PushFate::Expired);
+        (count(&run.facts, |what| matches!(what, What::Woken { .. })), expired)
+    };
+    assert_eq!(woken([Some(4), Some(5)]), (1, 1));
+    for lasts in [[Some(4), Some(3_600)], [Some(3_600), Some(4)], [Some(4), None], [None, Some(4)]] {
+        assert_eq!(woken(lasts), (2, 0), "{lasts:?}");
+    }
+}
+
 #[test]
 fn an_answer_that_does_not_come_is_a_timeout() {
     let mut run = forecast(

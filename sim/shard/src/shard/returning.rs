@@ -286,8 +286,9 @@ impl<M: Machine> Shard<M> {
 
     /// A request begins, or a link. The first of a session begins it.
     fn asks(&mut self, lane: LaneIx, at: u32, clocks: Clocks, ticket: Ticket, operation: Operation) {
+        let own_until = self.lanes[self.place(lane)].own_until;
         let live = &mut self.live[at as usize];
-        let due = if live.started.is_none() { live.due } else { clocks.now };
+        let due = if live.started.is_none() { live.due.max(own_until) } else { clocks.now };
         live.waiting = Waiting::Response { ticket, operation, due };
         let phase = live.phase;
         if live.started.is_none() {

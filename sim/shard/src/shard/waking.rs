@@ -15,7 +15,10 @@ impl<M: Machine> Shard<M> {
             Mode::Live(at) if until <= clocks.now => {
                 let waiting = self.live[at as usize].waiting;
                 match waiting {
-                    Waiting::Heard => self.hear(lane, clocks),
+                    Waiting::Heard => {
+                        self.lanes[place].own_until = until;
+                        self.hear(lane, clocks);
+                    }
                     Waiting::Response { ticket, .. } => {
                         self.effects.push(Effect::Cancel { lane, ticket, kind: "timeout" });
                     }
@@ -104,14 +107,22 @@ impl<M: Machine> Shard<M> {
         let fate = match (self.lanes[place].mode, known) {
             (Mode::Ended, _) | (_, false) => PushFate::Stale,
             _ if expired => PushFate::Expired,
-            _ if latched.has(reason) => PushFate::Coalesced,
             _ => {
-                self.lanes[place].push_keep_until = keep_until.unwrap_or(Wall(0));
-                self.latch(lane, clocks, reason, pushed);
-                if !latched.has(Reasons::PUSH) {
+                let (kept, before) = (keep_until.unwrap_or(Wall(0)), self.lanes[place].push_keep_until);
+                let is_first = !latched.has(Reasons::PUSH);
+                // Both are heard in one wake, as long as either is worth anything.
+                let for_ever = kept == Wall(0) || before == Wall(0) && !is_first;
+                self.lanes[place].push_keep_until = match (for_ever, is_first) {
+                    (true, _) => Wall(0),
+                    (_, true) => kept,
+                    _ => kept.max(before),
+                };
+                if !latched.has(reason) {
+                    self.latch(lane, clocks, reason, pushed);
+                }
+                if is_first {
                     return;
                 }
-                // It takes the one before it along.
                 PushFate::Coalesced
             }
         };
@@ -154,10 +165,10 @@ impl<M: Machine> Shard<M> {
         let heard = l.heard();
         let mut due = l.until;
         if heard.has(Reasons::ORDER) {
-            due = due.min(l.ordered);
+            due = due.min(l.ordered.max(l.own_until));
         }
         if heard.has(Reasons::PUSH) {
-            due = due.min(l.pushed + l.lag);
+            due = due.min(l.pushed.max(l.own_until) + l.lag);
         }
         due
     }
@@ -179,8 +190,11 @@ impl<M: Machine> Shard<M> {
 
     pub(super) fn begin(&mut self, lane: LaneIx, clocks: Clocks, due: Mono) {
         let place = self.place(lane);
-        let l = &self.lanes[place];
+        let l = &mut self.lanes[place];
         let heard = l.heard();
+        if !l.latched.without(heard).is_empty() {
+            l.own_until = l.until.min(clocks.now);
+        }
         let by = match (heard.has(Reasons::PUSH), heard.has(Reasons::ORDER)) {
             (true, _) => Waker::Push,
             (_, true) => Waker::Order,
@@ -256,11 +270,12 @@ impl<M: Machine> Shard<M> {
             return;
         }
         let place = self.place(lane);
-        let late_after = self.config.plan.bounds.lag_max;
+        let (late_after, own_until) = (self.config.plan.bounds.lag_max, self.lanes[place].own_until);
         let mut said = Vec::new();
         if let Some(inbox) = self.lanes[place].inbox.as_mut() {
             for arrival in inbox.arrivals.iter_mut().filter(|a| a.started.is_none()) {
                 arrival.started = Some(clocks.now);
+                arrival.due = arrival.due.max(own_until);
                 let late = clocks.now.since(arrival.due) > late_after;
                 let fate = if late { ArrivalFate::Late } else { ArrivalFate::OnTime };
                 said.push((arrival.phase, Said::Arrival { operation: arrival.operation, due: arrival.due, fate }));

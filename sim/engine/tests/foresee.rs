@@ -112,11 +112,11 @@ fn a_phase_of_few_devices_ends_when_it_has_its_end() {
 /// Once there is no link any more, nothing but FCM tells them.
 #[test]
 fn agents_are_woken_by_fcm_where_there_is_no_link() {
-    let phases = |project: &str| {
+    let phases = |project: &str, rest: &str| {
         let text = format!(
             "droves: 1\ntarget: {{ server: practice, vars: {{ firebase_project: \"{project}\" }} }}\nfleet:\n  populations:\n    \
              tablets: {{ platform: android, count: 20, managed_by: agent, behaviour: [ {{ slow: {{ factor: 0.02 }} }} ] }}\n\
-             phases:\n  - enroll: {{ who: all }}\n    until: {{ enrolled: 100%, within: 1m }}\n  - wait: 4s\n{}{}",
+             phases:\n  - enroll: {{ who: all }}\n    until: {{ enrolled: 100%, within: 1m }}\n  - wait: 4s\n{}{}{rest}",
             change("cut", 1),
             change("told", 2)
         );
@@ -130,7 +130,35 @@ fn agents_are_woken_by_fcm_where_there_is_no_link() {
              until: {{ accepted: 100%, within: 1m }}\n"
         )
     }
-    assert_eq!((phases("fleet-1"), phases("")), ((40, false), (20, true)));
+    let lost = "faults: [ { push: lost, during: told } ]\n";
+    let refused = "faults: [ { push: { answer: 429 }, during: told } ]\n";
+    let all = [("fleet-1", ""), ("", ""), ("fleet-1", lost), ("fleet-1", refused)]
+        .map(|(project, rest)| phases(project, rest));
+    assert_eq!(all, [(40, false), (20, true), (20, true), (20, true)]);
+}
+
+/// Neither the time in which a device becomes what it is to be, nor that in which it hears nobody, is its server's.
+#[test]
+fn what_a_device_takes_for_itself_is_no_latency() {
+    for behaviour in ["", "{ paused: { share: 40%, spell: 20s } }"] {
+        let text = format!(
+            "droves: 1\ntarget: {{ server: practice }}\nfleet:\n  populations:\n    tills: {{ platform: android, count: 40, \
+             managed_by: agent, behaviour: [ {behaviour} ] }}\nphases:\n  - enroll: {{ who: all, arrivals: {{ rate: 20/s }} }}\n    \
+             for: 2m\n  - command: {{ who: all, configuration: {{ brightness: 40 }} }}\n    for: 2s\n  - check_in: {{ who: all, \
+             arrivals: {{ rate: 4/s }} }}\n    for: 2m\n"
+        );
+        let (_, facts) = play_text(7, &text, model());
+        let late = |fact: &String| {
+            let fact: serde_json::Value = serde_json::from_str(fact).unwrap();
+            let ended = &fact["what"]["request_ended"];
+            let us = |time: &str| ended["timing"][time].as_u64().unwrap_or(0);
+            let is_agents = ended["operation"].as_str().is_some_and(|operation| operation.starts_with("android."));
+            is_agents.then(|| us("started").saturating_sub(us("due")))
+        };
+        let late: Vec<u64> = facts.iter().filter_map(late).collect();
+        assert!(late.len() > 300, "{}", late.len());
+        assert!(late.iter().all(|us| *us < 2_000_000), "{behaviour}: {:?}", late.iter().max());
+    }
 }
 
 #[test]

@@ -395,6 +395,7 @@ impl Androids {
         clocks: Clocks,
         lanes: &[LaneIx],
         command: &Command,
+        is_lost: impl Fn(LaneIx) -> bool,
     ) -> Option<Vec<LaneIx>> {
         let Says::Json { queueing, kind, json } = &command.says else { return None };
         self.now = clocks.now;
@@ -411,7 +412,7 @@ impl Androids {
         let content_type = Some("application/json");
         let asked = Asked { content_type, ..Asked::new(method, &url, body.as_bytes()) };
         let (answer, wakes) = mind::ask_to_push(mind, clocks, &asked);
-        wakes.iter().for_each(|wake| self.wake(wake));
+        wakes.iter().for_each(|wake| self.wake(wake, &is_lost));
         let said = mind::said(&answer.body);
         self.returned = said["digest"].as_str().map(str::to_owned);
         self.set_out(mind);
@@ -421,10 +422,10 @@ impl Androids {
     }
 
     /// The server wakes an agent by FCM.
-    fn wake(&mut self, wake: &Wake) {
+    fn wake(&mut self, wake: &Wake, is_lost: &impl Fn(LaneIx) -> bool) {
         let Wake::Android { token } = wake else { return };
         let owner = fcm::token_secret(token).and_then(|secret| super::tokens().find(&secret));
-        if let Some((lane, _)) = owner {
+        if let Some((lane, _)) = owner.filter(|(lane, _)| !is_lost(*lane)) {
             let magic = Some(String::new());
             let notification = Notification { lane, magic, late: Dur::ZERO, is_refused: false, urgent: true };
             self.happened.push(Happened::Push(notification));

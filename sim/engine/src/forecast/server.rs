@@ -177,7 +177,11 @@ impl Side for Server {
         if let (None, Some(mind)) = (&queued, &mut self.mind) {
             let is_lost = |lane: &&LaneIx| !self.losses.strike(**lane, clocks.now).is_empty();
             let (lost, kept): (Vec<LaneIx>, Vec<LaneIx>) = lanes.iter().partition(is_lost);
-            let by_android = self.androids.as_mut().and_then(|androids| androids.queue(mind, clocks, &kept, command));
+            let (troubles, silences) = (&self.troubles, &self.silences);
+            let is_silent = |lane| !silences.strike(lane, clocks.now).is_empty();
+            let is_unheard = |lane| troubles.loses_push(lane, clocks.now) || is_silent(lane);
+            let androids = self.androids.as_mut();
+            let by_android = androids.and_then(|androids| androids.queue(mind, clocks, &kept, command, is_unheard));
             let by_pcs = || self.pcs.as_ref().map(|pcs| pcs.queue(mind, clocks, &kept, command));
             return lost.into_iter().chain(by_android.or_else(by_pcs).unwrap_or_default()).collect();
         }

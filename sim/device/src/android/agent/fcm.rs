@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 /// Whether the device is to have a token, and has none.
 pub(super) fn is_wanted(lane: &Lane, ctx: &Ctx<'_>) -> bool {
-    lane.shared.project.is_none() && project(ctx).is_some()
+    is_used(ctx) && !has_token(lane, ctx)
 }
 
 /// Asks for one.
@@ -57,7 +57,12 @@ pub(super) fn registered(lane: &mut Lane, session: Session, event: Event<'_>, ct
 
 /// The lane's token, if it has one.
 pub(super) fn token(lane: &Lane, ctx: &Ctx<'_>) -> Option<String> {
-    lane.shared.project.as_ref().map(|_| fcm::token(&ctx.tokens.token(ctx.lane, lane.record.generation)))
+    has_token(lane, ctx).then(|| fcm::token(&ctx.tokens.token(ctx.lane, lane.record.generation)))
+}
+
+/// Whether it has one for the project that its agent is of now.
+fn has_token(lane: &Lane, ctx: &Ctx<'_>) -> bool {
+    is_used(ctx) && lane.shared.project.as_ref() == project(ctx)
 }
 
 /// Whether the device's agent is woken by FCM.

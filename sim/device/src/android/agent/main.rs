@@ -85,9 +85,9 @@ pub(super) fn wake(lane: &mut Lane, wake: &Wake<'_>, ctx: &mut Ctx<'_>) -> Step 
             Order::MainEnded | Order::IdentityRenewed | Order::Shared => {}
         }
     }
-    let is_told = wake.notes.iter().any(|note| matches!(note.order, Order::Pushed(_)));
-    if wake.reasons.has(Reasons::PUSH) && !is_told {
-        // By FCM, whatever the message says: what there is to do is in the configuration.
+    if wake.reasons.has(Reasons::PUSH) && fcm::is_used(ctx) {
+        // Whatever the message says, what there is to do is in the configuration. One over the link may have been heard with it,
+        // or alone: the wake is the same.
         lane.record.todo.add(Task::Config);
         (lane.record.tries, lane.record.next_at) = (0, At::NEVER);
     }
@@ -326,13 +326,13 @@ fn configured(lane: &mut Lane, told: Told, session: &mut Session, ctx: &mut Ctx<
             lane.record.todo.add(Task::Apply);
         }
     }
+    if fcm::is_wanted(lane, ctx) {
+        lane.record.todo.add(Task::Register);
+    }
     if lane.record.stage == Stage::Enrolling {
         go(lane, Stage::Enrolled, ctx);
         lane.record.tick_at = (ctx.clocks.wall + TICK).into();
         lane.record.todo.add(Task::TellEnrolled);
-        if fcm::is_wanted(lane, ctx) {
-            lane.record.todo.add(Task::Register);
-        }
     } else if lane.shared != before || matches!(lane.shared.config.push, Push::Mqtt(_)) {
         // Also if nothing has changed: an MQTT link that is down is opened with each configuration.
         lane.record.todo.add(Task::Tell);

@@ -109,6 +109,32 @@ fn a_token_that_is_not_to_be_had_is_asked_for_again() {
 }
 
 #[test]
+fn a_message_is_not_lost_behind_one_over_the_link() {
+    let mut rig = Rig::woken_by_fcm();
+    rig.forget();
+    rig.lanes[0].notes.push(Note { order: Order::Pushed(0), cause: rig.world.clocks.now });
+    assert!(rig.message(false));
+    assert_eq!(rig.count(Operation::AndroidConfig), 1);
+}
+
+#[test]
+fn a_token_is_for_one_project() {
+    let mut rig = Rig::woken_by_fcm();
+    let mut becomes = |project: Option<&str>| {
+        if let Enrolls::Agent(agent) = &mut rig.world.character.enrolls {
+            Arc::make_mut(agent).fcm = project.map(Into::into);
+        }
+        rig.forget();
+        rig.order(Order::CheckIn);
+        let registered = rig.asked.iter().filter(|asked| asked.operation == Operation::AndroidPushRegister);
+        (registered.map(|asked| asked.url.clone()).collect::<Vec<_>>(), rig.tokens().last().unwrap().is_some())
+    };
+    assert_eq!(becomes(None), (vec![], false));
+    assert_eq!(becomes(Some("p1")), (vec![], true));
+    assert_eq!(becomes(Some("p2")), (vec!["p2".to_owned()], true));
+}
+
+#[test]
 fn an_urgent_message_wakes_who_dozes_for_some_seconds() {
     let mut rig = Rig::woken_by_fcm();
     rig.becomes(Habits { dozes_after: Some(Dur::secs(2_700)), ..Habits::default() });

@@ -5,7 +5,7 @@ use droves_emulators::google::Account;
 use droves_wire::keys::Key;
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::pki_types::pem::PemObject;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::{fs, io};
 
 /// A service account, and where its key is written for a server to read, by mode 0600.
@@ -26,6 +26,9 @@ pub enum KeyFileError {
         /// Why.
         why: io::Error,
     },
+    /// Somebody else's file is in its place.
+    #[error("{path} is not a key file of ours, and is not overwritten: choose another folder by --certs, or move it", path = .0.display())]
+    Foreign(PathBuf),
     /// A key can't be made, or written as one.
     #[error("service account: {0}")]
     Key(String),
@@ -34,9 +37,9 @@ pub enum KeyFileError {
 impl KeyFile {
     /// The account of this project, with the key of an earlier run, which a server may have read; else with a new one.
     pub(crate) fn at(path: PathBuf, project: &str) -> Result<Self, KeyFileError> {
-        let key = match earlier(&path) {
-            Some(key) => key,
-            None => Key::generate_rsa(2048).map_err(|error| KeyFileError::Key(error.to_string()))?,
+        let key = match fs::read(&path) {
+            Ok(json) => earlier(&json).ok_or_else(|| KeyFileError::Foreign(path.clone()))?,
+            Err(_) => Key::generate_rsa(2048).map_err(|error| KeyFileError::Key(error.to_string()))?,
         };
         Ok(KeyFile { path, project: project.to_owned(), key })
     }
@@ -61,12 +64,17 @@ impl KeyFile {
 
 /// As whom a server calls.
 pub(crate) fn account(key: Key, project: &str) -> Account {
-    let email = format!("droves@{project}.iam.gserviceaccount.com");
+    let email = format!("{NAME}{project}.iam.gserviceaccount.com");
     Account { email, project: project.to_owned(), key_id: "1".to_owned(), key }
 }
 
-fn earlier(file: &Path) -> Option<Key> {
-    let json = serde_json::from_slice::<serde_json::Value>(&fs::read(file).ok()?).ok()?;
+/// How the addresses of ours begin.
+const NAME: &str = "droves@";
+
+/// The key in a file of an earlier run's; none if somebody else has written it.
+fn earlier(json: &[u8]) -> Option<Key> {
+    let json = serde_json::from_slice::<serde_json::Value>(json).ok()?;
+    json["client_email"].as_str().filter(|email| email.starts_with(NAME))?;
     let der = PrivatePkcs8KeyDer::from_pem_slice(json["private_key"].as_str()?.as_bytes()).ok()?;
     Key::from_pkcs8(der.secret_pkcs8_der()).ok()
 }
@@ -74,4 +82,26 @@ fn earlier(file: &Path) -> Option<Key> {
 fn copy(key: &Key) -> Result<Key, KeyFileError> {
     let copied = key.to_pkcs8().and_then(|bytes| Key::from_pkcs8(&bytes));
     copied.map_err(|error| KeyFileError::Key(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn a_key_is_used_again_and_somebody_elses_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key.json");
+        let first = KeyFile::at(path.clone(), "p1").unwrap();
+        let public = first.account().unwrap().key.public_bytes().to_vec();
+        first.write("https://127.0.0.1:1").unwrap();
+        let again = KeyFile::at(path.clone(), "p2").unwrap().account().unwrap();
+        assert_eq!((again.key.public_bytes(), again.email.as_str()), (&*public, "droves@p2.iam.gserviceaccount.com"));
+        for foreign in [fs::read_to_string(&path).unwrap().replace("droves@", "mdm@"), "{}".to_owned(), String::new()] {
+            fs::write(&path, &foreign).unwrap();
+            assert!(matches!(KeyFile::at(path.clone(), "p1"), Err(KeyFileError::Foreign(_))), "{foreign}");
+            assert_eq!(fs::read_to_string(&path).unwrap(), foreign);
+        }
+    }
 }

@@ -172,6 +172,24 @@ fn emm(folder: &Path, relay: &Relay, started: &Started) -> Result<(Running, u16)
 }
 
 #[test]
+fn a_run_that_still_asks_for_tokens_can_be_broken_off() {
+    alone("tokens", |ground| {
+        let fleet = "    phones: { platform: android, count: 60, token: one_time }\n";
+        let scenario = scenario(", android: { quota: { calls: 20, every: 60s } }", fleet, &[]);
+        let [ready, out, certs] = ["ready", "results", "certs"].map(|name| ground.path().join(name));
+        let place = |path: &Path| path.to_string_lossy().into_owned();
+        let flags = ["--headless", "--ready-file", &place(&ready), "--out", &place(&out), "--certs", &place(&certs)];
+        let mut running = Droves::new(ground.path())?.begin(&["run"], "tokens", &scenario, &[], &flags)?;
+        assert!(wait_until(WAIT_MAX, || ready.is_file()));
+        Command::new("kill").args(["-INT", &running.pid().to_string()]).status().unwrap();
+        // The tokens alone would take two minutes.
+        assert!(wait_until(Duration::from_secs(30), || !running.is_alive()));
+        assert_eq!(running.exit_code(), Some(105));
+        Ok(())
+    });
+}
+
+#[test]
 fn devices_that_google_manages_live_in_two_processes() {
     alone("google_of_two", |ground| {
         let run = Droves::new(ground.path())?.run("google", &managed(""), &[], &["--processes", "2"])?;

@@ -10,7 +10,7 @@ use droves_measure::{
     exit_code,
 };
 use droves_net::files::OpenFiles;
-use droves_scenario::plan::Plan;
+use droves_scenario::plan::{Managed, Plan, Population};
 use droves_views::{About, Dashboard, Plain, Results, Snapshots, Wish};
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
@@ -46,6 +46,10 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<u8> {
     if let Some(fleet) = args.fleet.as_deref().filter(|fleet| fleet.is_dir()) {
         say(&format!("opening the fleet in {}", fleet.display()));
     }
+    let tokens = one_time_tokens(&plan);
+    if tokens > 0 {
+        say(&format!("before the run begins, the server is asked for {tokens} enrollment tokens"));
+    }
     let (stop, stopped) = stop::on_signal()?;
     let mut target = String::new();
     let mut view = Screen::open(args, &plan.name)?;
@@ -77,6 +81,10 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<u8> {
             say(&format!("error: {error}"));
             return Ok(UNREACHABLE);
         }
+        Err(error @ RunError::Interrupted) => {
+            say(&error.to_string());
+            return Ok(INTERRUPTED);
+        }
         Err(error @ (RunError::NotAuthorised(_) | RunError::Fault(_))) => {
             say(&format!("error: {error}"));
             return Ok(check::INVALID);
@@ -85,6 +93,15 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<u8> {
     };
     let place = Place { shards: shards * processes.unwrap_or(1), cpus, target, calibrated };
     leave(args, &plan, &results, finished, place, baseline.as_ref())
+}
+
+/// Enrollment tokens that the server has to make, one for each device.
+fn one_time_tokens(plan: &Plan) -> usize {
+    let of = |population: &Population| match population.android {
+        Some(Managed::Google { one_time: true, .. }) => population.devices.len(),
+        _ => 0,
+    };
+    plan.populations.iter().map(of).sum()
 }
 
 fn setup(args: &RunArgs, plan: Arc<Plan>, thresholds: Thresholds, shards: usize, calibrated: &Calibrated) -> Setup {

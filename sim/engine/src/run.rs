@@ -195,6 +195,9 @@ pub struct Finished {
 /// Why a run could not begin, or go on.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
+    /// Somebody broke it off while it was being set up: a server is asked for enrollment tokens, say.
+    #[error("interrupted before the run began: nothing was measured")]
+    Interrupted,
     /// Nobody is at the target's address.
     #[error("target {url} is not reachable: {why}")]
     Unreachable {
@@ -282,7 +285,13 @@ pub fn run(
 ) -> Result<Finished, RunError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     LocalSet::new().block_on(&runtime, async move {
-        let stage = Stage::set(setup, ready).await?;
+        let mut stopped = stop.clone();
+        let stage = tokio::select! {
+            biased;
+            // An error says that nobody can stop it any more, and then nobody does.
+            Ok(_) = stopped.wait_for(|stop| *stop) => return Err(RunError::Interrupted),
+            stage = Stage::set(setup, ready) => stage?,
+        };
         stage.play(stop, &mut look).await
     })
 }

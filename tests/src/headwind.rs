@@ -58,11 +58,16 @@ impl Headwind {
 
     /// Set a configuration, as its administrator does: whole, with its id.
     pub fn configure(&self, configuration: &Value) -> Result<(), Error> {
+        self.configure_by(self.port, configuration)
+    }
+
+    /// The same by another of its ports.
+    pub fn configure_by(&self, port: u16, configuration: &Value) -> Result<(), Error> {
         let bearer = format!("Bearer {TOKEN}");
         let headers = [("Content-Type", "application/json"), ("Authorization", &*bearer)];
         let path = format!("{}/rest/private/configurations", self.project);
         let body = configuration.to_string();
-        let said = read(&Call { method: "PUT", path: &path, headers: &headers, body: body.as_bytes() }, self.port)?;
+        let said = read(&Call { method: "PUT", path: &path, headers: &headers, body: body.as_bytes() }, port)?;
         if said["status"] == "OK" { Ok(()) } else { Err(Error::Answer(format!("PUT {path}: {said}"))) }
     }
 

@@ -45,7 +45,7 @@ pub use nanomdm::{API_KEY, Nanomdm, OwnAuthority, Storage, Surroundings};
 pub use openssl::{Authority, Identity, PushCertificate};
 pub use peer::{program, python};
 pub use postgres::Postgres;
-pub use process::{Running, wait_until};
+pub use process::{Running, free_port, wait_until};
 pub use profile::EnrollmentProfile;
 pub use recorder::{Event, Recorder};
 pub use relay::{Relay, Stall};

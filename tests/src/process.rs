@@ -129,7 +129,8 @@ pub(crate) fn answer_of(command: &mut Command) -> Result<String, Error> {
     Err(Error::Program { program, said: String::from_utf8_lossy(&output.stderr).into_owned() })
 }
 
-fn free_port() -> Result<u16, Error> {
+/// A port of 127.0.0.1 that nobody has now; somebody may take it before it is used.
+pub fn free_port() -> Result<u16, Error> {
     let address = "127.0.0.1:0";
     let listener = TcpListener::bind(address).map_err(Error::at(address))?;
     Ok(listener.local_addr().map_err(Error::at(address))?.port())

@@ -4,7 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use droves_e2e::{
-    Call, Droves, Error, Ground, Mosquitto, Relay, Run, Running, Stall, Started, case, program, wait_until,
+    Call, Droves, Error, Ground, Mosquitto, Relay, Run, Running, Stall, Started, case, free_port, program, wait_until,
 };
 use serde_json::{Value, json};
 use std::path::Path;
@@ -434,6 +434,49 @@ fn agents_lose_what_they_are_told_to_and_fetch_it_again() {
         let run = Droves::new(ground.path())?.run("lost", &agents("", &[LINKED, &uninstall, &change]), &[], &[])?;
         configured(&run, &truth_after(&run), 1);
         assert_eq!(done(&run, "android.download"), (3 + 1) * 2 * TABLETS, "{:#}", run.summary["operations"]);
+        Ok(())
+    });
+}
+
+/// The server is in a process of its own, so that the memory is the device's: its bytes are digested and not kept. While they
+/// come, it hears of another configuration and fetches that.
+#[test]
+fn an_app_of_two_gigabytes_deafens_nobody_and_is_not_kept() {
+    alone("large", |ground| {
+        let (program, broker) = (program("droves")?, free_port()?.to_string());
+        let command = |port: u16| {
+            let mut command = Command::new(&program);
+            command.args(["practice", "--token", "secret", "--windows-port", "0", "--mqtt-port", &broker]);
+            command.args(["--port", &port.to_string()]).env_remove("RUST_LOG");
+            command
+        };
+        let (_server, port) = Running::serve("practice", ground.path(), command, |port| truth(port).is_ok())?;
+        let target = format!(", url: \"http://127.0.0.1:{port}\", vars: {{ broker: \"mqtt://127.0.0.1:{broker}\" }}");
+        let fleet = format!("    tablets: {{ platform: android, count: 1, managed_by: agent, {QUICK} }}\n");
+        let url = format!("http://127.0.0.1:{port}/hmdm/files/large.apk?bytes={}", 2_u64 << 30);
+        let app =
+            format!("applications: [ {{ type: app, pkg: com.large, name: Large, version: \"1\", url: \"{url}\" }} ]");
+        let began = format!(
+            "  - name: began\n    command: {{ who: all, configuration: {{ {app} }}, deadline: 3m }}\n    for: 1s\n"
+        );
+        let what = format!("configuration: {{ {app}, brightness: 40 }}");
+        let heard = self::command("heard", "all", &what);
+        let scenario = scenario(&target, &fleet, &[LINKED, &began, &heard]);
+        let droves = Droves::new(ground.path())?;
+        let started = droves.start("large", &scenario, &[("DROVES_PRACTICE_TOKEN", "secret")], &[])?;
+        let configurations = |count: u64| {
+            let of = |truth: Value| truth["agents"]["configurations"].as_u64() >= Some(count);
+            wait_until(WAIT_MAX, || truth(port).is_ok_and(of))
+        };
+        assert!(configurations(3), "{:#}", truth(port)?);
+        // In pieces of 4 MB these are 512, beside those of the stock.
+        let fetched = sum(&truth(port)?["requests"]["/files"]);
+        let run = started.finish()?;
+        run.adds_up();
+        assert!(fetched < 500, "all of it had come before: {fetched}");
+        assert_eq!(run.number("fanout.accepted"), 1, "{:#}", run.summary["fanout"]);
+        assert!(done(&run, "android.download") >= 512);
+        assert!(run.number("generator.rss_bytes_max") < 500 << 20, "{:#}", run.summary["generator"]);
         Ok(())
     });
 }

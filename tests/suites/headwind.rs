@@ -3,9 +3,10 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use droves_e2e::{Droves, Error, Ground, Headwind, Relay, Run, case, headwind_tests};
+use droves_e2e::{Droves, Error, Ground, Headwind, Relay, Run, case, free_port, headwind_tests, wait_until};
 use serde_json::{Value, json};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 static ALONE: Mutex<()> = Mutex::new(());
 
@@ -15,6 +16,7 @@ fn alone(name: &str, run: impl FnOnce(&Ground) -> Result<(), Error>) {
     case(name, run);
 }
 
+const WAIT_MAX: Duration = Duration::from_secs(60);
 const PHONES: u64 = 20;
 /// Those of them that leave, if anybody does.
 const LEAVERS: u64 = 5;
@@ -132,6 +134,52 @@ fn agents_are_held_at_polls_by_a_server_that_is_not_ours() {
         assert_eq!(of_each(&truth, |device| device["shortest_pause"].as_f64() >= Some(4.9)), PHONES, "{truth:#}");
         Ok(())
     });
+}
+
+#[test]
+fn agents_go_by_another_number_and_to_another_place() {
+    alone("headwind_moves", |ground| {
+        let mosquitto = Headwind::broker(ground.path())?;
+        let (broker, also) = (format!("127.0.0.1:{}", mosquitto.port()), free_port()?.to_string());
+        let options = ["--project", "/hmdm", "--mqtt", &broker, "--also-port", &also];
+        let server = Headwind::start(ground.path(), &options, &[])?;
+        let vars = format!("project: /hmdm/, broker: \"mqtt://{broker}\"");
+        let phases = ["  - { name: live, wait: 40s }\n"];
+        let scenario = scenario(server.port(), &vars, &phases);
+        let started = Droves::new(ground.path())?.start("moves", &scenario, &[Headwind::key()], &[])?;
+        let until = |what: &str, is_so: &dyn Fn(&Value) -> bool| {
+            let is_so = wait_until(WAIT_MAX, || server.truth().is_ok_and(|truth| is_so(&truth)));
+            assert!(is_so, "{what}: {:#}", server.truth().unwrap());
+        };
+        assert!(wait_until(WAIT_MAX, || mosquitto.logged("Sending SUBACK to d") as u64 == PHONES), "not all subscribe");
+        server.play("number", &json!({ "number": "d0", "new": "n0", "push": true }))?;
+        until("another number", &|truth| truth["devices"]["n0"]["info"]["deviceId"] == "n0");
+        assert!(wait_until(WAIT_MAX, || mosquitto.logged("Sending SUBACK to n0") == 1), "it subscribes as that");
+        let url = format!("http://127.0.0.1:{also}/hmdm");
+        let moved = json!({ "id": 1, "name": "c", "pushOptions": "mqttAlarm", "newServerUrl": url });
+        let settled = server.truth()?;
+        server.configure(&moved)?;
+        until("another place", &|truth| have_reported(truth, &settled));
+        assert!(server.truth()?["ports"]["also"].as_u64() >= Some(4 * PHONES));
+        server.play("refuse", &json!({ "port": "first", "how": "503" }))?;
+        // What is new reaches them there, and their reports come from there.
+        let settled = server.truth()?;
+        let new = json!({ "id": 1, "name": "c", "pushOptions": "mqttAlarm", "brightness": 4 });
+        server.configure_by(also.parse().unwrap(), &new)?;
+        until("what is new there", &|truth| have_reported(truth, &settled));
+        let run = started.finish()?;
+        let truth = server.truth()?;
+        assert_eq!((run.code, &truth["broken"]["total"]), (0, &json!(0)), "{:#}", truth["broken"]);
+        assert_eq!(run.summary["failures"], json!([]));
+        Ok(())
+    });
+}
+
+/// Whether every device has reported since then.
+fn have_reported(truth: &Value, since: &Value) -> bool {
+    let reports = |truth: &Value, number: &str| truth["devices"][number]["counts"]["info"].as_u64();
+    let devices = truth["devices"].as_object();
+    devices.is_some_and(|all| all.keys().all(|number| reports(truth, number) > reports(since, number)))
 }
 
 /// Nothing but FCM tells the devices: there is no broker, and no poll is held.

@@ -22,6 +22,7 @@ fn alone(name: &str, run: impl FnOnce(&Ground) -> Result<(), Error>) {
 
 const WAIT_MAX: Duration = Duration::from_secs(60);
 const QUICK: &str = "behaviour: [ { slow: { factor: 0.02 } } ]";
+const CLONES: &str = "behaviour: [ { slow: { factor: 0.02 } }, { cloned: { share: 60% } } ]";
 const ENROLL: &str =
     "  - name: enroll\n    enroll: { who: all, arrivals: { rate: 40/s } }\n    until: { enrolled: 100%, within: 1m }\n";
 
@@ -78,7 +79,7 @@ const STOLEN: u64 = 3;
 /// The life of devices that Google manages, at a target with these keys beside.
 fn managed(target: &str) -> String {
     let fleet = format!(
-        "    phones: {{ platform: android, count: {PHONES}, mode: fully_managed, {QUICK} }}\n    \
+        "    phones: {{ platform: android, count: {PHONES}, mode: fully_managed, {CLONES} }}\n    \
          profiles: {{ platform: android, count: {PROFILES}, mode: work_profile, token: one_time, {QUICK} }}\n"
     );
     let policy = "policy: { cameraDisabled: true, statusReportingSettings: { softwareInfoEnabled: true } }";

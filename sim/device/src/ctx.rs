@@ -54,6 +54,9 @@ pub struct Character {
     pub locked: Spells,
     /// What else keeps it from doing things.
     pub habits: Habits,
+    /// Share of the devices, in `0..=1`, that are clones of one image and have its numbers: a PC its hardware id
+    /// (fleetdm/fleet#50612), an Android device its serial number and IMEI.
+    pub cloned: f64,
     /// User channels of a Mac.
     pub users: u8,
     /// Enrolls again, by itself, this long after a wipe.
@@ -146,8 +149,6 @@ pub struct Discovery {
     pub proof: Proof,
     /// Host and port of the push service's channels.
     pub channels: Arc<str>,
-    /// Share of the devices, in `0..=1`, that are clones of one image and have its hardware id (fleetdm/fleet#50612).
-    pub duplicates: f64,
 }
 
 /// How the user of a Windows device proves who that is.

@@ -65,6 +65,7 @@ pub(crate) fn ios() -> Character {
         pace: 0.0,
         locked: (0.0, Dur::ZERO),
         habits: Habits::default(),
+        cloned: 0.0,
         users: 0,
         reenrolls_after_wipe: None,
     }
@@ -86,7 +87,6 @@ pub(crate) fn windows() -> Character {
             user: "user*@example.test".into(),
             proof: Proof::Password("secret".into()),
             channels: "channels.example.test:443".into(),
-            duplicates: 0.0,
         })),
         ..ios()
     }

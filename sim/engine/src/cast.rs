@@ -1,7 +1,7 @@
 //! The fleet as the plan casts it: what kinds of devices there are, and which device is of which kind.
 
 use crate::enrollment::Ways;
-use droves_device::{Character, Discovery, Enrolls, Google, Habits, Retry, Token};
+use droves_device::{Character, Enrolls, Google, Habits, Retry, Token};
 use droves_facts::{DeviceIx, Dur, Family};
 use droves_scenario::plan::{self, Behaviour, Managed, Mode, Plan, Population, Roster};
 use std::collections::BTreeMap;
@@ -44,13 +44,13 @@ impl Cast {
 fn character(plan: &Plan, population: &Population, model: &str, os_version: &str, ways: &Ways) -> Character {
     let mut pace = 1.0;
     let mut locked = (0.0, Dur::secs(1));
-    let mut duplicates = 0.0;
+    let mut cloned = 0.0;
     let mut habits = Habits::default();
     for behaviour in &population.behaviours {
         match *behaviour {
             Behaviour::Slow { factor } => pace *= factor,
             Behaviour::Locked { share, spell } => locked = (share, spell),
-            Behaviour::Cloned { share } => duplicates = share,
+            Behaviour::Cloned { share } => cloned = share,
             Behaviour::Off { share, spell } => habits.off = (share, spell),
             Behaviour::Reboot { every } => habits.restarts_every = Some(every),
             Behaviour::Kiosk { reboots_at } => habits.kiosk = Some(reboots_at),
@@ -67,7 +67,7 @@ fn character(plan: &Plan, population: &Population, model: &str, os_version: &str
             (Enrolls::Profile(ways.apple.clone()), server.enroll_apple.as_ref().is_some_and(|apple| apple.allow_http))
         }
         Family::Windows => (
-            Enrolls::Discovery(Arc::new(Discovery { duplicates, ..ways.windows.clone() })),
+            Enrolls::Discovery(Arc::new(ways.windows.clone())),
             server.enroll_windows.as_ref().is_some_and(|windows| windows.allow_http),
         ),
         // An agent goes where its QR code says.
@@ -89,6 +89,7 @@ fn character(plan: &Plan, population: &Population, model: &str, os_version: &str
         pace,
         locked,
         habits,
+        cloned,
         users: u8::try_from(population.users).unwrap_or(u8::MAX),
         reenrolls_after_wipe: population.reenrolls_after_wipe,
     }

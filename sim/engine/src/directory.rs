@@ -4,12 +4,14 @@ use crate::cast::Cast;
 use crate::health;
 use droves_device::Device;
 use droves_device::{Clocks, Ctx, Machine, Out};
+use droves_emulators::google;
 use droves_facts::{CommandKey, DeviceIx, LaneIx, Limits, Mono};
 use droves_scenario::plan::{Plan, Roster};
+use droves_wire::android::image;
 use droves_wire::apple::push::Tokens;
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 /// Commands whose names are kept.
 const COMMANDS_MAX: usize = 100_000;
@@ -22,6 +24,8 @@ pub struct Directory {
     cast: Cast,
     tokens: Arc<Tokens>,
     limits: Arc<Limits>,
+    /// Who names the devices that have no name of their own.
+    google: Weak<google::Handle>,
     commands: RefCell<HashMap<CommandKey, Box<str>>>,
 }
 
@@ -33,16 +37,24 @@ impl Directory {
         tokens: Arc<Tokens>,
         limits: Arc<Limits>,
     ) -> Self {
-        Directory { plan, roster, cast, tokens, limits, commands: RefCell::default() }
+        Directory { plan, roster, cast, tokens, limits, google: Weak::new(), commands: RefCell::default() }
+    }
+
+    /// The same, in a run with this Google.
+    pub(crate) fn asking(self, google: Weak<google::Handle>) -> Self {
+        Directory { google, ..self }
     }
 
     pub(crate) fn limits(&self) -> &Arc<Limits> {
         &self.limits
     }
 
-    /// The id under which the server knows a lane's enrollment.
+    /// The id under which the server knows a lane's enrollment. The serial number of an image is that of all its clones:
+    /// each of them goes by the id that Google has given it, as soon as it has one.
     pub fn enrollment(&self, lane: LaneIx) -> String {
-        self.speak(lane, Device::enrollment_id)
+        let id = self.speak(lane, Device::enrollment_id);
+        let of_google = || self.google.upgrade()?.with(|google, _| google.id_of(lane).map(str::to_owned));
+        image::is_of_image(&id).then(of_google).flatten().unwrap_or(id)
     }
 
     /// Whose a lane is.

@@ -67,7 +67,6 @@ impl Ways {
                 user: Arc::clone(&nothing),
                 proof: Proof::Login,
                 channels: Arc::clone(&nothing),
-                duplicates: 0.0,
             },
             tokens: BTreeMap::new(),
             agent: Agent {
@@ -128,7 +127,6 @@ fn discovery(
             server::Proof::Login => Proof::Login,
         },
         channels: channels.into(),
-        duplicates: 0.0,
     })
 }
 

@@ -32,7 +32,7 @@ use droves_wire::digest;
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedReceiver;
 
@@ -117,7 +117,8 @@ impl Stage {
         let players = Players::start(&house, stuff, &counters, fleet, inboxes)?;
         let client = ClientTls::new(&roots, ClientTlsSettings::default())?;
         let directory = Directory::new(Arc::clone(&plan), Arc::clone(&roster), cast, tokens, Arc::clone(&limits));
-        let directory = Rc::new(directory);
+        let asked = google.as_ref().map_or_else(Weak::new, |google| Arc::downgrade(&google.handle));
+        let directory = Rc::new(directory.asking(asked));
         let admin = Admin::new(&plan.target, &url, token.as_deref(), client, shards.clone(), clock, &directory)?;
         let stage = Stage {
             clock,

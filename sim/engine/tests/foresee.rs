@@ -323,9 +323,13 @@ fn pcs_that_nobody_enrolls_can_not_be_foreseen() {
 
 /// Android devices, by Google and by an agent.
 fn play_androids(asks: &str, rest: &str) -> (Foreseen, Vec<String>) {
+    play_such_androids("", asks, rest)
+}
+
+fn play_such_androids(such: &str, asks: &str, rest: &str) -> (Foreseen, Vec<String>) {
     let text = format!(
         "droves: 1\ntarget: {{ server: practice, android: {asks} }}\nfleet:\n  populations:\n    \
-         phones: {{ platform: android, count: 20 }}\n    kiosks: {{ platform: android, count: 10, managed_by: agent }}\n{rest}"
+         phones: {{ platform: android, count: 20{such} }}\n    kiosks: {{ platform: android, count: 10, managed_by: agent }}\n{rest}"
     );
     play_text(7, &text, model())
 }
@@ -362,6 +366,15 @@ fn androids_are_asked_through_google_and_by_their_agents() {
     let (slow, _) = play_androids("{ quota: { calls: 10, every: 1m } }", &phases);
     let slow = slow.folds.fanout.times(Some(policy), droves_measure::Hop::Pushed).max_us().unwrap();
     assert!(quick < 10_000_000 && slow > 180_000_000, "{quick} {slow}");
+}
+
+/// The administrator calls each clone by what Google calls it: no command goes to another.
+#[test]
+fn clones_with_one_serial_number_are_asked_one_by_one() {
+    let phases = format!("phases:\n{}{ASKED_OF_ANDROIDS}", ENROLL.replace("10m", "1h"));
+    let (foreseen, _) = play_such_androids(", behaviour: [ { cloned: { share: 80% } } ]", "{}", &phases);
+    assert!(foreseen.spans.iter().all(|span| !span.in_vain), "{:?}", foreseen.spans);
+    assert_eq!(foreseen.folds.ledger.so_far().violations(), 0);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use super::lane::Lane;
 use super::own::Own;
 use super::shared::Account;
 use super::tree::{Atomic, Login, Scene};
-use crate::{Ctx, Enrolls};
+use crate::{Ctx, Enrolls, unique};
 use droves_facts::Purpose;
 use std::sync::Arc;
 
@@ -77,11 +77,7 @@ fn login(ctx: &Ctx<'_>) -> Login {
 
 /// `HWDevID`: another one for each device, but for clones of one image, which have the image's.
 fn hardware_id(hardware: &Hardware<'_>, ctx: &Ctx<'_>) -> String {
-    let share = match &ctx.character.enrolls {
-        Enrolls::Discovery(discovery) => discovery.duplicates,
-        _ => 0.0,
-    };
-    if ctx.device_dice(Purpose::Hardware, CLONED).unit() < share {
+    if unique::is_cloned(ctx) {
         let image: [u8; 32] = ctx.dice.draw(0, Purpose::Hardware, IMAGE).bytes();
         return hex(&image);
     }
@@ -103,8 +99,7 @@ pub(super) fn numbered(text: &Arc<str>, ctx: &Ctx<'_>) -> String {
 
 /// The first build of Windows 11.
 pub(super) const WINDOWS_11: u32 = 22_000;
-/// Places in the numbering of what is drawn about hardware.
-const CLONED: u64 = 1 << 32;
+/// Place in the numbering of what is drawn about hardware.
 const IMAGE: u64 = 2 << 32;
 /// The same for what is drawn about behaviour.
 const OTHERS: u64 = 1 << 63;

@@ -43,6 +43,7 @@ pub(crate) fn phones(lanes: u32, phases: &str) -> Config {
         pace: 0.0,
         locked: (0.0, Dur::secs(1)),
         habits: Habits::default(),
+        cloned: 0.0,
         users: 0,
         reenrolls_after_wipe: None,
     };

@@ -86,6 +86,11 @@ impl Google {
         of_lanes.map(|(name, lane)| (lane, name.rsplit('/').next().unwrap_or_default().into())).collect()
     }
 
+    /// The id that a lane's device has, or had last.
+    pub fn id_of(&self, lane: LaneIx) -> Option<&str> {
+        self.management.lanes.name(lane)?.rsplit('/').next()
+    }
+
     /// What there is to say of lanes since this was last asked: how far commands and policies have come.
     pub fn take_said(&mut self) -> Vec<(LaneIx, What)> {
         self.pubsub.take_acknowledged().into_iter().for_each(|about| self.management.lanes.acknowledged(about));

@@ -4,11 +4,14 @@
 use droves_facts::{CommandKey, CommandStatus, LaneIx, What};
 use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// How far each lane has come, and what there is to say of that.
 #[derive(Debug, Default)]
 pub(crate) struct Lanes {
     lanes: HashMap<LaneIx, Lane>,
+    /// The last name of each lane's device.
+    names: HashMap<LaneIx, Arc<str>>,
     said: Vec<(LaneIx, What)>,
 }
 
@@ -68,10 +71,16 @@ impl Lanes {
     }
 
     /// A lane's device has a new name: what was changed for the one before is void.
-    pub(crate) fn enrolled(&mut self, lane: LaneIx) {
+    pub(crate) fn enrolled(&mut self, lane: LaneIx, name: Arc<str>) {
         if let Some(of) = self.of(lane) {
             (of.delivered, of.answered, of.accepted) = (of.changes, of.changes, of.changes);
+            self.names.insert(lane, name);
         }
+    }
+
+    /// The name that a lane's device has, or had last.
+    pub(crate) fn name(&self, lane: LaneIx) -> Option<&Arc<str>> {
+        self.names.get(&lane)
     }
 
     /// A command was handed out.

@@ -22,7 +22,7 @@ use droves_scenario::server::Queueing;
 use droves_shard::Answer;
 use droves_shard::forecast::{Happened, Notification};
 use droves_wire::android::adp::Ask;
-use droves_wire::android::{fcm, mqtt};
+use droves_wire::android::{fcm, image, mqtt};
 use droves_wire::keys::Key;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use std::collections::{BTreeMap, HashMap};
@@ -281,10 +281,12 @@ impl Androids {
     pub(super) fn google(&mut self, clocks: Clocks, lane: LaneIx, ask: &Bytes) -> (u16, Bytes) {
         self.now = clocks.now;
         let Ok(ask) = serde_json::from_slice::<Ask>(ask) else { return (400, Bytes::new()) };
-        if let Ask::Enroll(enroll) = &ask {
-            self.names.insert(lane, enroll.recipe.serial.clone().into());
-        }
+        let serial = if let Ask::Enroll(enroll) = &ask { Some(enroll.recipe.serial.to_string()) } else { None };
         let answer = self.google.ask(clocks.wall, lane, ask);
+        if let Some(serial) = serial {
+            let of_google = self.google.id_of(lane).filter(|_| image::is_of_image(&serial));
+            self.names.insert(lane, of_google.map_or(serial, str::to_owned));
+        }
         self.overhear();
         match answer {
             Ok(answer) => (200, serde_json::to_vec(&answer).unwrap_or_default().into()),

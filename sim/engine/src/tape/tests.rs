@@ -29,6 +29,7 @@ fn header() -> Header {
         pace: 1.0,
         locked: (0.3, Dur::secs(10)),
         habits: Habits::default(),
+        cloned: 0.0,
         users: 0,
         reenrolls_after_wipe: None,
     };

@@ -266,8 +266,8 @@ fn behaviour(behaviour: &At<language::Behaviour>, platform: Platform, checks: &m
             Behaviour::Queued { share: queued.share.0, length }
         }
         Word::Cloned(cloned) => {
-            let problem = Problem::new("only Windows devices have hardware ids that clones share", place);
-            only(is_windows, problem.cured("leave it out"), checks)?;
+            let problem = Problem::new("of Apple devices there are no clones with one serial number", place);
+            only(is_windows || is_android, problem.cured("leave it out"), checks)?;
             Behaviour::Cloned { share: cloned.share.0 }
         }
         Word::Silent(part) => {

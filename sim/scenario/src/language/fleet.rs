@@ -139,7 +139,8 @@ pub(crate) enum Behaviour {
     Slow(Slow),
     /// Windows: a share of the pushes are not acted on at once.
     Queued(Queued),
-    /// Windows: a share of the devices are clones of one image, with one hardware id.
+    /// Windows, Android: a share of the devices are clones of an image. PCs have one hardware id; Android devices have one of
+    /// two serial numbers, and one IMEI.
     Cloned(Part),
     /// Android, by Google: a share of the devices leave without a word. Their server finds it out by asking.
     Silent(Part),

@@ -156,8 +156,8 @@ pub enum Behaviour {
         /// For how long.
         length: Dur,
     },
-    /// Windows: a share of the devices have one hardware id, as clones of one image do. Servers take the second for the
-    /// first, enrolled again.
+    /// A share of the devices are clones of an image: PCs have one hardware id, Android devices have a serial number and an
+    /// IMEI of few. Servers take the second for the first, enrolled again.
     Cloned {
         /// Share of the devices, 0..=1.
         share: f64,

@@ -248,6 +248,7 @@ pub(crate) fn character() -> Character {
         pace: 1.0,
         locked: (0.0, Dur::secs(1)),
         habits: Habits::default(),
+        cloned: 0.0,
         users: 0,
         reenrolls_after_wipe: None,
     }

@@ -11,6 +11,7 @@ pub mod batch;
 pub mod fcm;
 pub mod fields;
 pub mod headwind;
+pub mod image;
 pub mod mask;
 pub mod mqtt;
 pub mod name;

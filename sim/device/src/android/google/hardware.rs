@@ -1,5 +1,5 @@
 //! What a device is called and made of: drawn from (seed, device), never stored. Serial numbers hold a permutation of the
-//! device's index, so that no two devices of a fleet share one.
+//! device's index, so that no two devices of a fleet share one, unless they are clones of one image.
 
 use super::enroll;
 use crate::{Ctx, unique};
@@ -17,6 +17,8 @@ pub(super) struct Hardware<'a> {
     unique: u32,
     /// Draws for what needs no place of its own.
     flavour: u64,
+    /// The serial number of its image, of a clone.
+    of_image: Option<&'static str>,
 }
 
 /// Who makes devices, as far as one can tell.
@@ -52,6 +54,7 @@ impl<'a> Hardware<'a> {
             mode: enroll::mode(ctx),
             unique: unique::number(ctx),
             flavour: ctx.device_dice(Purpose::Hardware, 0).u64(),
+            of_image: unique::serial_of_image(ctx),
         }
     }
 
@@ -89,14 +92,15 @@ impl<'a> Hardware<'a> {
         }
     }
 
-    /// The serial number; since Android 12 somebody's own device has an enterprise-specific id in its place.
+    /// The serial number; since Android 12 somebody's own device has an enterprise-specific id in its place. That one is made
+    /// of addresses too, which clones do not share.
     pub(super) fn serial(&self) -> String {
         let unique = unique::letters(self.unique, 7);
         let flavour = |bits: u32, count| unique::letters((self.flavour >> bits) as u32, count);
         if self.mode == Mode::PersonalWorkProfile && self.api_level() >= ANDROID_12 {
             return format!("{}{}{unique}", flavour(0, 4), flavour(32, 5));
         }
-        format!("{}{}{unique}", self.maker.serial, flavour(0, 2))
+        self.of_image.map_or_else(|| format!("{}{}{unique}", self.maker.serial, flavour(0, 2)), str::to_owned)
     }
 
     /// Applications that came with the device. A work profile begins with a few of them.
@@ -116,6 +120,7 @@ mod tests {
     use crate::tests_support::{World, google};
     use crate::{Character, Enrolls};
     use droves_facts::DeviceIx;
+    use droves_wire::android::image;
     use std::collections::BTreeSet;
     use std::sync::Arc;
 
@@ -137,6 +142,25 @@ mod tests {
                 .collect();
             assert_eq!(serials.len(), 20_000);
         }
+    }
+
+    #[test]
+    fn clones_have_a_serial_number_of_their_image_but_where_it_is_the_enterprises() {
+        let serials = |mode, version: &str, cloned| -> BTreeSet<String> {
+            let mut world = World::new(Character { cloned, ..managed(mode, version) });
+            let of = |n| {
+                world.device = DeviceIx(n);
+                Hardware::of(&world.ctx()).serial()
+            };
+            (0..200).map(of).collect()
+        };
+        let of_images = |serials: &BTreeSet<String>| serials.iter().filter(|serial| image::is_of_image(serial)).count();
+        let all = serials(Mode::Dedicated, "15", 1.0);
+        assert_eq!((all.len(), of_images(&all)), (image::SERIALS.len(), image::SERIALS.len()));
+        assert_eq!(serials(Mode::PersonalWorkProfile, "11", 1.0), all);
+        assert_eq!(serials(Mode::PersonalWorkProfile, "12", 1.0).len(), 200);
+        let some = serials(Mode::FullyManaged, "15", 0.25);
+        assert!((130..180).contains(&some.len()) && of_images(&some) == image::SERIALS.len(), "{}", some.len());
     }
 
     #[test]

@@ -261,7 +261,7 @@ fn policy_and_enrollment_are_at_one_host() {
 fn clones_have_the_hardware_id_of_their_image() {
     let ids = |share: f64| -> std::collections::BTreeSet<String> {
         let of = |n| {
-            let mut rig = Rig::with(|discovery| discovery.duplicates = share);
+            let mut rig = Rig::new(Character { cloned: share, ..windows() });
             rig.world.device = droves_facts::DeviceIx(n);
             let lane = Lane::default();
             who::Who::of(&lane, &rig.world.ctx()).hardware_id

@@ -13,6 +13,8 @@ use std::sync::Arc;
 /// A device that comes, with what its token says of it.
 struct Arrival {
     lane: LaneIx,
+    /// The name that the lane's device has had so far.
+    before: Option<Arc<str>>,
     management_mode: &'static str,
     ownership: &'static str,
     api_level: u32,
@@ -42,7 +44,7 @@ impl Management {
     ) -> Result<Enrolled, EnrollError> {
         let kept = Kept::new(recipe, &mut self.pool);
         let enrolled = self.admit(now, lane, enrollment, Some(kept))?;
-        self.lanes.enrolled(lane);
+        self.lanes.enrolled(lane, enrolled.name.as_str().into());
         Ok(enrolled)
     }
 
@@ -60,7 +62,8 @@ impl Management {
         let Enrollment { management_mode, ownership, api_level, hardware, .. } = enrollment;
         let given = of_hardware(hardware);
         let origin = Some(origin);
-        let arrival = Arrival { lane, management_mode, ownership, api_level, policy, origin, recipe, given };
+        let before = self.lanes.name(lane).map(Arc::clone);
+        let arrival = Arrival { lane, before, management_mode, ownership, api_level, policy, origin, recipe, given };
         Ok(enterprise.welcome(now, &id, arrival, &mut self.notifications))
     }
 
@@ -84,7 +87,8 @@ impl Management {
         given.insert("dpcMigrationInfo".to_owned(), from);
         let policy = text(&token, "policy").unwrap_or_default().into();
         let (lane, api_level, origin, recipe) = (LaneIx::NOBODY, migration.api_level, None, None);
-        let arrival = Arrival { lane, management_mode, ownership, api_level, policy, origin, recipe, given };
+        let before = None;
+        let arrival = Arrival { lane, before, management_mode, ownership, api_level, policy, origin, recipe, given };
         Ok(enterprise.welcome(now, &id, arrival, &mut self.notifications))
     }
 
@@ -98,7 +102,7 @@ impl Management {
 impl Enterprise {
     /// Takes a device in.
     fn welcome(&mut self, now: Wall, id: &str, arrival: Arrival, to: &mut Vec<Notification>) -> Enrolled {
-        let Arrival { lane, management_mode, ownership, api_level, policy, origin, recipe, given } = arrival;
+        let Arrival { lane, before, management_mode, ownership, api_level, policy, origin, recipe, given } = arrival;
         let name: Arc<str> = format!("{}/devices/{id}", self.name()).into();
         let device = Device {
             name: Arc::clone(&name),
@@ -121,7 +125,7 @@ impl Enterprise {
             given,
             operations: BTreeMap::new(),
         };
-        self.meet(device.serial(), lane, &name);
+        self.meet(device.serial(), lane, before, &name);
         let about = About { lane, ends: Ends::Nothing };
         self.tell("ENROLLMENT", about, || self.show(&device, None).into(), to);
         self.admit(device);
@@ -139,10 +143,11 @@ impl Enterprise {
     }
 
     /// The device of this serial number gets this name, and is gone under those that it had. Where a serial number is that
-    /// of many (cloned images have such), only a lane's own device is gone, though Google takes them all for one.
-    fn meet(&mut self, serial: &str, lane: LaneIx, name: &Arc<str>) {
+    /// of many (cloned images have such), only a lane's own device is gone, though Google takes them all for one. Its last
+    /// name may be among those that are forgotten then.
+    fn meet(&mut self, serial: &str, lane: LaneIx, last_name: Option<Arc<str>>, name: &Arc<str>) {
         let names = self.names_by_serial.entry(serial.to_owned()).or_default();
-        let before = names.clone();
+        let before = [names.clone(), last_name.into_iter().collect()].concat();
         if names.len() == NAMES_MAX {
             names.remove(0);
         }

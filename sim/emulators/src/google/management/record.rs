@@ -7,7 +7,7 @@ use droves_wire::android::Fields;
 use droves_wire::android::adp::{App, Detail, Recipe};
 use droves_wire::android::report::{Sections, render_of};
 use droves_wire::android::value::{int64, timestamp};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::collections::{BTreeMap, HashSet};
 use std::hash::Hash;
 use std::sync::Arc;
@@ -174,9 +174,10 @@ impl Enterprise {
             set("lastPolicySyncTime", timestamp(at).into());
         }
         let names = self.names_by_serial.get(device.serial()).map(Vec::as_slice).unwrap_or_default();
-        let before: Vec<&str> = names.iter().map(|name| &**name).take_while(|name| **name != *device.name).collect();
-        if !before.is_empty() {
-            set("previousDeviceNames", json!(before));
+        // Of many with one serial number, a device's own name may be forgotten, and with it which were before it.
+        let before = names.iter().position(|name| *name == device.name).and_then(|at| names.get(..at));
+        if let Some(before @ [_, ..]) = before {
+            set("previousDeviceNames", before.iter().map(|name| &**name).collect());
         }
         shown
     }

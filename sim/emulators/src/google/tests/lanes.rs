@@ -250,10 +250,25 @@ fn a_serial_number_of_many_puts_nobody_out() {
     assert_eq!(stage.ask("GET", &format!("/v1/{first}"), &json!({}))["state"], "ACTIVE");
     let again = stage.agent_enrolls(1, cloned(1));
     assert_eq!(stage.agent(1, Ask::Sync { device: first, applied: 0 }), Err(404));
-    assert_eq!(
-        stage.ask("GET", &format!("/v1/{again}"), &json!({}))["previousDeviceNames"].as_array().unwrap().len(),
-        2
-    );
+    let before = |stage: &mut Stage, name: &str| {
+        let names = stage.ask("GET", &format!("/v1/{name}"), &json!({}))["previousDeviceNames"].clone();
+        names.as_array().map(Vec::len)
+    };
+    assert_eq!(before(&mut stage, &again), Some(2));
+    assert_eq!((stage.google.id_of(LaneIx(1)), stage.google.id_of(LaneIx(9))), (again.rsplit('/').next(), None));
+}
+
+#[test]
+fn more_clones_than_are_remembered_leave_and_come_back_one_by_one() {
+    let mut stage = Stage::of(None, 40);
+    let cloned = |seed| Recipe { serial: "unknown".into(), ..recipe(seed, 0) };
+    let first = stage.agent_enrolls(1, cloned(1));
+    (2..=20).for_each(|lane| drop(stage.agent_enrolls(lane, cloned(lane.into()))));
+    let shown = stage.ask("GET", &format!("/v1/{first}"), &json!({}));
+    assert_eq!(shown["previousDeviceNames"], Value::Null, "those that came later were not before it");
+    stage.agent_enrolls(1, cloned(1));
+    assert_eq!(stage.agent(1, Ask::Sync { device: first.clone(), applied: 0 }), Err(404));
+    assert_eq!(stage.ask("GET", &format!("/v1/{first}"), &json!({}))["error"]["code"], 404);
 }
 
 #[test]

@@ -5,8 +5,8 @@ use super::super::house::House;
 use super::notification::Taken;
 use super::{Emm, Mono, Wall};
 use droves_scenario::plan::ServerFault;
-use droves_wire::android::name;
 use droves_wire::android::value::{read_int64, timestamp};
+use droves_wire::android::{image, name};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -74,10 +74,14 @@ impl Report {
         name::is_like(&report.name, "enterprises/*/devices/*").then_some(report)
     }
 
-    /// By what the device is known again; none if it says nothing.
+    /// By what the device is known again; none if it says nothing. Where that is what all clones of an image say it is
+    /// Google's name for it, which another enrollment changes.
     pub(super) fn key(&self) -> Option<String> {
         let Hardware { serial_number, enterprise_specific_id } = &self.hardware_info;
         let told = [enterprise_specific_id, serial_number].into_iter().find(|id| !id.is_empty())?;
+        if image::is_of_image(told) {
+            return Some(id_of(&self.name).to_owned());
+        }
         (told.len() <= ID_BYTES_MAX).then(|| told.clone())
     }
 

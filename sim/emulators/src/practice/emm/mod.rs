@@ -3,8 +3,8 @@
 //! It is to Google what any such server is: it signs up, lets Pub/Sub push to it, hands out enrollment tokens, changes
 //! policies, issues commands, waits when its quota is used up, and asks now and then who is still there, since Google does
 //! not tell of everybody who leaves. All of it is pure: what is to be sent to Google are [`Call`]s, which the [`shell`] or a
-//! test takes out and answers. An enrollment's id is the `enterpriseSpecificId` of its device, or else its serial number;
-//! the administrator may name it by the id that Google gave, too.
+//! test takes out and answers. An enrollment's id is the `enterpriseSpecificId` of its device, or else its serial number,
+//! if that is not an image's; the administrator may name it by the id that Google gave, too.
 
 mod access;
 mod admin;

@@ -1,6 +1,7 @@
 //! The sections of a report that are about the device itself.
 
 use super::super::adp::{Mode, Recipe};
+use super::super::image;
 use super::super::value::{int64, timestamp};
 use super::drawn;
 use droves_facts::{Dur, Philox, Wall};
@@ -88,7 +89,8 @@ impl Told<'_> {
         let mut network = json!({ "wifiMacAddress": mac });
         if !self.is_personal() {
             let carrier = CARRIERS[rng.below(4) as usize & 3];
-            network["imei"] = imei(rng.below(1_000_000_000_000)).into();
+            let own = imei(rng.below(1_000_000_000_000));
+            network["imei"] = if image::is_of_image(&self.recipe.serial) { image::IMEI.into() } else { own.into() };
             network["networkOperatorName"] = carrier.into();
             network["telephonyInfos"] = json!([{
                 "carrierName": carrier,
@@ -224,6 +226,7 @@ mod tests {
     #[test]
     fn the_last_digit_checks_the_others() {
         assert_eq!(super::imei(0x0), "350000000000006");
+        assert_eq!(super::imei(0).len(), super::image::IMEI.len());
         assert_eq!(super::imei(209_900_176_148), "352099001761481", "the example of TS.06");
     }
 }

@@ -72,6 +72,20 @@ fn a_device_tells_what_it_is_asked_and_may_tell() {
 }
 
 #[test]
+fn clones_tell_one_imei_and_addresses_of_their_own() {
+    let told = |seed, serial: &str| {
+        let recipe = Recipe { seed, serial: serial.into(), ..recipe(Mode::Dedicated) };
+        let mut network = render(&recipe, everything(), AT).remove("networkInfo").unwrap();
+        (network["imei"].take(), network["wifiMacAddress"].take())
+    };
+    let [one, other, single] = [(1, "unknown"), (2, "unknown"), (2, "S1")].map(|(seed, serial)| told(seed, serial));
+    assert_eq!((&one.0, &one.0), (&other.0, &json!(crate::android::image::IMEI)));
+    assert_ne!(one.1, other.1);
+    assert_eq!(single.1, other.1);
+    assert_ne!(single.0, other.0);
+}
+
+#[test]
 fn what_is_empty_is_absent_and_what_was_removed_is_told_where_it_is_asked_for() {
     let mut recipe = recipe(Mode::PersonalWorkProfile);
     recipe.apps.iter_mut().for_each(|app| app.removed = true);

@@ -14,7 +14,7 @@ use droves_wire::android::headwind::paths::Path;
 use droves_wire::android::headwind::{
     self as wire, DeviceInfo, Envelope, HeadwindError, Kind, Status, envelope, push, sign,
 };
-use droves_wire::android::mqtt;
+use droves_wire::android::{image, mqtt};
 use droves_wire::digest::sha256;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use std::sync::Arc;
@@ -283,6 +283,12 @@ fn goods(config: &wire::Config, removed: bool) -> Vec<Good> {
 fn info(who: &Who<'_>, held: &Config) -> DeviceInfo {
     let (apps, files): (Vec<&Good>, Vec<&Good>) = held.goods.iter().partition(|good| good.is_app);
     let text = |text: &Arc<str>| Some(text.to_string());
+    let (serial, imei) = match who.of_image {
+        Some(serial) => (serial.to_owned(), image::IMEI.to_owned()),
+        None => {
+            (format!("R{:011X}", who.flavour & 0xFFF_FFFF_FFFF), format!("35{:013}", who.flavour % 10_000_000_000_000))
+        }
+    };
     DeviceInfo {
         model: Some(who.model.to_owned()),
         permissions: vec![1; 4],
@@ -295,7 +301,7 @@ fn info(who: &Who<'_>, held: &Config) -> DeviceInfo {
             .map(|file| Held { path: text(&file.name), last_update: file.version.parse().unwrap_or_default() })
             .collect(),
         device_id: Some(who.number.clone()),
-        imei: Some(format!("35{:013}", who.flavour % 10_000_000_000_000)),
+        imei: Some(imei),
         mdm_mode: true,
         kiosk_mode: held.kiosk,
         location: held.located.then(|| location(who)),
@@ -306,7 +312,7 @@ fn info(who: &Who<'_>, held: &Config) -> DeviceInfo {
         launcher_package: Some("com.hmdm.launcher".to_owned()),
         default_launcher: true,
         cpu: Some(CPU.to_owned()),
-        serial: Some(format!("R{:011X}", who.flavour & 0xFFF_FFFF_FFFF)),
+        serial: Some(serial),
         // Its agent knows no FCM: another app does, and leaves its token with it.
         custom1: who.push_token.clone(),
         ..DeviceInfo::default()

@@ -8,7 +8,7 @@ use super::shared::{Config, Shared, agent, number};
 use super::todo::Task;
 use crate::trouble::{Trouble, unexpected};
 use crate::web::{first_line, header, is_allowed};
-use crate::{Action, Body, Ctx, Event, Method, Peer, Reasons, Request, Sink, What};
+use crate::{Action, Body, Ctx, Event, Method, Peer, Reasons, Request, Sink, What, unique};
 use bytes::Bytes;
 use droves_facts::{Blame, Dialect, Dur, Operation, Philox, Purpose, Wall, status_kind};
 use droves_wire::android::headwind::RESPONSE_SIGNATURE;
@@ -71,6 +71,8 @@ pub(super) struct Who<'a> {
     pub(super) os_version: &'a str,
     /// What the device is made of, and how it is right now.
     pub(super) flavour: u64,
+    /// The serial number of its image, of a clone.
+    pub(super) of_image: Option<&'static str>,
     /// When it speaks.
     pub(super) wall: Wall,
     /// Its registration token at FCM, if it has one.
@@ -93,8 +95,9 @@ impl<'a> Who<'a> {
             checked: agent.checked,
             model: &ctx.character.model,
             os_version: &ctx.character.os_version,
-            // The device's own number is in it, so that no two have the same serial number.
+            // The device's own number is in it, so that no two have the same serial number but clones.
             flavour: dice.u64() << 32 | u64::from(ctx.device.0),
+            of_image: unique::serial_of_image(ctx),
             wall: ctx.clocks.wall,
             push_token: None,
         })

@@ -1,6 +1,8 @@
 //! The schedule, what the configuration orders, and where the device is sent.
 
 use super::*;
+use droves_facts::DeviceIx;
+use droves_wire::android::image;
 
 #[test]
 fn a_device_reports_each_quarter_and_asks_each_hour() {
@@ -131,6 +133,23 @@ fn a_device_says_where_it_is_if_its_configuration_wants_to_know() {
         }
     }
     assert!(reported >= 2 && brought == reported, "{brought} {reported}");
+}
+
+#[test]
+fn clones_report_the_numbers_of_an_image_and_go_by_their_own() {
+    let numbers = |cloned, n| {
+        let mut rig = Rig::new(Character { cloned, ..agent() });
+        rig.world.device = DeviceIx(n);
+        rig.order(Order::Enroll);
+        let info = rig.report();
+        (info.serial.unwrap(), info.imei.unwrap(), info.device_id.unwrap())
+    };
+    let (one, other) = (numbers(1.0, 1), numbers(1.0, 2));
+    assert!(image::is_of_image(&one.0) && image::is_of_image(&other.0), "{one:?} {other:?}");
+    assert_eq!([&*one.1, &*other.1], [image::IMEI; 2]);
+    assert_ne!(one.2, other.2);
+    let (one, other) = (numbers(0.0, 1), numbers(0.0, 2));
+    assert!(one.0 != other.0 && one.1 != other.1, "{one:?} {other:?}");
 }
 
 #[test]

@@ -113,6 +113,20 @@ fn it_knows_who_enrolled_and_who_left() {
     assert_eq!(listed["devices"][0]["id"], "B");
 }
 
+/// It is that of all clones of the image.
+#[test]
+fn the_serial_number_of_an_image_is_nobodys_id() {
+    let mut stage = Stage::new(PLENTY);
+    let device = stage.enroll("fully_managed", "unknown");
+    stage.settle();
+    assert_eq!(stage.get("/enrollments/unknown")["enrolled"], false);
+    let id = device.rsplit('/').next().unwrap();
+    assert_eq!(
+        (&stage.get("/android")["enrolled"], &stage.get(&format!("/enrollments/{id}"))["enrolled"]),
+        (&json!(1), &json!(true))
+    );
+}
+
 #[test]
 fn what_comes_again_or_late_is_acknowledged_and_changes_nothing() {
     let mut stage = Stage::new(PLENTY);

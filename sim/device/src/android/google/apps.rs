@@ -6,8 +6,9 @@ use super::record::At;
 use super::report;
 use super::shared::{Applied, Wanted};
 use crate::{Ctx, Need};
-use droves_facts::Purpose;
+use droves_facts::{Dur, Purpose};
 use droves_wire::android::adp::{App, Detail};
+use droves_wire::android::report::updates;
 use droves_wire::digest;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,9 +31,7 @@ pub(super) fn wanted(policy: &Map<String, Value>) -> Box<[Wanted]> {
     let wanted = all.iter().filter(installed).filter_map(|app| {
         let package = app.get("packageName").and_then(Value::as_str)?;
         let least = app.get("minimumVersionCode").and_then(Value::as_u64).and_then(|least| u32::try_from(least).ok());
-        let number = number(package);
-        let version = VERSIONS_FROM + (number >> 32) as u32 % VERSIONS;
-        Some(Wanted { package: package.into(), version: version.max(least.unwrap_or(0)), number })
+        Some(Wanted { package: package.into(), least: least.unwrap_or(0), number: number(package) })
     });
     wanted.take(APPS_MAX).collect()
 }
@@ -47,14 +46,14 @@ pub(super) fn change(lane: &mut Lane, old: &Applied, ctx: &Ctx<'_>) {
     let policy = &lane.shared.policy;
     let mut to_come = Vec::new();
     for (place, app) in (0..).zip(&policy.apps) {
-        let is_there = before.remove(&*app.package).is_some_and(|had| had.version >= app.version);
+        let is_there = before.remove(&*app.package).is_some_and(|had| version(had, ctx) >= app.least);
         if !is_there {
             let again = pending.get(&*app.package).copied().unwrap_or(false);
             to_come.push(Pending { app: place, again });
         }
     }
     let gone = before.into_values().filter(|app| fate(app, ctx) != Fate::NeverComes);
-    lane.own.removed.extend(gone.map(|app| told(app, true)));
+    lane.own.removed.extend(gone.map(|app| told(app, true, ctx)));
     let wanted: BTreeSet<&str> = policy.apps.iter().map(|app| &*app.package).collect();
     lane.own.removed.retain(|app| !wanted.contains(&*app.package));
     let is_on_its_way = first.is_some() && to_come.first().and_then(|pending| package(policy, *pending)) == first;
@@ -92,7 +91,7 @@ pub(super) fn settle(lane: &mut Lane, ctx: &Ctx<'_>) {
 pub(super) fn installed(lane: &Lane, ctx: &Ctx<'_>) -> Vec<App> {
     let pending = pending(lane);
     let is_there = |(place, app): &(u16, &Wanted)| !pending.contains_key(place) && fate(app, ctx) != Fate::NeverComes;
-    let there = (0..).zip(&lane.shared.policy.apps).filter(is_there).map(|(_, app)| told(app, false));
+    let there = (0..).zip(&lane.shared.policy.apps).filter(is_there).map(|(_, app)| told(app, false, ctx));
     there.chain(lane.own.removed.iter().cloned()).collect()
 }
 
@@ -121,8 +120,18 @@ fn pending(lane: &Lane) -> BTreeMap<u16, (usize, bool)> {
     lane.own.pending.iter().enumerate().map(|(at, pending)| (pending.app, (at, pending.again))).collect()
 }
 
-fn told(app: &Wanted, removed: bool) -> App {
-    App { package: app.package.clone(), version: app.version, removed }
+fn told(app: &Wanted, removed: bool, ctx: &Ctx<'_>) -> App {
+    App { package: app.package.clone(), version: version(app, ctx), removed }
+}
+
+/// The version code that the device has now, or would have: what the store has, some days later.
+fn version(app: &Wanted, ctx: &Ctx<'_>) -> u32 {
+    let mut dice = ctx.device_dice(Purpose::Contents, app.number);
+    // The first that is drawn of an application is its fate.
+    dice.unit();
+    let late = Dur::secs(dice.below(UPDATE_LATE_S_MAX));
+    let first = VERSIONS_FROM + (app.number >> 32) as u32 % VERSIONS;
+    app.least.max(first.saturating_add(updates::of_app(app.number, late, ctx.clocks.wall)))
 }
 
 fn package(policy: &Applied, pending: Pending) -> Option<&str> {
@@ -149,7 +158,9 @@ fn number(package: &str) -> u64 {
 const INSTALLED: [&str; 4] = ["FORCE_INSTALLED", "PREINSTALLED", "REQUIRED_FOR_SETUP", "KIOSK"];
 /// A policy has at most so many applications.
 const APPS_MAX: usize = 3_000;
-/// Version codes of what the store has. Ours.
+/// How long after the store has it an update is on the last devices. Ours.
+const UPDATE_LATE_S_MAX: u64 = 4 * 86_400;
+/// Version codes of what the store has first. Ours.
 const VERSIONS_FROM: u32 = 1_000;
 const VERSIONS: u32 = 9_000_000;
 /// Shares of the installs for which there is no room, and that the network fails.

@@ -29,8 +29,8 @@ pub(super) struct Applied {
 pub(super) struct Wanted {
     /// `com.android.chrome`.
     pub(super) package: Box<str>,
-    /// Version code of what the store has.
-    pub(super) version: u32,
+    /// The least version code that will do.
+    pub(super) least: u32,
     /// The package as a number: the ordinal of what is drawn about it.
     pub(super) number: u64,
 }

@@ -2,6 +2,7 @@
 
 use super::super::adp::{App, Mode, Recipe};
 use super::super::value::timestamp;
+use super::updates;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use droves_facts::{CommandKey, Dice, Dur, Philox, Purpose, Wall};
@@ -11,12 +12,12 @@ use serde_json::{Value, json};
 /// of the latter.
 pub(super) fn reports(recipe: &Recipe, apps: &[&App], with_removed: bool, at: Wall) -> Value {
     let is_whole = matches!(recipe.mode, Mode::FullyManaged | Mode::Dedicated);
-    let of_system = (0..if is_whole { recipe.system_apps } else { 0 }).map(|number| of_system(recipe, number));
+    let of_system = (0..if is_whole { recipe.system_apps } else { 0 }).map(|number| of_system(recipe, number, at));
     let of_policy = apps.iter().filter(|app| with_removed || !app.removed).map(|app| of_policy(recipe, app, at));
     of_system.chain(of_policy).collect()
 }
 
-fn of_system(recipe: &Recipe, number: u16) -> Value {
+fn of_system(recipe: &Recipe, number: u16, at: Wall) -> Value {
     let vendor = recipe.brand.to_lowercase();
     let part = PARTS.get(usize::from(number) % PARTS.len()).copied().unwrap_or_default();
     let package = format!("com.{vendor}.android.{part}{}", usize::from(number) / PARTS.len());
@@ -24,19 +25,14 @@ fn of_system(recipe: &Recipe, number: u16) -> Value {
     let mut rng = of_package(&package, u32::from(recipe.api_level));
     let is_updated = rng.below(3) == 0;
     let source = if is_updated { "SYSTEM_APP_UPDATED_VERSION" } else { "SYSTEM_APP_FACTORY_VERSION" };
-    report(
-        &package,
-        u32::from(recipe.api_level) * 10_000 + u32::from(number),
-        source,
-        false,
-        rng.below(4) == 0,
-        &mut rng,
-    )
+    let is_facing = rng.below(4) == 0;
+    let updates = if is_updated { updates::of_app(rng.u64(), Dur::ZERO, at) } else { 0 };
+    let version = u32::from(recipe.api_level) * 10_000 + u32::from(number) + updates;
+    report(&package, version, source, false, is_facing)
 }
 
 fn of_policy(recipe: &Recipe, app: &App, at: Wall) -> Value {
-    let mut rng = of_package(&app.package, app.version);
-    let mut report = report(&app.package, app.version, "INSTALLED_FROM_PLAY_STORE", app.removed, true, &mut rng);
+    let mut report = report(&app.package, app.version, "INSTALLED_FROM_PLAY_STORE", app.removed, true);
     // Few have had something happen to them in the last 30 hours.
     let mut own = of_package(&app.package, recipe.seed as u32);
     if app.removed || own.below(20) == 0 {
@@ -47,9 +43,9 @@ fn of_policy(recipe: &Recipe, app: &App, at: Wall) -> Value {
     report
 }
 
-fn report(package: &str, version: u32, source: &str, removed: bool, is_facing: bool, rng: &mut Philox) -> Value {
-    let mut hash =
-        |bytes: usize| (0..bytes.div_ceil(8)).flat_map(|_| rng.u64().to_le_bytes()).take(bytes).collect::<Vec<_>>();
+fn report(package: &str, version: u32, source: &str, removed: bool, is_facing: bool) -> Value {
+    // All versions are signed by one key.
+    let (mut of_version, mut of_signer) = (of_package(package, version), of_package(package, 0));
     let mut shown = json!({
         "packageName": package,
         "versionName": format!("{}.{}.{}", version / 10_000, version / 100 % 100, version % 100),
@@ -57,15 +53,19 @@ fn report(package: &str, version: u32, source: &str, removed: bool, is_facing: b
         "displayName": title(package),
         "state": if removed { "REMOVED" } else { "INSTALLED" },
         "applicationSource": source,
-        "packageSha256Hash": hex::encode(hash(32)),
-        "signingKeyCertFingerprints": [hex::encode(hash(20))],
-        "signingKeyCerts": [{ "signingKeyCertFingerprintSha256": STANDARD.encode(hash(32)) }],
+        "packageSha256Hash": hex::encode(hash(&mut of_version, 32)),
+        "signingKeyCertFingerprints": [hex::encode(hash(&mut of_signer, 20))],
+        "signingKeyCerts": [{ "signingKeyCertFingerprintSha256": STANDARD.encode(hash(&mut of_signer, 32)) }],
         "userFacingType": if is_facing { "USER_FACING" } else { "NOT_USER_FACING" },
     });
     if source == "INSTALLED_FROM_PLAY_STORE" {
         shown["installerPackageName"] = "com.android.vending".into();
     }
     shown
+}
+
+fn hash(rng: &mut Philox, bytes: usize) -> Vec<u8> {
+    (0..bytes.div_ceil(8)).flat_map(|_| rng.u64().to_le_bytes()).take(bytes).collect()
 }
 
 /// What people see: the last part of a package's name, and the vendor's.

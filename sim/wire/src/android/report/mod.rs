@@ -4,6 +4,7 @@
 mod apps;
 mod parts;
 mod sections;
+pub mod updates;
 
 pub use sections::Sections;
 

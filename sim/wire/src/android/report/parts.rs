@@ -3,8 +3,9 @@
 use super::super::adp::{Mode, Recipe};
 use super::super::image;
 use super::super::value::{int64, timestamp};
-use super::drawn;
+use super::{drawn, updates};
 use droves_facts::{Dur, Philox, Wall};
+use jiff::civil::Date;
 use serde_json::{Value, json};
 
 /// A device that tells, and when.
@@ -21,6 +22,10 @@ const MEMORY: u64 = 4;
 const DISPLAY: u64 = 5;
 const SAMPLES: u64 = 6;
 const POWER: u64 = 7;
+const PATCH: u64 = 8;
+
+/// How long after it is out a patch is on the last devices. Ours.
+const PATCH_LATE_S_MAX: u64 = 28 * 86_400;
 
 /// From Android 12 on, somebody's own device is known by an id that is good for one enterprise.
 const ENTERPRISE_ID_API_MIN: u16 = 31;
@@ -63,22 +68,42 @@ impl Told<'_> {
     pub(super) fn software(&self) -> Value {
         let recipe = self.recipe;
         let mut rng = self.rng(SOFTWARE);
-        let month = 1 + rng.below(9);
-        let build = format!("BP{}A.26{month:02}05.{:03}", recipe.android_version, rng.below(20));
-        let code = 10_000_000 + i64::from(recipe.api_level) * 10_000;
+        let (patch, newest) = (self.patch(), updates::patch(Dur::ZERO, self.at));
+        // Another build for each patch.
+        let mut of_patch = self.rng_of_patch();
+        let build = format!("BP{}A.{}.{:03}", recipe.android_version, patch.strftime("%y%m%d"), of_patch.below(20));
+        // Google's agent is a new one each week.
+        let week = self.at.secs().div_euclid(7 * 86_400).clamp(0, 9_999);
+        let code = 10_000_000 + i64::from(recipe.api_level) * 10_000 + week;
+        let mut update = json!({ "updateStatus": "UP_TO_DATE" });
+        if patch < newest {
+            update = json!({
+                "updateStatus": "SECURITY_UPDATE_AVAILABLE",
+                "updateReceivedTime": format!("{newest}T08:00:00Z"),
+            });
+        }
         json!({
             "androidVersion": recipe.android_version,
             "androidBuildNumber": build,
-            "androidBuildTime": format!("2026-{month:02}-05T08:00:00Z"),
+            "androidBuildTime": format!("{patch}T00:00:00Z"),
             "androidDevicePolicyVersionCode": code,
             "androidDevicePolicyVersionName": format!("{}.{}.{}", code / 100_000, code / 1_000 % 100, code % 1_000),
             "bootloaderVersion": format!("{}-{}", recipe.model.to_lowercase().replace(' ', ""), 15_000_000 + rng.below(99_999)),
-            "deviceBuildSignature": hex::encode([rng.u64(), rng.u64(), rng.u64(), rng.u64()].map(u64::to_le_bytes).concat()),
-            "deviceKernelVersion": format!("6.1.{}-android14-11-g{:012x}", 50 + rng.below(90), rng.u64() >> 16),
+            "deviceBuildSignature": hex::encode([(); 4].map(|()| of_patch.u64().to_le_bytes()).concat()),
+            "deviceKernelVersion": format!("6.1.{}-android14-11-g{:012x}", 50 + of_patch.below(90), of_patch.u64() >> 16),
             "primaryLanguageCode": LANGUAGES[rng.below(4) as usize & 3],
-            "securityPatchLevel": format!("2026-{month:02}-05"),
-            "systemUpdateInfo": { "updateStatus": "UP_TO_DATE" },
+            "securityPatchLevel": patch.to_string(),
+            "systemUpdateInfo": update,
         })
+    }
+
+    /// The security patch that it has: everybody takes a while for each.
+    fn patch(&self) -> Date {
+        updates::patch(Dur::secs(self.rng(PATCH).below(PATCH_LATE_S_MAX)), self.at)
+    }
+
+    fn rng_of_patch(&self) -> Philox {
+        self.rng(PATCH | u64::from(self.patch().strftime("%Y%m").to_string().parse::<u32>().unwrap_or(0)) << 8)
     }
 
     /// Who belongs to his own device tells of no SIM and no radio.
@@ -186,7 +211,7 @@ impl Told<'_> {
 
     pub(super) fn properties(&self) -> Value {
         let Recipe { brand, model, android_version, .. } = self.recipe;
-        let mut rng = self.rng(SOFTWARE);
+        let mut rng = self.rng_of_patch();
         let fingerprint =
             format!("{brand}/{model}/{model}:{android_version}/{:08}:user/release-keys", rng.below(100_000_000));
         json!({

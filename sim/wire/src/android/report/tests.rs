@@ -71,6 +71,33 @@ fn a_device_tells_what_it_is_asked_and_may_tell() {
     assert_eq!(fields(&render(&recipe(Mode::Dedicated), Sections::default(), AT)).len(), 2);
 }
 
+/// A day to the next a few things, a quarter of a year later the patch, and never what a device is.
+#[test]
+fn reports_differ_from_day_to_day_and_get_newer() {
+    let told =
+        |days: u64| render(&recipe(Mode::FullyManaged), everything(), AT + droves_facts::Dur::secs(days * 86_400));
+    let text = |days, field: &str| told(days)["softwareInfo"][field].as_str().unwrap().to_owned();
+    let codes = |days| {
+        let apps = told(days)["applicationReports"].clone();
+        apps.as_array().unwrap().iter().map(|app| app["versionCode"].as_u64().unwrap()).collect::<Vec<_>>()
+    };
+    let patches: Vec<String> = (0..120).map(|day| text(day, "securityPatchLevel")).collect();
+    assert!(patches.is_sorted() && patches.iter().collect::<BTreeSet<_>>().len() == 5, "{patches:?}");
+    let apps: Vec<_> = (0..120).map(codes).collect();
+    assert!(apps.is_sorted() && apps[0] != apps[119], "{apps:?}");
+    let (first, last) = (told(0), told(119));
+    ["androidBuildNumber", "deviceKernelVersion", "deviceBuildSignature", "androidDevicePolicyVersionCode"]
+        .iter()
+        .for_each(|field| assert_ne!(first["softwareInfo"][field], last["softwareInfo"][field], "{field}"));
+    assert_eq!(first["hardwareInfo"], last["hardwareInfo"]);
+    assert_eq!(first["softwareInfo"]["androidVersion"], last["softwareInfo"]["androidVersion"]);
+    let statuses: BTreeSet<_> =
+        (0..31).map(|day| told(day)["softwareInfo"]["systemUpdateInfo"]["updateStatus"].to_string()).collect();
+    assert_eq!(statuses.len(), 2, "there is one, and there is none: {statuses:?}");
+    let app = |report: &Map<String, Value>| report["applicationReports"][0].clone();
+    assert_eq!(app(&first)["signingKeyCerts"], app(&last)["signingKeyCerts"]);
+}
+
 #[test]
 fn clones_tell_one_imei_and_addresses_of_their_own() {
     let told = |seed, serial: &str| {

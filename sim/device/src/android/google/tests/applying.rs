@@ -113,11 +113,12 @@ fn some_installs_fail_for_good_and_some_once() {
         rig.live(action, DAY.times(2));
         told += rig.reports().iter().map(of_network).max().unwrap();
         let last = rig.last_report();
-        apps.extend(last.apps);
+        apps.extend(last.apps.into_iter().map(|app| app.package));
         details.extend(last.details);
     }
     assert!((20..70).contains(&told), "{told}");
-    assert_eq!((apps, details), (report.apps, report.details));
+    let packages: Vec<_> = report.apps.into_iter().map(|app| app.package).collect();
+    assert_eq!((apps, details), (packages, report.details));
 }
 
 #[test]
@@ -158,6 +159,27 @@ fn only_what_is_to_be_installed_is() {
     rig.policy(2, json!({ "applications": all }));
     rig.push();
     assert_eq!(packages(&rig.last_report(), false), ["c.c"]);
+}
+
+/// They come by themselves, and no policy installs them.
+#[test]
+fn applications_get_newer_from_report_to_report() {
+    let mut rig = Rig::enrolled(managed(Mode::FullyManaged));
+    rig.policy(2, apps(&["com.example.mail"]));
+    let mut action = rig.push();
+    rig.forget();
+    for _ in 0..100 {
+        action = rig.time(&action);
+    }
+    let versions: Vec<u32> = rig.reports().iter().map(|(_, recipe)| recipe.apps[0].version).collect();
+    assert!(versions.is_sorted() && versions.len() > 80 && versions.first() < versions.last(), "{versions:?}");
+    assert_eq!(rig.machine.record().installs, 1);
+    // A policy that wants what is there already has nothing to install.
+    let least = versions.last();
+    let wanted = json!({ "packageName": "com.example.mail", "installType": "KIOSK", "minimumVersionCode": least });
+    rig.policy(3, json!({ "applications": [wanted] }));
+    rig.push();
+    assert_eq!(rig.machine.record().installs, 1);
 }
 
 #[test]

@@ -85,6 +85,8 @@ pub struct Google {
     pub mode: adp::Mode,
     /// How long from one status report to the next, if nothing happens.
     pub report_every: Dur,
+    /// Events of its usage log that follow each status report.
+    pub usage_logs: u16,
     /// Share of the devices, in `0..=1`, that leave without a word (fleetdm/fleet#33546).
     pub silent: f64,
 }

@@ -102,6 +102,7 @@ pub(crate) fn google() -> Character {
             token: Token::Shared("TOKEN".into()),
             mode: Mode::FullyManaged,
             report_every: Dur::secs(86_400),
+            usage_logs: 0,
             silent: 0.0,
         })),
         ..ios()

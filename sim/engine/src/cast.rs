@@ -3,7 +3,7 @@
 use crate::enrollment::Ways;
 use droves_device::{Character, Enrolls, Google, Habits, Retry, Token};
 use droves_facts::{DeviceIx, Dur, Family};
-use droves_scenario::plan::{self, Behaviour, Managed, Mode, Plan, Population, Roster};
+use droves_scenario::plan::{self, AndroidServer, Behaviour, Managed, Mode, Plan, Population, Roster};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -105,8 +105,9 @@ fn android(plan: &Plan, population: &Population, ways: &Ways) -> Enrolls {
                 Behaviour::Silent { share } => Some(*share),
                 _ => None,
             });
-            let (silent, report_every) = (silent.unwrap_or(0.0), plan.target.android.report_every);
-            Enrolls::Google(Arc::new(Google { token, mode, report_every, silent }))
+            let AndroidServer { report_every, usage_logs, .. } = plan.target.android;
+            let silent = silent.unwrap_or(0.0);
+            Enrolls::Google(Arc::new(Google { token, mode, report_every, usage_logs, silent }))
         }
     }
 }

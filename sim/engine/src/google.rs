@@ -64,6 +64,7 @@ impl Google {
             limits: setup.limits.clone(),
         };
         let handle = Arc::new(Handle::start(config, Some(Arc::new(shards.clone())))?);
+        handle.with(|google, _| google.gather(plan.target.android.gather));
         let key_file = key_file.write(handle.url())?;
         Ok(Some(Google { handle, key_file }))
     }

@@ -378,6 +378,20 @@ fn clones_with_one_serial_number_are_asked_one_by_one() {
 }
 
 #[test]
+fn reports_are_gathered_and_usage_logs_follow_them_where_the_scenario_says_so() {
+    let told = |asks: &str| {
+        let phases = format!("phases:\n{}  - wait: 6h\n", ENROLL.replace("10m", "1h"));
+        let (foreseen, _) = play_androids(asks, &phases);
+        assert!(foreseen.spans.iter().all(|span| !span.in_vain), "{:?}", foreseen.spans);
+        foreseen.folds.counts.tries(None, Operation::AndroidNotification).succeeded
+    };
+    let (one_by_one, gathered) = (told("{ reports: 10m }"), told("{ reports: 10m, gather: 1h }"));
+    assert!(gathered * 3 < one_by_one, "{gathered} {one_by_one}");
+    let logged = told("{ reports: 10m, usage_logs: 3 }");
+    assert!((one_by_one * 19 / 10..one_by_one * 2).contains(&logged), "{logged} {one_by_one}");
+}
+
+#[test]
 fn what_google_does_wrong_is_seen() {
     let lock = "  - name: lock\n    command: { who: phones, request: LOCK }\n    for: 30m\n";
     let play = |fault: &str| {

@@ -99,7 +99,7 @@ operations! {
     AndroidNotification "android.notification" Request "One of Google's notifications pushed to the server (Pub/Sub), from its publishing to the server's answer.";
     AndroidGoogleEnroll "android.google.enroll" Played "The device enrolls at Google by a token.";
     AndroidGoogleSync "android.google.sync" Played "The device asks Google what is new: policy and commands.";
-    AndroidGoogleReport "android.google.report" Played "The device's status report, or the outcome of a command, to Google.";
+    AndroidGoogleReport "android.google.report" Played "The device's status report, its usage log, or the outcome of a command, to Google.";
     AndroidGoogleLeave "android.google.leave" Played "The device leaves, which Google hears of, or does not.";
     AndroidEnroll "android.enroll" Request "The agent's first call: the device is created, and answered with its configuration.";
     AndroidConfig "android.config" Request "The agent fetches its configuration.";

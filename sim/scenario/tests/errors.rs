@@ -236,7 +236,11 @@ fn errors_of_android() {
             asks("who: phones, request: Nonsense"),
             asks("who: pcs, request: SecurityInf"),
             asks("who: phones, policy: { cameraDisabled: true }"),
-            changed(&phones, "server: practice", "server: practice, android: { quota: { calls: 0 }, reports: 1ms }"),
+            changed(
+                &phones,
+                "server: practice",
+                "server: practice, android: { quota: { calls: 0 }, reports: 1ms, usage_logs: 1001 }",
+            ),
             said(&(phones.clone() + "faults: [ { google: { answer: 404 }, about: STATUS_REPORTS, who: phones } ]\n")),
             said(&(phones.clone() + "faults: [ { push: lost, about: COMMAND } ]\n")),
         ],

@@ -81,8 +81,10 @@ impl Androids {
             dice: plan.dice(),
             key: copy(mind::key()),
         };
+        let mut google = google(settings);
+        google.gather(plan.target.android.gather);
         let mut androids = Androids {
-            google: google(settings),
+            google,
             coming: BTreeMap::new(),
             number: 0,
             happened: Vec::new(),

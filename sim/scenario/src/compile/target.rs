@@ -175,6 +175,9 @@ fn windows(written: &language::WindowsServer, checks: &mut Checks<'_>) -> Window
 /// What projects of late are given: 600 requests a minute.
 const QUOTA: (u32, Dur) = (600, Dur::secs(60));
 
+/// Events of one log. They have some 200 bytes each, and Google is told of them in one piece.
+const USAGE_LOGS_MAX: u16 = 1_000;
+
 /// What Google allows and asks for.
 fn android(written: &language::AndroidServer, checks: &mut Checks<'_>) -> AndroidServer {
     let quota = written.quota.as_ref().map(|quota| {
@@ -190,7 +193,14 @@ fn android(written: &language::AndroidServer, checks: &mut Checks<'_>) -> Androi
         checks.push(Problem::new("a device does not report more than once a second", often.place).cured("say `24h`"));
     }
     let report_every = reports.map_or(Dur::secs(86_400), |reports| reports.0.max(Dur::secs(1)));
-    AndroidServer { quota: quota.unwrap_or(QUOTA), report_every }
+    let gather = written.gather.as_ref().map_or(Dur::ZERO, |gather| gather.0);
+    let events = written.usage_logs.as_ref();
+    if let Some(many) = events.filter(|events| events.value > USAGE_LOGS_MAX.into()) {
+        let problem = Problem::new(format!("more than {USAGE_LOGS_MAX} events in one message"), many.place);
+        checks.push(problem.cured("have them report more often (`reports`)"));
+    }
+    let usage_logs = events.map_or(0, |events| u16::try_from(events.value).unwrap_or(USAGE_LOGS_MAX));
+    AndroidServer { quota: quota.unwrap_or(QUOTA), report_every, gather, usage_logs }
 }
 
 /// Whom the devices trust.

@@ -45,6 +45,11 @@ pub(crate) struct AndroidServer {
     pub(crate) quota: Option<At<Quota>>,
     /// How long from one status report of a device to the next, if nothing happens. Default: 24h.
     pub(crate) reports: Option<At<Length>>,
+    /// For how long Google waits for more reports of a device before it tells the server, so that several are one message.
+    /// Default: not at all.
+    pub(crate) gather: Option<At<Length>>,
+    /// Events of a device's usage log that go to the server after each status report. Default: 0, and no message.
+    pub(crate) usage_logs: Option<At<u32>>,
 }
 
 /// So many calls in a window; what comes beyond is refused until the next one begins.

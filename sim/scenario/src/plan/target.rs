@@ -29,6 +29,10 @@ pub struct AndroidServer {
     pub quota: (u32, Dur),
     /// How long from one status report of a device to the next, if nothing happens.
     pub report_every: Dur,
+    /// How long reports of a device wait to become one message; 0 for not at all.
+    pub gather: Dur,
+    /// Events of the usage log that follow each report.
+    pub usage_logs: u16,
 }
 
 /// What a server asks of Windows devices.

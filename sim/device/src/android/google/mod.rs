@@ -4,7 +4,7 @@
 //! to it is in [`adp`](droves_wire::android::adp); what of it reaches a server, and when, Google states.
 //!
 //! Enrolling is in [`enroll`], asking what is new in [`sync`], what a policy asks for in [`policy`] and what of it a
-//! device can't do in [`compliance`], its applications in [`apps`], commands in [`commands`], reports in [`report`], the
+//! device can't do in [`compliance`], its applications in [`apps`], commands in [`commands`], reports in [`report`], usage logs in [`logs`], the
 //! ways out in [`leave`]; [`lane`] is what lies between.
 //!
 //! An arrival that wants the device enrolled has what it asks for with the first status report after the policy was
@@ -18,6 +18,7 @@ mod enroll;
 mod hardware;
 mod lane;
 mod leave;
+mod logs;
 mod own;
 mod policy;
 mod question;
@@ -56,6 +57,7 @@ enum State {
     Working(Box<commands::Working>),
     Telling(commands::Telling),
     Reporting(report::Reporting),
+    Logging(logs::Logging),
     Leaving(leave::Leaving),
 }
 
@@ -90,6 +92,7 @@ impl Machine for Google {
             State::Working(state) => state.on(event, lane, ctx),
             State::Telling(state) => state.on(event, lane, ctx),
             State::Reporting(state) => state.on(event, lane, ctx),
+            State::Logging(state) => state.on(event, lane, ctx),
             State::Leaving(state) => state.on(event, lane, ctx),
         };
         self.state = state;

@@ -5,7 +5,7 @@ use super::hardware::Hardware;
 use super::lane::{Lane, Takes};
 use super::question::{self, is_gone, other};
 use super::record::{At, Stage};
-use super::{State, Step, apps, enroll, leave};
+use super::{State, Step, apps, enroll, leave, logs};
 use crate::{Ctx, Enrolls, Event};
 use droves_facts::{Operation, Outcome, Purpose};
 use droves_wire::android::adp::{Answer, Ask, Recipe};
@@ -34,7 +34,7 @@ impl Reporting {
         let trouble = match question::answer(event, operation) {
             Ok(Answer::Taken) => {
                 taken(lane, ctx);
-                return lane.proceed(ctx);
+                return logs::begin(lane, ctx).unwrap_or_else(|| lane.proceed(ctx));
             }
             Ok(answer) => other(&answer, operation),
             Err(trouble) if is_gone(&trouble) => return leave::end(lane, Stage::Removed, ctx),

@@ -1,6 +1,7 @@
 //! Policies, applications and reports.
 
 use super::*;
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 fn apps(packages: &[&str]) -> Value {
@@ -180,6 +181,45 @@ fn applications_get_newer_from_report_to_report() {
     rig.policy(3, json!({ "applications": [wanted] }));
     rig.push();
     assert_eq!(rig.machine.record().installs, 1);
+}
+
+#[test]
+fn a_usage_log_follows_each_report() {
+    let logging = |mode, usage_logs| {
+        let Enrolls::Google(way) = managed(mode).enrolls else { unreachable!() };
+        let way = crate::Google { usage_logs, ..(*way).clone() };
+        let mut rig = Rig::enrolled(Character { enrolls: Enrolls::Google(Arc::new(way)), ..managed(mode) });
+        rig.policy(2, json!({}));
+        rig.push();
+        assert_eq!(rig.words(), if usage_logs == 0 { vec!["sync", "report"] } else { vec!["sync", "report", "log"] });
+        let Some(Ask::Log { events, .. }) = rig.played.asked.pop() else { return Vec::new() };
+        events
+    };
+    assert!(logging(Mode::FullyManaged, 0).is_empty());
+    let kinds = |events: &[Value]| events.iter().map(|event| event["eventType"].to_string()).collect::<BTreeSet<_>>();
+    let all = logging(Mode::FullyManaged, 40);
+    assert_eq!((all.len(), kinds(&all).len()), (40, 4));
+    let ids: BTreeSet<_> = all.iter().map(|event| event["eventId"].as_str().unwrap()).collect();
+    assert_eq!(ids.len(), 40);
+    assert_eq!(kinds(&logging(Mode::PersonalWorkProfile, 40)).len(), 2, "of people only where they connect to");
+}
+
+/// A log that Google does not take is lost, and the device goes on.
+#[test]
+fn a_usage_log_that_comes_to_nothing_is_no_reason_to_stop() {
+    let Enrolls::Google(way) = managed(Mode::FullyManaged).enrolls else { unreachable!() };
+    let way = crate::Google { usage_logs: 1, ..(*way).clone() };
+    let mut rig = Rig::enrolled(Character { enrolls: Enrolls::Google(Arc::new(way)), ..managed(Mode::FullyManaged) });
+    rig.policy(2, json!({}));
+    // The answers to its question and its report are as they should be: a log is what follows.
+    rig.played.refuses_logs = Some(500);
+    let action = rig.push();
+    assert_eq!((rig.words(), rig.complaints()), (vec!["sync", "report", "log"], vec!["status_500"]));
+    assert!(rig.wait(&action) > HOUR, "{}", rig.wait(&action));
+    rig.played.refuses_logs = Some(404);
+    rig.policy(3, json!({}));
+    rig.push();
+    assert_eq!(rig.state(), DeviceState::Removed);
 }
 
 #[test]

@@ -27,6 +27,8 @@ struct Played {
     /// Commands that are not done.
     commands: VecDeque<Value>,
     deletes: bool,
+    /// The status that logs are refused by.
+    refuses_logs: Option<u16>,
     /// Whether it still takes outcomes of commands.
     takes: bool,
     devices: u64,
@@ -205,8 +207,9 @@ impl Rig {
                 self.on(Event::Failed(Failure { blame, kind, reached, text: "lost".into() }))
             }
             None => {
+                let refused = self.played.refuses_logs.filter(|_| matches!(ask, Ask::Log { .. }));
                 let body = serde_json::to_vec(&self.played.answer(ask)).unwrap();
-                self.answer(200, body.into())
+                self.answer(refused.unwrap_or(200), body.into())
             }
         }
     }

@@ -174,6 +174,24 @@ fn a_server_with_an_agent_is_told_of_configurations_and_messages() {
     }
 }
 
+#[test]
+fn lanes_of_an_agent_are_no_channels_of_users() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s.yaml");
+    let text = "droves: 1\ntarget: { server: practice }\nfleet:\n  populations:\n\
+                \x20   macs: { platform: macos, users: 2, count: 1 }\n\
+                \x20   tills: { platform: android, managed_by: agent, count: 1 }\n\
+                phases:\n- { name: both, for: 1m, check_in: { who: all, channel: both } }\n\
+                - { name: users, for: 1m, check_in: { who: all, channel: user } }\n";
+    std::fs::write(&path, text).unwrap();
+    let loaded = load(&path, &Given::default(), |_| None).unwrap_or_else(|problems| panic!("{problems}"));
+    let lanes = loaded.plan.phases.iter().map(|phase| match &phase.action {
+        Action::CheckIn(schedule) => schedule.who.iter().map(|lane| lane.0).collect::<BTreeSet<u32>>(),
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(lanes.collect::<Vec<_>>(), [BTreeSet::from([0, 1, 2, 3]), BTreeSet::from([1, 2])]);
+}
+
 /// The schema, read by somebody else's validator, takes what is shipped and refuses what is wrong.
 #[test]
 fn the_schema_is_a_schema() {

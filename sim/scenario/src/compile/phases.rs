@@ -246,8 +246,12 @@ fn schedule(
     };
     let wanted = who(drive.who, world, checks);
     let arrivals = end::arrivals(drive, item, checks);
-    let (wanted, arrivals) = (wanted?, arrivals?);
-    let who = Selection::new(world.dice, ix, &world.roster, &wanted, channels);
+    let (mut wanted, arrivals) = (wanted?, arrivals?);
+    // What an agent's device has beside its main lane is nobody's to order.
+    let has_agent = |population: PopulationIx| world.kinds[population.ix()].1 == Some(Managed::Agent);
+    wanted.retain(|(population, _)| channels != Channels::User || !has_agent(*population));
+    let on = |population| if has_agent(population) { Channels::Device } else { channels };
+    let who = Selection::new(world.dice, ix, &world.roster, &wanted, on);
     if who.lanes() == 0 {
         let place = drive.channel.map_or(drive.who.place, |c| c.place);
         checks.push(Problem::new("nobody has such a channel", place).cured("give a `macos` population `users: 1`"));

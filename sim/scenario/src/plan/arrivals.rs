@@ -335,7 +335,7 @@ mod tests {
     fn schedule(devices: u32, arrivals: Arrivals, times: Option<u32>, before: Option<Dur>) -> Schedule {
         let (dice, phase) = (Dice::new(7), PhaseIx(2));
         let roster = Roster::new([(devices, 0)]);
-        let who = Selection::new(dice, phase, &roster, &[(PopulationIx(0), devices)], Channels::Device);
+        let who = Selection::new(dice, phase, &roster, &[(PopulationIx(0), devices)], |_| Channels::Device);
         Schedule { dice, phase, who, arrivals, times, before }
     }
 

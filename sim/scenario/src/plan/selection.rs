@@ -50,15 +50,21 @@ impl Part {
 
 impl Selection {
     /// So many devices of each named population. A count above the population's size is taken as its size; a
-    /// population named twice counts once, with the first number.
-    pub fn new(dice: Dice, phase: PhaseIx, roster: &Roster, wanted: &[(PopulationIx, u32)], on: Channels) -> Self {
+    /// population named twice counts once, with the first number. `on` says which of its channels.
+    pub fn new(
+        dice: Dice,
+        phase: PhaseIx,
+        roster: &Roster,
+        wanted: &[(PopulationIx, u32)],
+        on: impl Fn(PopulationIx) -> Channels,
+    ) -> Self {
         let mut parts: Vec<Part> = Vec::new();
         let (mut devices, mut before) = (0_u32, 0_u32);
         for &(population, count) in wanted {
             let range = roster.devices_of(population);
             let size = range.end - range.start;
             let per_device = roster.lanes_per_device(population);
-            let (channel_first, channels) = match on {
+            let (channel_first, channels) = match on(population) {
                 Channels::Device => (0, per_device.min(1)),
                 Channels::User => (1, per_device.saturating_sub(1)),
                 Channels::Both => (0, per_device),
@@ -157,7 +163,7 @@ mod tests {
             let roster = Roster::new(rows.iter().map(|&(devices, users, _)| (devices, users)));
             let wanted: Vec<_> =
                 rows.iter().enumerate().map(|(p, &(_, _, count))| (PopulationIx(p as u32), count)).collect();
-            let selection = Selection::new(Dice::new(seed), PhaseIx(4), &roster, &wanted, on);
+            let selection = Selection::new(Dice::new(seed), PhaseIx(4), &roster, &wanted, |_| on);
             let lanes: Vec<_> = selection.iter().collect();
             let mut sorted = lanes.clone();
             sorted.sort();
@@ -184,7 +190,7 @@ mod tests {
         let roster = Roster::new([(1_000, 0)]);
         let pick = |phase| {
             let chosen =
-                Selection::new(Dice::new(1), PhaseIx(phase), &roster, &[(PopulationIx(0), 300)], Channels::Device);
+                Selection::new(Dice::new(1), PhaseIx(phase), &roster, &[(PopulationIx(0), 300)], |_| Channels::Device);
             (0..1_000).map(move |l| chosen.contains(LaneIx(l))).collect::<Vec<_>>()
         };
         let both = pick(0).iter().zip(pick(1)).filter(|&(&a, b)| a && b).count();

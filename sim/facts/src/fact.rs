@@ -150,6 +150,12 @@ pub enum What {
         /// Whether the device has a name for it. A command that names none can't be told from another.
         named: bool,
     },
+    /// What the device is to be like has reached it, whole: a configuration, which is a command that may come again. What was
+    /// to come before it, and did not, is in it or is moot.
+    Configured {
+        /// The command.
+        command: CommandKey,
+    },
     /// The device has done a command (its modelled time has ended) and has its answer ready.
     Answered {
         /// The command.

@@ -8,6 +8,9 @@
 //! A command's name on the wire may be one for a whole batch. A copy that went to a lane of the same batch looks like a
 //! duplicate there, and like a loss where it belonged; to a lane outside of it, it is misdelivered, and the place that
 //! it is missing from is not counted as a second violation.
+//!
+//! A configuration is a command whose content is all that a lane is to be like. It may come again, after another one or to a
+//! lane that enrolls again, and what was queued before it came and had not come itself is lost by nobody.
 
 use crate::fanout::{Fanout, Hop};
 use droves_facts::{CommandKey, CommandStatus, DeviceState, Dur, Fact, LaneIx, Mono, PhaseIx, PushFate, Truth, What};
@@ -148,6 +151,8 @@ pub struct Ledger {
     /// Lanes that went where commands can't reach them, and have had no session since that led them back. A server that was not told of it
     /// takes commands for them all the same.
     gone: HashSet<LaneIx>,
+    /// When lanes were told last what they are to be like.
+    configured: HashMap<LaneIx, u32>,
     verdicts: Verdicts,
     anomalies: Vec<Anomaly>,
     /// Nobody here queues any: a command is somebody else's, and once it is accepted there is nothing more to learn of it.
@@ -212,6 +217,7 @@ impl Ledger {
                 self.wakes.remove(&lane);
             }
             What::Delivered { command, named: true } => self.delivered(lane, *command, at, fanout),
+            What::Configured { command } => self.configured(lane, *command, at, fanout),
             What::Answered { command, .. } => {
                 if let Some(entry) = self.open.get_mut(&Key::new(lane, *command)) {
                     if entry.flags & QUEUED != 0 {
@@ -327,6 +333,17 @@ impl Ledger {
         }
     }
 
+    /// What a lane is to be like has come. That may be what it was like before, and takes the place of what was queued earlier.
+    fn configured(&mut self, lane: LaneIx, command: CommandKey, at: Mono, fanout: &mut Fanout) {
+        let before = self.open.get(&Key::new(lane, command)).copied();
+        if self.closed.contains(&hash(lane, command)) || before.is_some_and(|entry| entry.flags & ACCEPTED != 0) {
+            self.verdicts.repeated_lawfully += 1;
+        } else {
+            self.delivered(lane, command, at, fanout);
+        }
+        self.configured.insert(lane, step(at));
+    }
+
     fn accepted(&mut self, lane: LaneIx, command: CommandKey, status: CommandStatus, at: Mono, fanout: &mut Fanout) {
         let Some(entry) = self.open.get_mut(&Key::new(lane, command)) else { return };
         if status == CommandStatus::NotNow {
@@ -356,6 +373,11 @@ impl Ledger {
         Some(self.open.entry(Key::new(lane, command)).or_default())
     }
 
+    /// Whether its lane has been told since it was queued what it is to be like.
+    fn is_overtaken(&self, key: &Key, entry: &Entry) -> bool {
+        self.configured.get(&key.lane).is_some_and(|at| entry.queued < *at)
+    }
+
     fn close(&mut self, lane: LaneIx, command: CommandKey) {
         if let Some(entry) = self.open.remove(&Key::new(lane, command)) {
             self.verdicts.unknown += u64::from(entry.flags & UNKNOWN != 0);
@@ -377,6 +399,7 @@ impl Ledger {
         self.wakes.extend(other.wakes);
         self.ours.extend(other.ours);
         self.gone.extend(other.gone);
+        self.configured.extend(other.configured);
         self.anomalies.extend(other.anomalies);
         self.anomalies.truncate(ANOMALIES_MAX);
         let (mine, theirs) = (&mut self.verdicts, other.verdicts);
@@ -414,7 +437,10 @@ impl Ledger {
             let (lane, command) = (key.lane, key.command());
             if entry.flags & UNKNOWN != 0 {
                 self.verdicts.unknown += 1;
-            } else if entry.flags & QUEUED != 0 && entry.flags & DELIVERED == 0 && entry.flags & MOOT == 0 {
+            } else if entry.flags & QUEUED != 0
+                && entry.flags & (DELIVERED | MOOT) == 0
+                && !self.is_overtaken(&key, &entry)
+            {
                 let missing = astray.get_mut(&command).filter(|count| **count > 0);
                 if let Some(count) = missing {
                     *count -= 1;

@@ -49,6 +49,22 @@ fn a_command_that_is_served_is_no_news() {
 }
 
 #[test]
+fn a_configuration_may_come_again_and_takes_an_earlier_ones_place() {
+    let clean = Verdicts::default();
+    let configured = |second, command| at(second, 1, What::Configured { command });
+    let mut facts = vec![queued(1, A), configured(4, A)];
+    facts.extend(answered(5, 1, A, CommandStatus::Acknowledged));
+    check(&facts, clean);
+    facts.push(configured(9, A));
+    check(&facts, Verdicts { repeated_lawfully: 1, ..clean });
+    // Whoever tells first: the administrator of what was queued, or the lane of what came in its place.
+    check(&[queued(1, B), configured(6, A)], Verdicts { foreign: 1, ..clean });
+    check(&[configured(6, A), queued(1, B)], Verdicts { foreign: 1, ..clean });
+    check(&[configured(1, A), queued(1, B)], Verdicts { foreign: 1, lost: 1, ..clean });
+    check(&[queued(1, A), configured(60, A)], Verdicts { late: 1, ..clean });
+}
+
+#[test]
 fn each_fault_has_its_name_and_no_other() {
     let clean = Verdicts::default();
     check(&[queued(1, A)], Verdicts { lost: 1, ..clean });

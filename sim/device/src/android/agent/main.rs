@@ -305,7 +305,7 @@ fn configured(lane: &mut Lane, told: Told, session: &mut Session, ctx: &mut Ctx<
         Arc::make_mut(&mut lane.shared).number = number;
     }
     if config.digest != before.config.digest {
-        ctx.fact(Fact::Delivered { command: config.key(), named: true });
+        ctx.fact(Fact::Configured { command: config.key() });
         lane.record.configs = lane.record.configs.wrapping_add(1);
         let shared = Arc::make_mut(&mut lane.shared);
         (shared.config, shared.way) = (Arc::new(config), Way::Becoming);

@@ -448,7 +448,7 @@ impl Rig {
     /// What of configurations the device has said: delivered, answered, accepted.
     fn hops(&self) -> Vec<&'static str> {
         let hops = self.facts.iter().filter_map(|fact| match fact {
-            Fact::Delivered { .. } => Some("delivered"),
+            Fact::Configured { .. } => Some("delivered"),
             Fact::Answered { status: CommandStatus::Acknowledged, .. } => Some("answered"),
             Fact::Accepted { status: CommandStatus::Acknowledged, .. } => Some("accepted"),
             _ => None,

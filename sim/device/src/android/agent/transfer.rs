@@ -3,6 +3,7 @@
 
 use super::dialect::{Answer, Question, Who};
 use super::lane::Lane;
+use super::shared::Way;
 use super::todo::Task;
 use super::{State, Step, main};
 use crate::at::At;
@@ -15,21 +16,26 @@ use std::sync::Arc;
 /// What a sleeping lane does when it wakes.
 pub(super) fn wake(lane: &mut Lane, wake: &Wake<'_>, ctx: &mut Ctx<'_>) -> Step {
     if wake.notes.iter().any(|note| note.order.shares()) {
-        told(lane, ctx);
+        let is_anew = wake.notes.iter().any(|note| note.order == Order::Enroll);
+        told(lane, is_anew, ctx);
     }
     proceed(lane, ctx)
 }
 
-/// What is to be fetched may be something else.
-fn told(lane: &mut Lane, ctx: &Ctx<'_>) {
+/// What is to be fetched may be something else. Whoever has enrolled anew has nothing of it, whatever was fetched before.
+fn told(lane: &mut Lane, is_anew: bool, ctx: &mut Ctx<'_>) {
     let record = &mut lane.record;
     (record.tries, record.next_at) = (0, At::NEVER);
-    if record.of != lane.shared.of() {
+    let is_wanted = lane.shared.way != Way::There && lane.shared.wanted().next().is_some();
+    if is_anew || record.of != lane.shared.of() {
         (record.of, record.item, record.bytes) = (lane.shared.of(), 0, 0);
         record.todo.take(Task::Fetch);
         if lane.shared.wanted().next().is_some() {
             record.todo.add(Task::Fetch);
         }
+    } else if is_wanted && !record.todo.has(Task::Fetch) {
+        // All of it was fetched, and the main lane took that for what it had asked before, or has forgotten it by a kill.
+        ctx.order(main::MAIN, Order::Done);
     }
     lane.restarts(ctx);
 }

@@ -54,6 +54,19 @@ fn what_is_wanted_comes_in_pieces_and_then_the_device_reports_it() {
 }
 
 #[test]
+fn who_enrolls_again_fetches_again_each_time() {
+    let mut rig = Rig::new(agent());
+    rig.config = with_goods();
+    for n in 1..=3 {
+        rig.forget();
+        rig.order(Order::Enroll);
+        rig.wait(Dur::secs(60));
+        assert_eq!(rig.count(Operation::AndroidDownload), 9, "enrollment {n}");
+        assert_eq!(rig.hops(), ["delivered", "answered", "accepted"], "enrollment {n}");
+    }
+}
+
+#[test]
 fn a_download_deafens_nobody() {
     let mut rig = Rig::enrolled(Rig::mqtt());
     rig.config = with_goods();

@@ -1,7 +1,8 @@
 //! What lanes of all kinds do alike: a step of the machine, waiting for the disk, and how a lane rests.
 
+use crate::wanted::Wanted;
 use crate::{Action, Ctx, Need, Reasons, What, Why, Work};
-use droves_facts::{DeviceState, Dur, Mono, Wall};
+use droves_facts::{DeviceState, Dur, Mono, Operation, Wall};
 
 /// What comes of an event: the next state, and what it waits for.
 pub(crate) struct Step<S> {
@@ -21,6 +22,16 @@ impl<S: Default> Step<S> {
     pub(crate) fn save(ctx: &Ctx<'_>) -> Self {
         Step::asleep(ctx.save())
     }
+}
+
+/// Where a lane stands that may be over.
+pub(crate) struct Over {
+    pub(crate) state: DeviceState,
+    pub(crate) wanted: Wanted,
+    /// How many it has had.
+    pub(crate) sessions: u32,
+    /// When it enrolls by itself after a wipe.
+    pub(crate) again_at: Option<Wall>,
 }
 
 impl Ctx<'_> {
@@ -45,13 +56,17 @@ impl Ctx<'_> {
         Action { what: What::Sleep { lag }, until: self.moment(until), hear }
     }
 
-    /// What a lane waits for that is over: an order to enroll, and after a wipe the time to enroll by itself, if it does
-    /// so again. `None` if it is not over.
-    pub(crate) fn over(&self, state: DeviceState, sessions: u32, again_at: Option<Wall>) -> Option<Action> {
+    /// What a lane waits for that is over, and kept from everything until then: to be able to enroll if it was ordered to;
+    /// else an order to do so, and after a wipe the time to enroll by itself, if it does so again. `None` if it is not over.
+    pub(crate) fn over(&self, over: Over, kept: Option<Wall>) -> Option<Action> {
+        let Over { state, wanted, sessions, again_at } = over;
         let why = match state {
             DeviceState::Enrolling | DeviceState::Enrolled => return None,
+            _ if wanted.has(Operation::Enroll) => {
+                return Some(self.sleep(sessions, kept.or(Some(self.clocks.wall)), Reasons::TIME));
+            }
             DeviceState::Wiped if again_at.is_some() => {
-                return Some(self.sleep(sessions, again_at, Reasons::TIME | Reasons::ORDER));
+                return Some(self.sleep(sessions, again_at.max(kept), Reasons::TIME | Reasons::ORDER));
             }
             DeviceState::Wiped => Why::Wiped,
             DeviceState::Failed => Why::GaveUp,
@@ -69,3 +84,49 @@ impl Ctx<'_> {
 
 /// How long a lane waits for what is our own work: a key, the disk. Queues of a whole fleet's keys are long.
 const OURS_MAX: Dur = Dur::secs(3_600);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Order;
+    use crate::tests_support::{World, ios};
+
+    /// What a lane waits for that is over: for how long, and what it hears; nothing if it ends.
+    fn check(
+        state: DeviceState,
+        order: Option<Order>,
+        again: Option<Dur>,
+        kept: Option<Dur>,
+        expected: (Dur, Reasons),
+    ) {
+        let mut world = World::new(ios());
+        let ctx = world.ctx();
+        let mut wanted = Wanted::default();
+        order.into_iter().for_each(|order| wanted.order(order));
+        let at = |after: Option<Dur>| after.map(|after| ctx.clocks.wall + after);
+        let over = ctx.over(Over { state, wanted, sessions: 3, again_at: at(again) }, at(kept)).expect("it is over");
+        let found = match over.what {
+            What::Sleep { .. } => (over.until.since(ctx.clocks.now), over.hear),
+            _ => (Dur::ZERO, over.hear),
+        };
+        assert_eq!(found, expected, "{state:?} {order:?} {again:?} {kept:?}");
+    }
+
+    #[test]
+    fn a_lane_that_is_over_enrolls_when_nothing_keeps_it_from_that() {
+        use DeviceState::{Failed, Removed, Unenrolled, Wiped};
+        let (hour, day) = (Some(Dur::secs(3_600)), Some(Dur::secs(86_400)));
+        let (end, both) = ((Dur::ZERO, Reasons::ORDER), Reasons::TIME | Reasons::ORDER);
+        for state in [Unenrolled, Removed, Wiped, Failed] {
+            check(state, Some(Order::Enroll), None, hour, (Dur::secs(3_600), Reasons::TIME));
+            check(state, Some(Order::Enroll), None, None, (Dur::ms(1), Reasons::TIME));
+            check(state, Some(Order::CheckIn), None, hour, end);
+            check(state, None, None, hour, end);
+        }
+        check(Wiped, None, hour, None, (Dur::secs(3_600), both));
+        check(Wiped, None, day, hour, (Dur::secs(86_400), both));
+        check(Wiped, None, hour, day, (Dur::secs(86_400), both));
+        check(Wiped, Some(Order::Enroll), day, hour, (Dur::secs(3_600), Reasons::TIME));
+        check(Failed, None, hour, None, end);
+    }
+}

@@ -109,6 +109,23 @@ fn a_phase_of_few_devices_ends_when_it_has_its_end() {
     assert!(!span.in_vain && took < Dur::secs(5), "{span:?}");
 }
 
+/// Half of the devices are off when their order comes, or lie still.
+#[test]
+fn who_is_away_when_it_is_to_enroll_enrolls_when_it_is_back() {
+    let fleet = "droves: 1\ntarget: { server: practice }\nfleet:\n  populations:\n    \
+                 dozing: { platform: android, count: 50, managed_by: agent, behaviour: [ { doze: {} } ] }\n    \
+                 tills: { platform: android, count: 50, managed_by: agent, behaviour: [ { off: { share: 50% } } ] }\n    \
+                 paused: { platform: android, count: 20, behaviour: [ { paused: { share: 50% } } ] }\n    \
+                 pcs: { platform: windows, count: 20, behaviour: [ { off: { share: 50% } } ] }\n    \
+                 laptops: { platform: macos, count: 20, users: 1, behaviour: [ { off: { share: 50% } } ] }\n";
+    let phases =
+        "phases:\n  - enroll: { who: all, arrivals: { rate: 0.01/s } }\n    until: { enrolled: 100%, within: 24h }\n";
+    let (foreseen, facts) = play_text(7, &format!("{fleet}{phases}"), model());
+    assert!(foreseen.spans.iter().all(|span| !span.in_vain), "{:?}", foreseen.spans);
+    assert_eq!(foreseen.folds.counts.devices_moved(droves_facts::DeviceState::Enrolled), 160);
+    assert!(facts.iter().all(|fact| !fact.contains("device_ended")));
+}
+
 /// Once there is no link any more, nothing but FCM tells them.
 #[test]
 fn agents_are_woken_by_fcm_where_there_is_no_link() {

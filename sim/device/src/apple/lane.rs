@@ -4,6 +4,7 @@ use super::own::Own;
 use super::record::{Record, Stage};
 use super::shared::{MdmSettings, Shared};
 use super::{Apple, Step, enroll, leave, session};
+use crate::rest::Over;
 use crate::{Action, Ctx, Need, Order, Reasons, Slept, Wake};
 use droves_facts::{Dur, Operation, Outcome, Purpose, Wall, What as Fact};
 use std::sync::Arc;
@@ -145,10 +146,12 @@ impl Lane {
 
 /// What a lane with this record waits for while it is asleep; also after a restart.
 pub(super) fn resting(record: &Record, ctx: &Ctx<'_>) -> Action {
-    if let Some(over) = ctx.over(record.stage.state(record.renewing), record.sessions, record.next_at) {
+    let (gone, state) = (gone_until(record, ctx), record.stage.state(record.renewing));
+    let Record { wanted, sessions, next_at, .. } = *record;
+    if let Some(over) = ctx.over(Over { state, wanted, sessions, again_at: next_at }, gone) {
         return over;
     }
-    if let Some(until) = gone_until(record, ctx) {
+    if let Some(until) = gone {
         return ctx.sleep(record.sessions, Some(until), Reasons::TIME);
     }
     let renew_at = record.renew_at.filter(|_| ctx.channel == 0);

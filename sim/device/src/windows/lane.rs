@@ -6,6 +6,7 @@ use super::schedule;
 use super::shared::{Account, Shared};
 use super::tree::Tree;
 use super::{Step, channel, enroll, install, leave, renewal, session};
+use crate::rest::Over;
 use crate::trouble::Trouble;
 use crate::{Action, Ctx, Need, Reasons, Retry, Slept, Wake};
 use droves_facts::{Blame, Operation, Outcome, Wall, What as Fact};
@@ -183,11 +184,12 @@ impl Lane {
 
 /// What a lane with this record waits for while it is asleep; also after a restart.
 pub(super) fn resting(record: &Record, ctx: &Ctx<'_>) -> Action {
-    let Record { next_at, poll_at, chore_at, renew_at, .. } = *record;
-    if let Some(over) = ctx.over(record.stage.state(), record.sessions, next_at.get()) {
+    let Record { stage, wanted, sessions, next_at, poll_at, chore_at, renew_at, .. } = *record;
+    let gone = gone_until(record, ctx);
+    if let Some(over) = ctx.over(Over { state: stage.state(), wanted, sessions, again_at: next_at.get() }, gone) {
         return over;
     }
-    if let Some(until) = gone_until(record, ctx) {
+    if let Some(until) = gone {
         return ctx.sleep(record.sessions, Some(until), Reasons::TIME);
     }
     let until = match record.stage {

@@ -5,6 +5,7 @@ use super::shared::Shared;
 use super::{Agent, Step, fcm, main};
 use crate::at::At;
 use crate::kept::{own_from_bytes, own_to_bytes};
+use crate::rest::Over;
 use crate::{Action, Ctx, Need, Reasons, Slept, What};
 use droves_facts::{Dur, Purpose, Wall};
 use droves_wire::android::mqtt::Inbox;
@@ -70,7 +71,8 @@ pub(super) fn resting(record: &Record, ctx: &Ctx<'_>) -> Action {
         let what = What::Sleep { lag: Dur::ZERO };
         return Action { what, until: ctx.moment(until), hear: hear | Reasons::TIME };
     }
-    if let Some(over) = ctx.over(record.stage.state(), record.sessions, record.next_at.get()) {
+    let Record { stage, wanted, sessions, next_at, .. } = *record;
+    if let Some(over) = ctx.over(Over { state: stage.state(), wanted, sessions, again_at: next_at.get() }, kept) {
         return over;
     }
     if let Some(kept) = kept {

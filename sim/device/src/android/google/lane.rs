@@ -4,6 +4,7 @@ use super::own::Own;
 use super::record::{At, Record, Stage};
 use super::shared::Shared;
 use super::{Step, apps, enroll, leave, report, sync};
+use crate::rest::Over;
 use crate::{Action, Ctx, Need, Order, Reasons, Slept, Wake};
 use droves_facts::{Blame, Dur, Operation, Outcome, Purpose, Wall, What as Fact};
 use std::sync::Arc;
@@ -130,11 +131,12 @@ fn away_until(record: &Record, ctx: &Ctx<'_>) -> Option<Wall> {
 
 /// What a lane with this record waits for while it is asleep; also after a restart.
 pub(super) fn resting(record: &Record, ctx: &Ctx<'_>) -> Action {
-    let Record { ask_at, report_at, install_at, act_at, .. } = *record;
-    if let Some(over) = ctx.over(record.stage.state(), record.sessions, ask_at.get()) {
+    let Record { stage, wanted, sessions, ask_at, report_at, install_at, act_at, .. } = *record;
+    let away = away_until(record, ctx);
+    if let Some(over) = ctx.over(Over { state: stage.state(), wanted, sessions, again_at: ask_at.get() }, away) {
         return over;
     }
-    if let Some(until) = away_until(record, ctx) {
+    if let Some(until) = away {
         return ctx.sleep(record.sessions, Some(until), Reasons::TIME);
     }
     let own = [ask_at, report_at, install_at, act_at].into_iter().filter_map(At::get);

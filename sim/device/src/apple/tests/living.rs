@@ -1,6 +1,7 @@
 //! What becomes of an enrollment: user channels, renewals, wipes, the ways out.
 
 use super::*;
+use crate::Need;
 use droves_facts::DeviceIx;
 
 fn magic(rig: &mut Rig) -> String {
@@ -274,4 +275,20 @@ fn a_user_channel_that_waits_is_told_of_a_new_identity() {
     user.asked.clear();
     user.order(Order::IdentityRenewed);
     assert_eq!(user.operations(), ["apple.idle"]);
+}
+
+#[test]
+fn who_is_away_when_it_is_to_enroll_enrolls_when_it_is_back() {
+    let habits = Habits { off: (0.5, Dur::secs(3_600)), ..Habits::default() };
+    let mut rig = Rig::new(Character { habits, ..ios() });
+    while rig.world.ctx().lacks_until(Need::Power).is_none() {
+        rig.pass(rig.world.clocks.now + Dur::secs(60));
+    }
+    let first = rig.order(Order::Enroll);
+    let mut action = rig.order(Order::Enroll);
+    assert_eq!((action.hear, action.until, rig.asked.len()), (Reasons::TIME, first.until, 0));
+    while rig.ended.is_empty() {
+        action = rig.time(&action);
+    }
+    assert_eq!(rig.ended, [(Operation::Enroll, Outcome::Succeeded)]);
 }

@@ -1,7 +1,7 @@
 //! Between sessions: the schedule, the channel, the certificate, and the ways out.
 
 use super::*;
-use crate::Why;
+use crate::{Need, Why};
 
 impl Rig {
     /// Wakes by time until so many more sessions have begun; how long after each other they did.
@@ -403,4 +403,20 @@ fn goes_on(rig: &mut Rig, steps: usize) {
 fn a_killed_fleet_goes_on_from_what_was_saved() {
     let reached = (0..).take_while(|&steps| ends_after(steps)).count();
     assert!(reached > 15, "{reached}");
+}
+
+#[test]
+fn who_is_away_when_it_is_to_enroll_enrolls_when_it_is_back() {
+    let habits = Habits { off: (0.5, Dur::secs(3_600)), ..Habits::default() };
+    let mut rig = Rig::new(Character { habits, ..windows() });
+    while rig.world.ctx().lacks_until(Need::Power).is_none() {
+        rig.pass(rig.world.clocks.now + Dur::secs(60));
+    }
+    let first = rig.order(Order::Enroll);
+    let mut action = rig.order(Order::Enroll);
+    assert_eq!((action.hear, action.until, rig.asked.len()), (Reasons::TIME, first.until, 0));
+    while rig.ended.is_empty() {
+        action = rig.time(&action);
+    }
+    assert_eq!(rig.ended, [(Operation::Enroll, Outcome::Succeeded)]);
 }

@@ -1,6 +1,7 @@
 //! The schedule, what the configuration orders, and where the device is sent.
 
 use super::*;
+use crate::Habits;
 use droves_facts::DeviceIx;
 use droves_wire::android::image;
 
@@ -219,4 +220,26 @@ fn who_dozes_is_silent_until_the_window() {
     assert_eq!(rig.operations().len(), 0);
     rig.wait(Dur::secs(6 * 3_600));
     assert!(rig.count(Operation::AndroidConfig) > 0);
+}
+
+#[test]
+fn who_is_away_when_it_is_to_enroll_enrolls_when_it_is_back() {
+    let hour = Dur::secs(3_600);
+    let spells = (0.5, hour);
+    for habits in [
+        Habits { off: spells, ..Habits::default() },
+        Habits { paused: spells, ..Habits::default() },
+        Habits { restarts_every: Some(hour), ..Habits::default() },
+        Habits { kiosk: Some(hour), ..Habits::default() },
+        Habits { dozes_after: Some(hour), ..Habits::default() },
+    ] {
+        let mut rig = Rig::new(Character { habits, ..agent() });
+        while rig.world.ctx().lacks_until(Need::Attention).is_none() {
+            rig.pass(Dur::secs(20));
+        }
+        rig.order(Order::Enroll);
+        assert!(rig.asked.is_empty() && rig.ended.is_empty(), "{habits:?}");
+        rig.wait(hour.times(7));
+        assert_eq!(rig.ended, [(Operation::Enroll, Outcome::Succeeded)], "{habits:?}");
+    }
 }

@@ -70,3 +70,17 @@ fn what_is_large_waits_for_a_network_that_is_free() {
     // What is small does not wait.
     assert!(rig.wait(&action) < MINUTE.times(3));
 }
+
+#[test]
+fn who_is_away_when_it_is_to_enroll_enrolls_when_it_is_back() {
+    let mut rig = Rig::new(often_off());
+    rig.policy(1, json!({}));
+    while rig.world.ctx().lacks_until(Need::Attention).is_none() {
+        rig.pass(rig.world.clocks.now + MINUTE);
+    }
+    let first = rig.order(Order::Enroll);
+    let again = rig.order(Order::Enroll);
+    assert_eq!((again.hear, again.until, rig.words().len()), (Reasons::TIME, first.until, 0));
+    rig.until_reported(again);
+    assert_eq!(rig.ended, [(Operation::Enroll, Outcome::Succeeded)]);
+}

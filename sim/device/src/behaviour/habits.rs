@@ -3,7 +3,7 @@
 //! Each habit has spells of its own. A device is kept from something as long as one of the habits holds that keep it from
 //! it, so that whichever ends last decides.
 
-use super::spells::{self, Spell, Spells, around, at, place, us};
+use super::spells::{self, Intervals, Spell, Spells, at, us};
 use crate::{Character, Ctx};
 use droves_facts::{Dur, Family, Philox, Purpose, Wall};
 use serde::{Deserialize, Serialize};
@@ -118,8 +118,8 @@ impl Habit {
         // Each has a place of its own in the numbering of what is drawn about behaviour.
         let drawn = |number: u64| dice((self as u64 + 1) << 56 | number);
         let spread = |spells: Spells| {
-            let interval = spells::interval_of(spells)?;
-            let mut all = around(interval, now).map(|number| place(spells.1, interval, number, &mut drawn(number)));
+            let cut = Intervals::cut(spells::interval_of(spells)?, drawn);
+            let mut all = cut.around(now).map(|number| cut.place(spells.1, number, &mut drawn(number)));
             ask(&mut all, now)
         };
         match self {
@@ -127,17 +127,19 @@ impl Habit {
             Habit::Paused => spread(paused),
             Habit::Metered => spread(metered),
             Habit::Restarts => {
-                let interval = restarts_every?.max(HOUR).0;
-                let mut all = around(interval, now).map(|number| {
+                let cut = Intervals::cut(restarts_every?.max(HOUR).0, drawn);
+                let mut all = cut.around(now).map(|number| {
                     let mut dice = drawn(number);
                     let away = restart(&mut dice) + first_unlock(character, &mut dice);
-                    place(away, interval, number, &mut dice)
+                    cut.place(away, number, &mut dice)
                 });
                 ask(&mut all, now)
             }
             Habit::Kiosk => {
                 let time = kiosk?.0 % DAY.0;
-                let mut all = around(DAY.0, now).map(|number| {
+                // All at one time of the day.
+                let days = Intervals::in_step(DAY.0);
+                let mut all = days.around(now).map(|number| {
                     let begins = number * DAY.0 + time;
                     begins..begins + restart(&mut drawn(number)).0
                 });
@@ -146,10 +148,11 @@ impl Habit {
             Habit::Dozes if kiosk.is_some() => None,
             Habit::Dozes => {
                 let after = dozes_after?.min(STILL.start).0;
-                let mut all = around(DAY.0, now).flat_map(|number| {
+                let cut = Intervals::cut(DAY.0, drawn);
+                let mut all = cut.around(now).flat_map(|number| {
                     let mut dice = drawn(number);
                     let length = STILL.start + Dur(dice.below(STILL.end.0 - STILL.start.0));
-                    let Spell { start, end } = place(length, DAY.0, number, &mut dice);
+                    let Spell { start, end } = cut.place(length, number, &mut dice);
                     between_windows(start + after..end, dice)
                 });
                 ask(&mut all, now)
@@ -251,6 +254,38 @@ mod tests {
         let dozes = Habits { dozes_after: Some(Dur::secs(2_700)), ..Habits::default() };
         check(dozes, [0.0, 0.0, 0.38, 0.38]);
         check(Habits { kiosk: Some(Dur::ZERO), ..dozes }, [0.0; 4]);
+    }
+
+    #[test]
+    fn of_many_devices_the_share_is_away_at_every_time() {
+        let check = |habits: Habits, need: Need, expected: f64| {
+            let character = of(habits);
+            for minutes in (0..48 * 60).step_by(97) {
+                let wall = Wall::VIRTUAL_START + Dur::secs(60 * minutes);
+                let is_away = |device: &u32| character.lacks_until(need, wall, dice(*device)).is_some();
+                let found = (0..2_000).filter(is_away).count() as f64 / 2_000.0;
+                assert!((found - expected).abs() < 0.06, "{found} of {expected} after {minutes} min: {habits:?}");
+            }
+        };
+        for share in [0.2, 0.5, 0.8] {
+            check(Habits { off: (share, HOUR.times(8)), ..Habits::default() }, Need::Power, share);
+            check(Habits { paused: (share, HOUR.times(4)), ..Habits::default() }, Need::UrgentPush, share);
+            check(Habits { metered: (share, HOUR.times(2)), ..Habits::default() }, Need::Transfer, share);
+        }
+        let dozes = Habits { dozes_after: Some(Dur::secs(2_700)), ..Habits::default() };
+        check(dozes, Need::Attention, 0.38);
+        check(Habits { restarts_every: Some(HOUR), ..Habits::default() }, Need::Power, 0.104);
+    }
+
+    #[test]
+    fn spells_have_their_length() {
+        for share in [0.2, 0.5, 0.8] {
+            let character = of(Habits { off: (share, HOUR.times(8)), ..Habits::default() });
+            for device in 0..50 {
+                let found = spells(&character, Need::Power, device);
+                assert!(found.len() > 2 && found.iter().all(|(_, length)| *length == HOUR.times(8)), "{found:?}");
+            }
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ pub use spells::Spells;
 
 use crate::{Character, Ctx, Retry};
 use droves_facts::{Dur, Philox, Purpose, Wall};
-use spells::{around, at, interval_of, place, us};
+use spells::{Intervals, at, interval_of, us};
 
 impl Character {
     /// When the spell ends in which the device is locked at `wall`; `None` if it is not locked then.
@@ -26,9 +26,9 @@ impl Character {
 
     /// The spells around this time in which it is locked.
     fn locks(&self, wall: Wall, dice: &impl Fn(u64) -> Philox) -> Option<impl Iterator<Item = spells::Spell>> {
-        let interval = interval_of(self.locked)?;
-        let spell = move |number| place(self.locked.1, interval, number, &mut dice(number));
-        Some(around(interval, us(wall)).map(spell))
+        let intervals = Intervals::cut(interval_of(self.locked)?, dice);
+        let spell = move |number| intervals.place(self.locked.1, number, &mut dice(number));
+        Some(intervals.around(us(wall)).map(spell))
     }
 }
 
@@ -121,6 +121,21 @@ mod tests {
         assert_eq!(Character { locked: (0.0, Dur::secs(600)), ..ios() }.unlocked_after(some, dice), None);
         let always = Character { locked: (1.0, Dur::secs(600)), ..ios() };
         assert!(always.locked_until(Wall(7), dice).is_some_and(|end| end > Wall(7)));
+    }
+
+    #[test]
+    fn of_many_devices_the_share_is_locked_at_every_time() {
+        for share in [0.2, 0.5, 0.8] {
+            let character = Character { locked: (share, Dur::secs(600)), ..ios() };
+            for minutes in (0..120).step_by(3) {
+                let wall = Wall::VIRTUAL_START + Dur::secs(60 * minutes);
+                let is_locked = |device: &u32| {
+                    character.locked_until(wall, |n| Dice::new(5).draw(*device, Purpose::Behaviour, n)).is_some()
+                };
+                let found = (0..3_000).filter(is_locked).count() as f64 / 3_000.0;
+                assert!((found - share).abs() < 0.05, "{found} of {share} after {minutes} min");
+            }
+        }
     }
 
     #[test]

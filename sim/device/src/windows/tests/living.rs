@@ -253,7 +253,7 @@ fn a_pc_that_is_off_is_deaf_and_keeps_its_schedule_when_it_is_back() {
     let mut rig = Rig::new(Character { habits, ..windows() });
     let mut action = rig.order(Order::Enroll);
     // Its next waking may be for the schedule, or for the end of a spell.
-    while action.hear != Reasons::TIME {
+    while action.hear != Reasons::TIME || rig.ended.is_empty() {
         action = rig.time(&action);
     }
     rig.forget();

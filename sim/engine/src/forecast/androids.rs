@@ -1,17 +1,16 @@
-//! Android devices in virtual time: Google as it is played, and the practice server as its EMM and as the server of agents.
-//! What they say to each other takes a fixed time; the quota that the plan sets is Google's.
+//! Android devices in virtual time: Google as it is played, and the practice server as its EMM; beside them those with an
+//! agent of the server's own. What the two say to each other takes a fixed time; the quota that the plan sets is Google's.
 
+use super::agents::{self, Agents};
 use super::mind::{self, Asked};
 use crate::account::account;
 use crate::admin::{Command, Says};
 use crate::faults::Row;
 use crate::google::{PROJECT, faults, orders};
 use bytes::Bytes;
-use droves_device::{Body, Clocks, Failure, Link, Method, Reached, Request, Token};
+use droves_device::{Clocks, Token};
 use droves_emulators::google::{self, Callers, Google, Outbound, Quota};
-use droves_emulators::mqtt::LineId;
-use droves_emulators::practice::agents::Stir;
-use droves_emulators::practice::{Brain, Outgoing, Proof, Wake, emm};
+use droves_emulators::practice::{Brain, emm};
 use droves_emulators::push::OrderId;
 use droves_facts::{
     Blame, DeviceIx, Dur, Fact, LaneIx, Mono, Operation, Outcome, PhaseIx, PopulationIx, PushFate, RequestTiming, Wall,
@@ -19,12 +18,10 @@ use droves_facts::{
 };
 use droves_scenario::plan::{Managed, Plan};
 use droves_scenario::server::Queueing;
-use droves_shard::Answer;
 use droves_shard::forecast::{Happened, Notification};
 use droves_wire::android::adp::Ask;
-use droves_wire::android::{fcm, image, mqtt};
+use droves_wire::android::image;
 use droves_wire::keys::Key;
-use http::{HeaderMap, HeaderName, HeaderValue, header};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -49,12 +46,9 @@ pub(super) struct Androids {
     number: u64,
     /// What devices are to be told at once.
     happened: Vec<Happened>,
-    lines: HashMap<LaneIx, LineId>,
-    lanes: HashMap<LineId, LaneIx>,
     /// Under which id the server knows a lane's device.
     names: HashMap<LaneIx, String>,
-    /// What the server called what was queued last.
-    returned: Option<String>,
+    pub(super) agents: Agents,
     /// What Google does wrong on order.
     faults: Vec<Row>,
     given: BTreeMap<PhaseIx, Vec<OrderId>>,
@@ -88,10 +82,8 @@ impl Androids {
             coming: BTreeMap::new(),
             number: 0,
             happened: Vec::new(),
-            lines: HashMap::new(),
-            lanes: HashMap::new(),
             names: HashMap::new(),
-            returned: None,
+            agents: Agents::default(),
             faults: faults(plan),
             given: BTreeMap::new(),
             now: Mono::ZERO,
@@ -173,18 +165,17 @@ impl Androids {
         let coming = self.coming.first_key_value().map(|(&(at, _), _)| at);
         let told = (!self.happened.is_empty()).then_some(self.now);
         let google = self.google.next(wall(self.now)).map(mono);
-        [coming, told, google, mind.next_call(self.now), mind.due()].into_iter().flatten().min()
+        [coming, told, google, mind.next_call(self.now), self.agents.next(mind)].into_iter().flatten().min()
     }
 
     /// Time has passed.
     pub(super) fn tick(&mut self, mind: &mut Brain, now: Mono) -> Vec<Happened> {
         self.now = now;
-        mind.tick(now);
+        self.happened.append(&mut self.agents.tick(mind, now));
         while self.coming.first_key_value().is_some_and(|(&(at, _), _)| at <= now) {
             self.arrive(mind);
         }
         self.set_out(mind);
-        self.listen(mind);
         std::mem::take(&mut self.happened)
     }
 
@@ -296,102 +287,6 @@ impl Androids {
         }
     }
 
-    /// What the server answers to an agent, and for how long it holds that back.
-    pub(super) fn answer(
-        &mut self,
-        mind: &mut Brain,
-        clocks: Clocks,
-        lane: LaneIx,
-        request: &Request,
-    ) -> (Dur, Answer) {
-        self.now = clocks.now;
-        let header = |wanted: &str| {
-            let of = request.varying.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted));
-            of.map(|(_, value)| &**value)
-        };
-        let body = match &request.body {
-            Body::Empty => &[][..],
-            Body::Bytes(bytes) => bytes,
-        };
-        if matches!(request.operation, Operation::AndroidEnroll | Operation::AndroidConfig)
-            && let Some(number) = request.url.rsplit('/').next()
-        {
-            self.names.insert(lane, number.to_owned());
-        }
-        let method = match request.method {
-            Method::Get => "GET",
-            Method::Head => "HEAD",
-            Method::Put => "PUT",
-            Method::Post => "POST",
-        };
-        let signature = header("x-request-signature").map(str::as_bytes);
-        let asked = Asked {
-            proof: signature.map_or(Proof::Nothing, Proof::Signature),
-            content_type: header("content-type"),
-            range: header("range"),
-            ..Asked::new(method, &request.url, body)
-        };
-        let mut answer = mind::ask(mind, clocks, &asked);
-        let mut hold = Dur::ZERO;
-        if let Some(held) = answer.held.take() {
-            // Whoever pushes meanwhile is heard at the next poll.
-            hold = held.until.since(clocks.now);
-            answer = mind.resume(held.ticket);
-        }
-        self.listen(mind);
-        (hold, told(answer))
-    }
-
-    /// The broker's first word to a lane's link.
-    pub(super) fn link(
-        &mut self,
-        mind: &mut Brain,
-        clocks: Clocks,
-        lane: LaneIx,
-        link: &Link,
-    ) -> Result<Bytes, Failure> {
-        self.now = clocks.now;
-        self.unlink(mind, lane);
-        let line = mind.line_opened(clocks.now);
-        self.lines.insert(lane, line);
-        self.lanes.insert(line, lane);
-        mind.line_heard(clocks.now, line, &link.hello);
-        let mut frames = frames(mind.line_taken(line).bytes).into_iter();
-        let first = frames.next();
-        self.happened.extend(frames.map(|frame| Happened::Frame(lane, frame)));
-        self.listen(mind);
-        let text = format!("{}: the broker says nothing", link.url).into();
-        first.ok_or(Failure { blame: Blame::Server, kind: "closed", reached: Reached::Sent, text })
-    }
-
-    /// What the broker answers to a lane.
-    pub(super) fn sent(&mut self, mind: &mut Brain, clocks: Clocks, lane: LaneIx, bytes: &Bytes) -> Vec<Bytes> {
-        self.now = clocks.now;
-        let Some(&line) = self.lines.get(&lane) else { return Vec::new() };
-        mind.line_heard(clocks.now, line, bytes);
-        let said = frames(mind.line_taken(line).bytes);
-        self.listen(mind);
-        said
-    }
-
-    /// A lane's link is closed.
-    pub(super) fn unlink(&mut self, mind: &mut Brain, lane: LaneIx) {
-        if let Some(line) = self.lines.remove(&lane) {
-            self.lanes.remove(&line);
-            mind.line_gone(line);
-        }
-    }
-
-    /// What the broker has to say beside.
-    fn listen(&mut self, mind: &mut Brain) {
-        for stir in mind.stirred() {
-            let Stir::Line(line) = stir else { continue };
-            let Some(&lane) = self.lanes.get(&line) else { continue };
-            let said = frames(mind.line_taken(line).bytes);
-            self.happened.extend(said.into_iter().map(|frame| Happened::Frame(lane, frame)));
-        }
-    }
-
     /// Queues what Android devices are asked; gives the lanes for which it waits then, or none of what is not Android's.
     pub(super) fn queue(
         &mut self,
@@ -401,73 +296,35 @@ impl Androids {
         command: &Command,
         is_lost: impl Fn(LaneIx) -> bool,
     ) -> Option<Vec<LaneIx>> {
-        let Says::Json { queueing, kind, json } = &command.says else { return None };
         self.now = clocks.now;
+        if let Some(agents::Taken { lanes, woken }) = self.agents.queue(mind, clocks, lanes, command) {
+            let woken = woken.into_iter().filter(|(lane, _)| !is_lost(*lane)).map(|(lane, _)| {
+                let magic = Some(String::new());
+                Happened::Push(Notification { lane, magic, late: Dur::ZERO, is_refused: false, urgent: true })
+            });
+            self.happened.extend(woken);
+            return Some(lanes);
+        }
+        let Says::Json { queueing, json, .. } = &command.says else { return None };
         let ids: Vec<&str> = lanes.iter().filter_map(|lane| self.names.get(lane)).map(String::as_str).collect();
         let ids = ids.join(",");
-        let name = command.names.first().map(|name| name.text.as_str()).unwrap_or_default();
-        let message = format!("{{ \"messageType\": \"{kind}\", \"payload\": {json} }}");
-        let (method, url, body) = match queueing {
-            Queueing::Policy => ("PUT", format!("/admin/v1/android/policies?ids={ids}"), json),
-            Queueing::Configuration => ("PUT", format!("/admin/v1/configurations/{name}?ids={ids}"), json),
-            Queueing::Message => ("POST", format!("/admin/v1/messages?ids={ids}"), &message),
-            _ => ("PUT", format!("/admin/v1/commands?ids={ids}"), json),
+        let url = match queueing {
+            Queueing::Policy => format!("/admin/v1/android/policies?ids={ids}"),
+            _ => format!("/admin/v1/commands?ids={ids}"),
         };
         let content_type = Some("application/json");
-        let asked = Asked { content_type, ..Asked::new(method, &url, body.as_bytes()) };
-        let (answer, wakes) = mind::ask_to_push(mind, clocks, &asked);
-        wakes.iter().for_each(|wake| self.wake(wake, &is_lost));
+        let asked = Asked { content_type, ..Asked::new("PUT", &url, json.as_bytes()) };
+        let answer = mind::ask(mind, clocks, &asked);
         let said = mind::said(&answer.body);
-        self.returned = said["digest"].as_str().map(str::to_owned);
         self.set_out(mind);
-        self.listen(mind);
         let is_taken = |lane: &&LaneIx| self.names.get(lane).is_some_and(|name| said["failed"].get(name).is_none());
         Some(lanes.iter().filter(is_taken).copied().collect())
     }
 
-    /// The server wakes an agent by FCM.
-    fn wake(&mut self, wake: &Wake, is_lost: &impl Fn(LaneIx) -> bool) {
-        let Wake::Android { token } = wake else { return };
-        let owner = fcm::token_secret(token).and_then(|secret| super::tokens().find(&secret));
-        if let Some((lane, _)) = owner.filter(|(lane, _)| !is_lost(*lane)) {
-            let magic = Some(String::new());
-            let notification = Notification { lane, magic, late: Dur::ZERO, is_refused: false, urgent: true };
-            self.happened.push(Happened::Push(notification));
-        }
-    }
-
-    /// What the server called what was queued last.
-    pub(super) fn take_returned(&mut self) -> Option<String> {
-        self.returned.take()
-    }
-
     /// Whether a lane's device has ever enrolled here.
     pub(super) fn knows(&self, lane: LaneIx) -> bool {
-        self.names.contains_key(&lane)
+        self.names.contains_key(&lane) || self.agents.number(lane).is_some()
     }
-}
-
-/// The packets that these bytes are.
-fn frames(bytes: Vec<u8>) -> Vec<Bytes> {
-    let (mut rest, mut frames) = (Bytes::from(bytes), Vec::new());
-    while let Ok(Some(length)) = mqtt::first(&rest) {
-        frames.push(rest.split_to(length));
-    }
-    frames
-}
-
-/// An answer as a device gets it. A file's bytes are counted by its length and not there.
-fn told(answer: Outgoing) -> Answer {
-    let mut headers = HeaderMap::new();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(answer.content_type));
-    let length = answer.file.as_ref().map_or(answer.body.len() as u64, |file| file.bytes());
-    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
-    for (name, value) in answer.headers {
-        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
-            headers.insert(name, value);
-        }
-    }
-    Answer { status: answer.status, headers, body: answer.body }
 }
 
 fn clocks(now: Mono) -> Clocks {

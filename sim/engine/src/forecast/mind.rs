@@ -12,25 +12,33 @@ use droves_wire::keys::Key;
 use http::Uri;
 use std::sync::{Arc, OnceLock};
 
-const ADMIN: &str = "forecast";
+/// The administrator's token there.
+pub const ADMIN: &str = "forecast";
 /// By which PCs would have their channels.
 const PFN: &str = "Droves.Forecast_8wekyb3d8bbwe";
 
 /// What it is asked.
-pub(super) struct Asked<'a> {
-    pub(super) method: &'a str,
+#[derive(Debug)]
+pub struct Asked<'a> {
+    /// The method.
+    pub method: &'a str,
     /// A URL, or a path on the server.
-    pub(super) url: &'a str,
-    pub(super) proof: Proof<'a>,
-    pub(super) content_type: Option<&'a str>,
+    pub url: &'a str,
+    /// What is shown of who asks.
+    pub proof: Proof<'a>,
+    /// `Content-Type`.
+    pub content_type: Option<&'a str>,
     /// `Authorization`, if it is not the administrator's.
-    pub(super) authorization: Option<&'a str>,
-    pub(super) range: Option<&'a str>,
-    pub(super) body: &'a [u8],
+    pub authorization: Option<&'a str>,
+    /// `Range`.
+    pub range: Option<&'a str>,
+    /// The body.
+    pub body: &'a [u8],
 }
 
 impl<'a> Asked<'a> {
-    pub(super) fn new(method: &'a str, url: &'a str, body: &'a [u8]) -> Self {
+    /// The administrator's question, without anything beside.
+    pub fn new(method: &'a str, url: &'a str, body: &'a [u8]) -> Self {
         Asked { method, url, proof: Proof::Nothing, content_type: None, authorization: None, range: None, body }
     }
 }
@@ -58,7 +66,7 @@ pub(super) fn ask(mind: &mut Brain, clocks: Clocks, asked: &Asked<'_>) -> Outgoi
 }
 
 /// Asks it, and says whom it pushes for that.
-pub(super) fn ask_to_push(mind: &mut Brain, clocks: Clocks, asked: &Asked<'_>) -> (Outgoing, Vec<Wake>) {
+pub fn ask_to_push(mind: &mut Brain, clocks: Clocks, asked: &Asked<'_>) -> (Outgoing, Vec<Wake>) {
     let uri: Uri = asked.url.parse().unwrap_or_default();
     let admin = format!("Bearer {ADMIN}");
     let incoming = Incoming {

@@ -5,6 +5,7 @@
 //! what they wait for is looked at four times a second, as a run's coordinator does.
 
 mod acme;
+mod agents;
 mod androids;
 mod mind;
 mod need;
@@ -14,6 +15,8 @@ mod play;
 mod server;
 mod troubles;
 
+pub use agents::{Agents, Taken, is_of_agent, method_name, told};
+pub use mind::{ADMIN, Asked, ask_to_push};
 pub use need::{Costs, FILES_MAX, Need, PORTS};
 pub use play::{Cut, Play, Side};
 pub use server::{SCEP_REPLY_BYTES, SCEP_REQUEST_BYTES, ca_says, made};

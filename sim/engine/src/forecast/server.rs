@@ -1,6 +1,7 @@
 //! What the server says in virtual time: the answers of a good MDM server to devices that it knows, without a signature
 //! checked or a certificate issued. Lengths are those of real messages, so that bytes can be counted.
 
+use super::agents::{self, is_of_agent};
 use super::androids::Androids;
 use super::mind;
 use super::pcs::{self, Pcs};
@@ -205,7 +206,7 @@ impl Side for Server {
     }
 
     fn returned(&mut self) -> Option<String> {
-        self.androids.as_mut().and_then(Androids::take_returned)
+        self.androids.as_mut().and_then(|androids| androids.agents.take_returned())
     }
 
     fn push(&mut self, clocks: Clocks, lane: LaneIx) -> Option<Vec<Notification>> {
@@ -253,8 +254,8 @@ impl World for Server {
         match (&mut self.mind, &mut self.pcs, &mut self.androids) {
             (Some(mind), Some(pcs), _) if of_windows => return (held, Ok(pcs.answer(mind, clocks, lane, request))),
             (Some(mind), _, Some(androids)) if of_agent => {
-                let (hold, answer) = androids.answer(mind, clocks, lane, request);
-                return (held + hold, Ok(answer));
+                let (hold, answer) = androids.agents.answer(mind, clocks, lane, request);
+                return (held + hold, Ok(agents::told(answer)));
             }
             _ => {}
         }
@@ -279,7 +280,7 @@ impl World for Server {
 
     fn link(&mut self, clocks: Clocks, lane: LaneIx, link: &Link) -> Result<Bytes, Failure> {
         match (&mut self.mind, &mut self.androids) {
-            (Some(mind), Some(androids)) => androids.link(mind, clocks, lane, link),
+            (Some(mind), Some(androids)) => androids.agents.link(mind, clocks, lane, link),
             _ => Err(Failure {
                 blame: Blame::Network,
                 kind: "connect_refused",
@@ -291,14 +292,14 @@ impl World for Server {
 
     fn sent(&mut self, clocks: Clocks, lane: LaneIx, bytes: &Bytes) -> Vec<Bytes> {
         match (&mut self.mind, &mut self.androids) {
-            (Some(mind), Some(androids)) => androids.sent(mind, clocks, lane, bytes),
+            (Some(mind), Some(androids)) => androids.agents.sent(mind, clocks, lane, bytes),
             _ => Vec::new(),
         }
     }
 
     fn unlink(&mut self, lane: LaneIx) {
         if let (Some(mind), Some(androids)) = (&mut self.mind, &mut self.androids) {
-            androids.unlink(mind, lane);
+            androids.agents.unlink(mind, lane);
         }
     }
 
@@ -325,19 +326,6 @@ fn is_of_windows(operation: Operation) -> bool {
             | Operation::WindowsRenew
             | Operation::WindowsFirst
             | Operation::WindowsMessage
-    )
-}
-
-/// Whether it is a request to the server of an Android device's agent.
-fn is_of_agent(operation: Operation) -> bool {
-    matches!(
-        operation,
-        Operation::AndroidEnroll
-            | Operation::AndroidConfig
-            | Operation::AndroidReport
-            | Operation::AndroidLogs
-            | Operation::AndroidDownload
-            | Operation::AndroidPoll
     )
 }
 

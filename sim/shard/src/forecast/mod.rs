@@ -81,6 +81,8 @@ pub enum Happened {
     Push(Notification),
     /// It says something over a lane's link.
     Frame(LaneIx, Bytes),
+    /// A lane's link is lost.
+    Lost(LaneIx),
     /// It has something to state, which belongs to the phase that its lane is in.
     Fact(Fact),
 }
@@ -154,8 +156,8 @@ enum Parcel {
     Linked { lane: LaneIx, ticket: Ticket, began: Mono, connect: Dur, frame: Bytes },
     /// A link does not.
     NotLinked { lane: LaneIx, ticket: Ticket, failure: Failure },
-    /// Something comes over a link.
-    Frame { lane: LaneIx, frame: Bytes },
+    /// Something comes over the link that was opened by this; nothing: it is lost.
+    Frame { lane: LaneIx, link: Ticket, frame: Option<Bytes> },
 }
 
 impl<M: Machine, W: World> Forecast<M, W> {
@@ -227,7 +229,9 @@ impl<M: Machine, W: World> Forecast<M, W> {
     /// What was on its way to the server still gets there, and nobody hears the answer; pushes reach the new shard.
     pub fn restart(&mut self, shard: Shard<M>, down: Dur) {
         self.talks.clear();
-        self.links.clear();
+        for lane in std::mem::take(&mut self.links).into_keys() {
+            self.world.unlink(lane);
+        }
         let clocks = self.clocks();
         for Reverse((at, number, place)) in std::mem::take(&mut self.coming).into_sorted_vec().into_iter().rev() {
             match self.parcels.remove(place) {
@@ -281,6 +285,7 @@ impl<M: Machine, W: World> Forecast<M, W> {
             match happened {
                 Happened::Push(notification) => self.push(notification),
                 Happened::Frame(lane, frame) => self.frame(lane, frame),
+                Happened::Lost(lane) => self.lose_link(lane),
                 Happened::Fact(fact) => self.facts.push(Fact { phase: self.shard.phase_of(fact.lane), ..fact }),
             }
         }
@@ -307,7 +312,7 @@ impl<M: Machine, W: World> Forecast<M, W> {
                 self.linked(clocks, lane, ticket, exchange, frame);
             }
             Parcel::NotLinked { lane, ticket, failure } => self.not_linked(clocks, lane, ticket, failure),
-            Parcel::Frame { lane, frame } => self.framed(clocks, lane, frame),
+            Parcel::Frame { lane, link, frame } => self.framed(clocks, lane, link, frame),
             Parcel::Push { lane, magic, urgent } => {
                 // A server that knows the lane pushes it with the magic of its last TokenUpdate.
                 if let Some(magic) = magic.or_else(|| self.shard.magic(clocks, lane)) {

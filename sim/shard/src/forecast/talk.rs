@@ -123,11 +123,9 @@ impl<M: Machine, W: World> Forecast<M, W> {
             return self.comes(after, Parcel::Arrives(Flight { lane, ticket, request, line, opening: None }));
         }
         talk.waits = Some((ticket, Reached::Nothing));
-        self.connects += 1;
+        let is_lost = self.loses_connect();
         let line = self.world.line(clocks, lane);
         let round_trip = self.network.round_trip + line.latency;
-        let is_lost = self.network.loss > 0.0
-            && self.dice.draw(0, Purpose::Model, self.connects << 1 | 1).unit() < self.network.loss;
         if is_lost || line.refused || self.desk.is_out(now) {
             let (after, kind) =
                 if is_lost { (CONNECT_WAIT, "connect_timeout") } else { (round_trip, "connect_refused") };
@@ -144,6 +142,12 @@ impl<M: Machine, W: World> Forecast<M, W> {
         let opening = Opening { connect: round_trip, tls, resumed: false, http2: false, shown };
         let after = round_trip + tls.unwrap_or_default();
         self.comes(after, Parcel::Stands(Flight { lane, ticket, request, line, opening: Some(opening) }));
+    }
+
+    /// One more connection is begun: whether nobody hears of it.
+    pub(super) fn loses_connect(&mut self) -> bool {
+        self.connects += 1;
+        self.network.loss > 0.0 && self.dice.draw(0, Purpose::Model, self.connects << 1 | 1).unit() < self.network.loss
     }
 
     /// A connection stands; if the lane still waits, its request leaves.

@@ -1,8 +1,7 @@
-//! The push service: which tokens it knows is in the register of the emulated one, which is the generator's, and gone with
+//! The push services, of which one stands for all: which tokens it knows is in the register of the emulated one, which is the generator's, and gone with
 //! it. It fills again from what the disk has.
 
 use crate::plants::Plant;
-use crate::profile::TOPIC;
 use crate::side::Broken;
 use droves_emulators::push::{Registry, Standing};
 use droves_facts::{LaneIx, Wall};
@@ -49,17 +48,23 @@ impl PushService {
         self.registry.topic(topic).is_some_and(|topic| self.registry.register(lane, generation, topic, wall))
     }
 
-    /// Judges a push to a lane, which has told the server the generation `told`, and of which the disk has `stored`.
+    /// Whether a lane's token of this generation is its own.
+    pub(crate) fn is_current(&self, lane: LaneIx, generation: u32, topic: &str) -> bool {
+        matches!(self.registry.standing(lane, generation, Some(topic)), Standing::Current(_))
+    }
+
+    /// Judges a push to a lane's token, by a topic or a project. The lane has told the server the generation `told`, and the disk has
+    /// `stored` of it.
     pub(crate) fn judge(
         &mut self,
-        lane: LaneIx,
-        generation: u32,
+        (lane, generation): (LaneIx, u32),
+        topic: &str,
         told: Option<u32>,
         stored: impl Fn() -> Option<u32>,
     ) -> Result<Verdict, Broken> {
         let standing = match self.plant {
             Some(Plant::TakesOldToken) => Standing::Current(Wall(0)),
-            _ => self.registry.standing(lane, generation, Some(TOPIC)),
+            _ => self.registry.standing(lane, generation, Some(topic)),
         };
         let text = || format!("token {generation} is {standing:?}, told {told:?}, stored {:?}", stored());
         // A lane tells the push service of a token first, and the server afterwards.

@@ -32,6 +32,9 @@ pub(crate) struct Config {
     /// Whether the devices are enrolled from the start, without having enrolled.
     #[serde(default)]
     pub(crate) is_minted: bool,
+    /// Whether agents on Android are woken by FCM beside.
+    #[serde(default)]
+    pub(crate) has_fcm: bool,
     /// Sessions at a time.
     pub(crate) room: Option<usize>,
     /// What becomes of what is due when there is no room for it, as a scenario says it.
@@ -91,6 +94,9 @@ pub(crate) struct Other {
     /// To the token before the one that the server was told last.
     #[serde(default)]
     pub(crate) pushes_old: u32,
+    /// Of what is sent over links: it is lost, or its answer, and the link with it.
+    #[serde(default)]
+    pub(crate) links_cut: u32,
     pub(crate) save_ms: u64,
     pub(crate) make_ms: u64,
 }
@@ -119,8 +125,9 @@ pub(crate) struct Crash {
 impl Config {
     /// The scenario.
     pub(crate) fn yaml(&self) -> String {
-        let mut out =
-            format!("droves: 1\ntarget: {{ server: practice }}\nfleet:\n  seed: {}\n  populations:\n", self.seed);
+        let vars = if self.has_fcm { ", vars: { firebase_project: sim }" } else { "" };
+        let mut out = format!("droves: 1\ntarget: {{ server: practice{vars} }}\nfleet:\n  seed: {}\n", self.seed);
+        line(&mut out, format_args!("  populations:"));
         for Population { name, count, is } in &self.populations {
             line(&mut out, format_args!("    {name}: {{ count: {count}, {is} }}"));
         }
@@ -177,6 +184,16 @@ impl Config {
     /// How many devices it has.
     pub(crate) fn devices(&self) -> u32 {
         self.populations.iter().map(|population| population.count).sum()
+    }
+
+    /// Whether it has devices with an agent of the server's own.
+    pub(crate) fn has_agents(&self) -> bool {
+        self.populations.iter().any(|population| population.is.contains("managed_by: agent"))
+    }
+
+    /// Whether some of them doze: they do what they are asked hours later.
+    pub(crate) fn dozes(&self) -> bool {
+        self.populations.iter().any(|population| population.is.contains("doze"))
     }
 
     /// Whether the administrator has devices wiped or removed.

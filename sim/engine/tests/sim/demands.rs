@@ -1,9 +1,10 @@
 //! What must hold when a configuration has been played, and all has been well for hours.
 
+pub(crate) mod agents;
+
 use crate::config::{AGAIN, Config, LAST};
 use crate::side::{Broken, Practice};
-use droves_device::Machine;
-use droves_device::apple::Apple;
+use droves_device::{Device, Machine};
 use droves_engine::forecast::{Cut, Play};
 use droves_facts::{
     ArrivalFate, Blame, CommandKey, CommandStatus, DeviceState, Dur, Fact, LaneIx, Operation, Outcome, PushFate, Unit,
@@ -15,16 +16,25 @@ use droves_wire::digest;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Everything that does not hold, what was found first at the front.
-pub(crate) fn all(play: &mut Play<Practice>, facts: &[Fact], config: &Config, cut: Cut) -> Vec<Broken> {
+pub(crate) fn all(
+    play: &mut Play<Practice>,
+    facts: &[Fact],
+    config: &Config,
+    cut: Cut,
+    heard: Option<&agents::Messages>,
+) -> Vec<Broken> {
     let now = play.running.clocks().now;
     let mut broken = std::mem::take(&mut play.running.world.broken);
     broken.extend(play.running.world.disk.ends(now));
     broken.extend(facts.iter().filter_map(is_ours));
     broken.extend(accounts(play, facts, config, cut));
     broken.extend(phases(play, config));
+    let clocks = play.running.clocks();
+    let rows = play.running.world.rows(clocks);
     for snapshot in play.running.shard.snapshots() {
-        broken.extend(lane(play, config, &snapshot));
+        broken.extend(lane(play, config, &rows, &snapshot));
     }
+    broken.extend(heard.into_iter().flat_map(|heard| agents::messages(play, &rows, heard)));
     broken.extend(commands(play, facts, config));
     broken.extend(refused(play));
     broken
@@ -75,8 +85,8 @@ fn accounts(play: &Play<Practice>, facts: &[Fact], config: &Config, cut: Cut) ->
         ),
         ("sessions that are open at the end", play.running.shard.live() as u64, 0),
     ];
-    // An operation that a crash cut off has no end.
-    if config.crashes.is_empty() {
+    // An operation that a crash cut off has no end, and that of a device that dozes may be yet to begin.
+    if config.crashes.is_empty() && !config.dozes() {
         rows.push(("arrivals", started, ended));
     }
     let differs = |&(_, left, right): &(&str, u64, u64)| left != right;
@@ -104,7 +114,7 @@ fn refused(play: &Play<Practice>) -> Option<Broken> {
 /// The phases after the healing come to their ends.
 fn phases(play: &Play<Practice>, config: &Config) -> Vec<Broken> {
     let plan = &play.config().plan;
-    let wanted = [Some(LAST), config.again.then_some(AGAIN)];
+    let wanted = [Some(LAST), (config.again && !config.dozes()).then_some(AGAIN)];
     let mut broken = Vec::new();
     for name in wanted.into_iter().flatten() {
         let span = play.spans().iter().find(|span| plan.phases[span.phase.ix()].name == name);
@@ -121,34 +131,56 @@ fn phases(play: &Play<Practice>, config: &Config) -> Vec<Broken> {
 }
 
 /// A lane stands where it is to stand, and the server believes so.
-fn lane(play: &Play<Practice>, config: &Config, snapshot: &Snapshot) -> Vec<Broken> {
+fn lane(
+    play: &Play<Practice>,
+    config: &Config,
+    rows: &BTreeMap<String, serde_json::Value>,
+    snapshot: &Snapshot,
+) -> Vec<Broken> {
     let lane = snapshot.lane;
     let mut broken = Vec::new();
     let (Ok(record), Ok(shared)) =
-        (Apple::record_from_bytes(&snapshot.record), Apple::shared_from_bytes(&snapshot.shared))
+        (Device::record_from_bytes(&snapshot.record), Device::shared_from_bytes(&snapshot.shared))
     else {
         return vec![Broken::of("what is stored can be read", lane, "record or shared part")];
     };
+    let (world, clocks) = (&play.running.world, play.running.clocks());
+    let agent = agents::shared(snapshot);
+    if agent.is_some() && world.main(lane) != lane {
+        return broken;
+    }
     // What has ended has not been told so.
-    let state = if snapshot.ended { DeviceState::Removed } else { Apple::state(&record) };
+    let state = if snapshot.ended { DeviceState::Removed } else { Device::state(&record) };
     if state == DeviceState::Enrolling {
         broken.push(Broken::of("no lane is on its way for ever", lane, format!("{record:?}")));
     }
     // A server that was never told of an end may still have the wipe that it was about to send.
-    if config.again && !config.sends_away() && !config.passes_over() && state != DeviceState::Enrolled {
+    if config.again
+        && !config.dozes()
+        && !config.sends_away()
+        && !config.passes_over()
+        && state != DeviceState::Enrolled
+    {
         broken.push(Broken::of("after the healing all devices do what they are asked", lane, format!("{state:?}")));
     }
     if config.keeps_all() && state != DeviceState::Enrolled {
         broken.push(Broken::of("who is minted stays enrolled", lane, format!("{state:?}")));
     }
-    let (world, clocks) = (&play.running.world, play.running.clocks());
+    if let Some(agent) = &agent {
+        let generation = Device::registration(&record, &shared).map(|(generation, _)| generation);
+        if state == DeviceState::Enrolled {
+            let row = world.agents.number(lane).and_then(|number| rows.get(number));
+            broken.extend(agents::agrees(play, config, row, (lane, generation), agent));
+        }
+        return broken;
+    }
     let belief = world.names.get(&lane).and_then(|name| world.brain.believes(name));
     let mut differs = |what: String| {
         broken.push(Broken::of("the server believes what the device is", lane, what));
     };
     match belief {
         Some(belief) if state == DeviceState::Enrolled => {
-            let generation = Apple::registration(&record, &shared).map_or(0, |(generation, _)| generation);
+            let generation = Device::registration(&record, &shared).map_or(0, |(generation, _)| generation);
             let is_device = world.main(lane) == lane;
             let identity = play.running.shard.identity(lane).map(|identity| digest::sha256(&identity.certificate));
             if !belief.enrolled {
@@ -186,6 +218,7 @@ fn commands(play: &Play<Practice>, facts: &[Fact], config: &Config) -> Vec<Broke
     let (lost, repeated, misdelivered) = (count("lose_command"), count("repeat_command"), count("misdeliver_command"));
     let deadline = play.running.clocks().now + DEADLINE;
     let (_, anomalies) = play.folds.ledger.clone().settle(deadline);
+    let unheard = agents::unheard(play, config);
     let rows = [
         (AnomalyKind::Lost, lost + misdelivered),
         (AnomalyKind::Late, 0),
@@ -194,7 +227,8 @@ fn commands(play: &Play<Practice>, facts: &[Fact], config: &Config) -> Vec<Broke
     ];
     for (kind, at_most) in rows {
         // A copy that a locked device puts off comes again and again: it is one.
-        let of_kind = anomalies.iter().filter(|anomaly| anomaly.kind == kind && !world.is_estranged(anomaly.lane));
+        let is_told = |lane| !world.is_estranged(lane) && !unheard.contains(&lane);
+        let of_kind = anomalies.iter().filter(|anomaly| anomaly.kind == kind && is_told(anomaly.lane));
         let found: BTreeSet<_> = of_kind.map(|anomaly| (anomaly.lane, anomaly.command)).collect();
         if found.len() as u64 > at_most {
             let text = format!("{} {kind:?}, {at_most} of them on order", found.len());
@@ -210,6 +244,8 @@ fn commands(play: &Play<Practice>, facts: &[Fact], config: &Config) -> Vec<Broke
     for fact in facts {
         if let What::Accepted { command, status } = &fact.what
             && *status != CommandStatus::NotNow
+            // What an agent is to be like it may be told again.
+            && world.agents.number(fact.lane).is_none()
         {
             *accepted.entry((fact.lane, *command)).or_default() += 1;
         }

@@ -5,8 +5,7 @@ use crate::config::{Other, share};
 use crate::plants::Plant;
 use crate::side::Broken;
 use crate::store::Store;
-use droves_device::Machine;
-use droves_device::apple::Apple;
+use droves_device::{Device, Machine};
 use droves_facts::{Dice, Dur, LaneIx, Mono, Purpose};
 use droves_shard::Snapshot;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -135,9 +134,9 @@ impl Disk {
     /// The push token that is there for a lane.
     pub(crate) fn token(&self, lane: LaneIx) -> Option<u32> {
         let stored = self.stored.get(&lane)?;
-        let record = Apple::record_from_bytes(&stored.record).ok()?;
-        let shared = Apple::shared_from_bytes(&stored.shared).ok()?;
-        Apple::registration(&record, &shared).map(|(generation, _)| generation)
+        let record = Device::record_from_bytes(&stored.record).ok()?;
+        let shared = Device::shared_from_bytes(&stored.shared).ok()?;
+        Device::registration(&record, &shared).map(|(generation, _)| generation)
     }
 }
 

@@ -1,6 +1,8 @@
 //! Configurations out of a seed. Every seed draws first which troubles it has at all: a trouble among few others finds
 //! what it would not find among all of them.
 
+mod agents;
+
 use crate::config::{Config, Crash, Fault, Other, Phase, Population, Way};
 use droves_facts::{Dice, Philox, Purpose};
 
@@ -9,8 +11,14 @@ pub(crate) fn draw(seed: u64) -> Config {
     let mut dice = Drawn(Dice::new(seed).draw(0, Purpose::Model, 0));
     let mut beside = Drawn(Dice::new(seed).draw(1, Purpose::Model, 0));
     let (has_store, is_minted, has_new_tokens) = (beside.chance(10), beside.chance(7), beside.chance(7));
-    let populations = populations(&mut dice);
-    let steps = steps(&mut dice, &populations, is_minted, has_new_tokens);
+    let mut aside = Drawn(Dice::new(seed).draw(2, Purpose::Model, 0));
+    let has_agents = !is_minted && aside.chance(30);
+    let has_fcm = has_agents && aside.chance(50);
+    let mut populations = populations(&mut dice);
+    let mut steps = steps(&mut dice, &populations, is_minted, has_new_tokens);
+    if has_agents {
+        agents::join(&mut aside, &mut populations, &mut steps);
+    }
     let is_calm = dice.chance(15);
     let names: Vec<String> = steps.iter().flatten().map(|phase| phase.name.clone()).collect();
     let mut faults = Vec::new();
@@ -26,10 +34,16 @@ pub(crate) fn draw(seed: u64) -> Config {
     if !is_calm && has_new_tokens {
         other.pushes_old = beside.between(1, 60) as u32;
     }
-    let room = dice.chance(30).then(|| dice.between(1, 6) as usize);
+    if !is_calm && has_agents && aside.chance(40) {
+        other.links_cut = aside.between(1, 20) as u32;
+    }
+    // A link is a session too, and has no end.
+    let linked = |of: &Population| if of.is.contains("managed_by: agent") { of.count as usize } else { 0 };
+    let links: usize = populations.iter().map(linked).sum();
+    let room = dice.chance(30).then(|| dice.between(1, 6) as usize + links);
     let on_overload = dice.of(&["catch_up", "merge", "drop"]).to_owned();
     let again = dice.chance(30);
-    Config { seed, populations, steps, faults, other, crashes, has_store, is_minted, room, on_overload, again }
+    Config { seed, populations, steps, faults, other, crashes, has_store, is_minted, has_fcm, room, on_overload, again }
 }
 
 struct Drawn(Philox);

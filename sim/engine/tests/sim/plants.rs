@@ -2,6 +2,7 @@
 
 use crate::apns::{OLD_TOKEN, OWN_TOKEN};
 use crate::config::Config;
+use crate::demands::agents::REPORTED;
 use crate::disk::STORE;
 use bytes::Bytes;
 use droves_emulators::practice::Outgoing;
@@ -27,13 +28,15 @@ pub(crate) enum Plant {
     TakesOldToken,
     /// A server that takes a fleet over is not told of every second device.
     TakesHalfOver,
+    /// The server takes what agents report well and forgets it.
+    ForgetsReports,
     /// How long an answer takes depends on the order of a hash set.
     DrawsByHash,
 }
 
 impl Plant {
     /// Every one, and the demand that names it.
-    pub(crate) const ALL: [(Plant, &'static str); 9] = [
+    pub(crate) const ALL: [(Plant, &'static str); 10] = [
         (Plant::ForgetsToken, "the server believes what the device is"),
         (Plant::RepeatsCommand, "the ledger has no violation without its fault"),
         (Plant::HoldsCommandsBack, "no command waits for a device that is enrolled"),
@@ -42,6 +45,7 @@ impl Plant {
         (Plant::KeepsFirstToken, OWN_TOKEN),
         (Plant::TakesOldToken, OLD_TOKEN),
         (Plant::TakesHalfOver, "who is minted stays enrolled"),
+        (Plant::ForgetsReports, REPORTED),
         (Plant::DrawsByHash, "the same twice"),
     ];
 
@@ -51,6 +55,7 @@ impl Plant {
             Plant::KeptFromStore => config.has_store,
             Plant::KeepsFirstToken | Plant::TakesOldToken => config.other.pushes_old > 0,
             Plant::TakesHalfOver => config.keeps_all(),
+            Plant::ForgetsReports => config.has_agents(),
             _ => true,
         }
     }
@@ -60,6 +65,7 @@ impl Plant {
         match self {
             Plant::ForgetsToken => operation == Operation::AppleTokenUpdate && answers.is_multiple_of(2),
             Plant::HoldsCommandsBack => operation == Operation::AppleIdle,
+            Plant::ForgetsReports => operation == Operation::AndroidReport,
             _ => false,
         }
     }

@@ -4,34 +4,37 @@
 //! It looks at all that devices say, for what no device may say: what its disk does not have yet, or a token that is
 //! older than one that it told before.
 
+mod agents;
+
 use crate::apns::{PushService, Verdict};
 use crate::config::{Config, HEALED, Other, share};
 use crate::disk::Disk;
 use crate::plants::Plant;
 use crate::profile;
 use crate::store::Store;
+pub(crate) use agents::Look;
 use bytes::Bytes;
-use droves_device::{Body, Clocks, Failure, Made, Method, Reached, Request, Work};
+use droves_device::{Body, Clocks, Failure, Link, Made, Reached, Request, Work};
 use droves_emulators::practice::windows::Settings;
-use droves_emulators::practice::{Brain, Faults, Incoming, Outgoing, Proof, Told, Wake};
+use droves_emulators::practice::{Brain, Faults, Outgoing, Proof, Told, Wake};
 use droves_engine::admin::Command;
-use droves_engine::forecast::{Side, Troubles, ca_says, made};
+use droves_engine::forecast::{
+    ADMIN, Agents, Asked, Side, Taken, Troubles, ask_to_push, ca_says, is_of_agent, made, method_name, told,
+};
 use droves_facts::{Blame, DeviceIx, Dice, Dur, LaneIx, Limits, Mono, Operation, PhaseIx, PopulationIx, Purpose, Wall};
 use droves_scenario::plan::{Plan, Roster};
 use droves_shard::Answer;
 use droves_shard::Snapshot;
-use droves_shard::forecast::{Line, Notification, World};
+use droves_shard::forecast::{Happened, Line, Notification, World};
 use droves_wire::apple::checkin::Message;
 use droves_wire::apple::identity::{EnrollmentId, Who};
 use droves_wire::apple::push::Tokens;
 use droves_wire::ca::Authority;
 use droves_wire::plist;
-use http::{HeaderMap, HeaderValue, Uri, header};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, OnceLock};
 
 pub(crate) const URL: &str = "http://127.0.0.1";
-const ADMIN: &str = "secret";
 
 /// The other side of one play.
 pub(crate) struct Practice {
@@ -45,8 +48,15 @@ pub(crate) struct Practice {
     estranged: BTreeSet<LaneIx>,
     /// Identities that the server took.
     taken: BTreeSet<(LaneIx, Box<[u8]>)>,
+    pub(crate) agents: Agents,
+    /// What devices are to be like by each configuration, by its digest.
+    pub(crate) looks: BTreeMap<String, Look>,
     /// The names under which the brain knows lanes.
     pub(crate) names: BTreeMap<LaneIx, String>,
+    /// What the server called the configuration that was queued last.
+    returned: Option<String>,
+    /// Pushes to agents, on their way.
+    woken: Vec<Happened>,
     /// Answers, saves and pieces of work since the start, or since the last crash.
     pub(crate) done: u64,
     /// When it is to crash next, as `done` counts.
@@ -66,6 +76,8 @@ pub(crate) struct Practice {
     limits: Limits,
     answers: u64,
     pushes: u64,
+    /// Packets that were sent over links.
+    sends: u64,
     certificates: u64,
     plant: Option<Plant>,
     /// For a plant: the command that each lane had last.
@@ -104,7 +116,11 @@ impl Practice {
             broken: Vec::new(),
             estranged: BTreeSet::new(),
             taken: BTreeSet::new(),
+            agents: Agents::default(),
+            looks: BTreeMap::new(),
             names: BTreeMap::new(),
+            returned: None,
+            woken: Vec::new(),
             done: 0,
             crash_at: config.crashes.first().map(|crash| crash.after),
             is_healed: false,
@@ -120,6 +136,7 @@ impl Practice {
             limits: Limits::default(),
             answers: 0,
             pushes: 0,
+            sends: 0,
             certificates: 0,
             plant,
             delivered: BTreeMap::new(),
@@ -166,20 +183,8 @@ impl Practice {
         proof: Proof<'_>,
         body: &[u8],
     ) -> (Outgoing, Vec<(String, String)>) {
-        let uri: Uri = uri.parse().unwrap_or_default();
-        let authorization = format!("Bearer {ADMIN}");
-        let incoming = Incoming {
-            method,
-            path: uri.path(),
-            query: uri.query().unwrap_or_default(),
-            authorization: Some(authorization.as_bytes()),
-            content_type: None,
-            range: None,
-            proof,
-            body,
-        };
-        let mut wakes = Vec::new();
-        let outgoing = self.brain.answer(clocks.now, clocks.wall, &incoming, &mut wakes);
+        let asked = Asked { proof, ..Asked::new(method, uri, body) };
+        let (outgoing, wakes) = ask_to_push(&mut self.brain, clocks, &asked);
         let of_apple = |wake| match wake {
             Wake::Apple { token, magic } => Some((token, magic)),
             Wake::Windows { .. } | Wake::Android { .. } => None,
@@ -195,6 +200,34 @@ impl Practice {
         }
     }
 
+    /// What the server says to an Apple device.
+    fn answer_apple(&mut self, clocks: Clocks, lane: LaneIx, request: &Request) -> Outgoing {
+        let body = bytes_of(&request.body);
+        self.look(clocks, lane, request, body);
+        let certificate = request.identity.as_ref().map(|identity| identity.certificate.clone());
+        let proof = certificate.as_deref().map_or(Proof::Nothing, Proof::Vouched);
+        let mut outgoing = match self.plant {
+            Some(plant) if plant.swallows(request.operation, self.answers) => empty(),
+            _ => self.ask(clocks, method_name(request.method), &request.url, proof, body).0,
+        };
+        if request.operation == Operation::AppleAuthenticate
+            && let Some(certificate) = certificate
+        {
+            if outgoing.status == 200 {
+                self.taken.insert((lane, certificate));
+            } else if self.taken.contains(&(lane, certificate)) {
+                self.estranged.insert(lane);
+            }
+        }
+        if request.operation == Operation::AppleProfile && outgoing.status == 200 {
+            outgoing.body = profile::write(URL, self.other.identity).into();
+        }
+        if let Some(plant) = self.plant {
+            plant.spoils(request.operation, self.delivered.entry(lane).or_default(), &mut outgoing);
+        }
+        outgoing
+    }
+
     /// Looks at what a device says.
     fn look(&mut self, clocks: Clocks, lane: LaneIx, request: &Request, body: &[u8]) {
         let Ok(value) = plist::read(body, &self.limits) else { return };
@@ -204,26 +237,7 @@ impl Practice {
             Ok(Message::Authenticate(_)) => self.has_saved(lane, request),
             Ok(Message::TokenUpdate(update)) => {
                 self.has_saved(lane, request);
-                let Some((of, generation)) = self.tokens.find(update.token) else {
-                    return self.broken.push(Broken::of("a token is the lane's own", lane, "no token of this fleet"));
-                };
-                if of != lane {
-                    let text = format!("lane {lane} told the token of lane {of}");
-                    self.broken.push(Broken::of("a token is the lane's own", lane, text));
-                }
-                let before = self.told.insert(lane, generation).unwrap_or(0);
-                if generation < before {
-                    let text = format!("told token {generation} at {} after token {before}", Dur(clocks.now.0));
-                    self.broken.push(Broken::of("no token is older than one told before", lane, text));
-                }
-                if self.disk.token(lane) != Some(generation) {
-                    let text = format!(
-                        "told token {generation} at {}, the disk has {:?}",
-                        Dur(clocks.now.0),
-                        self.disk.token(lane)
-                    );
-                    self.broken.push(Broken::of("saved before told: token", lane, text));
-                }
+                self.tells(clocks, lane, update.token);
             }
             _ => {}
         }
@@ -240,9 +254,35 @@ impl Practice {
         };
         let name = who.user.map_or_else(|| device.to_owned(), |user| format!("{device}:{}", user.id));
         self.names.insert(lane, name);
+        self.introduce(lane, device.to_owned());
+    }
+
+    /// The server knows the device of a lane by this name: who it is, faults are told.
+    fn introduce(&mut self, lane: LaneIx, device: String) {
         if let Some(of) = self.plan.populations.iter().find(|population| population.lanes.contains(&lane.0)) {
-            self.populations.insert(device.to_owned(), of.ix);
+            self.populations.insert(device, of.ix);
             self.brain.faults().introduce(self.populations.clone());
+        }
+    }
+
+    /// A lane tells a push token, which is to be its own, not older than one that it told before, and on the disk.
+    fn tells(&mut self, clocks: Clocks, lane: LaneIx, token: &[u8]) {
+        let Some((of, generation)) = self.tokens.find(token) else {
+            return self.broken.push(Broken::of("a token is the lane's own", lane, "no token of this fleet"));
+        };
+        if of != lane {
+            let text = format!("lane {lane} told the token of lane {of}");
+            self.broken.push(Broken::of("a token is the lane's own", lane, text));
+        }
+        let before = self.told.insert(lane, generation).unwrap_or(0);
+        if generation < before {
+            let text = format!("told token {generation} at {} after token {before}", Dur(clocks.now.0));
+            self.broken.push(Broken::of("no token is older than one told before", lane, text));
+        }
+        let stored = self.disk.token(lane);
+        if stored != Some(generation) {
+            let text = format!("told token {generation} at {}, the disk has {stored:?}", Dur(clocks.now.0));
+            self.broken.push(Broken::of("saved before told: token", lane, text));
         }
     }
 
@@ -253,6 +293,32 @@ impl Practice {
             let text = format!("{} shows `{shown}`, which the disk never had", request.operation);
             self.broken.push(Broken::of("saved before told: identity", lane, text));
         }
+    }
+
+    /// A push to the newest token that a lane has told: what comes of it, late, twice or not at all.
+    fn notifies(&mut self, (lane, newest): (LaneIx, u32), topic: &str, magic: String) -> Vec<Notification> {
+        let is_old = newest > 1 && self.strikes(self.other.pushes_old, OLD, self.pushes);
+        // Whoever is over has none at the push service that was begun anew.
+        let stored = || self.disk.token(lane).filter(|_| !self.disk.has_ended(lane));
+        let told = self.told.get(&lane).copied();
+        let token = (lane, newest - u32::from(is_old));
+        let is_refused = match self.push_service.judge(token, topic, told, stored) {
+            Ok(Verdict::Unknown) => return Vec::new(),
+            Ok(verdict) => verdict == Verdict::Refused,
+            Err(broken) => {
+                self.broken.push(broken);
+                return Vec::new();
+            }
+        };
+        let late = if self.strikes(self.other.pushes_late, LATE, self.pushes) {
+            Dur::secs(self.dice.draw(LATENESS, Purpose::Model, self.pushes).below(900))
+        } else {
+            Dur::ZERO
+        };
+        let urgent = topic != profile::TOPIC;
+        let notification = Notification { lane, magic: Some(magic), late, is_refused, urgent };
+        let is_twice = !is_refused && self.strikes(self.other.pushes_twice, TWICE, self.pushes);
+        vec![notification; 1 + usize::from(is_twice)]
     }
 
     fn strikes(&self, percent: u32, kind: u32, ordinal: u64) -> bool {
@@ -267,6 +333,7 @@ const TWICE: u32 = 12;
 const STALE: u32 = 13;
 const LATENESS: u32 = 14;
 const OLD: u32 = 15;
+const CUT: u32 = 16;
 
 impl Side for Practice {
     fn phase_begins(&mut self, phase: PhaseIx, now: Mono) {
@@ -285,12 +352,19 @@ impl Side for Practice {
     }
 
     fn queue(&mut self, clocks: Clocks, lanes: &[LaneIx], command: &Arc<Command>) -> Vec<LaneIx> {
+        if let Some(taken) = self.queue_for_agents(clocks, lanes, command) {
+            return taken;
+        }
         let ids: Vec<&str> = lanes.iter().filter_map(|lane| self.names.get(lane)).map(String::as_str).collect();
         let uri = format!("/admin/v1/commands?ids={}", ids.join(","));
         let (outgoing, _) = self.ask(clocks, "PUT", &uri, Proof::Nothing, command.bytes());
         let said: serde_json::Value = serde_json::from_slice(&outgoing.body).unwrap_or_default();
         let is_taken = |lane: &&LaneIx| self.names.get(lane).is_some_and(|name| said["failed"].get(name).is_none());
         lanes.iter().filter(is_taken).copied().collect()
+    }
+
+    fn returned(&mut self) -> Option<String> {
+        self.returned.take()
     }
 
     fn push(&mut self, clocks: Clocks, lane: LaneIx) -> Option<Vec<Notification>> {
@@ -308,29 +382,9 @@ impl Side for Practice {
             if self.troubles.loses_push(lane, clocks.now) {
                 continue;
             }
-            let is_old = newest > 1 && self.strikes(self.other.pushes_old, OLD, self.pushes);
-            // Whoever is over has none at the push service that was begun anew.
-            let stored = || self.disk.token(lane).filter(|_| !self.disk.has_ended(lane));
-            let told = self.told.get(&lane).copied();
-            let is_refused = match self.push_service.judge(lane, newest - u32::from(is_old), told, stored) {
-                Ok(Verdict::Unknown) => continue,
-                Ok(verdict) => verdict == Verdict::Refused,
-                Err(broken) => {
-                    self.broken.push(broken);
-                    continue;
-                }
-            };
-            let late = if self.strikes(self.other.pushes_late, LATE, self.pushes) {
-                Dur::secs(self.dice.draw(LATENESS, Purpose::Model, self.pushes).below(900))
-            } else {
-                Dur::ZERO
-            };
             let is_stale = self.strikes(self.other.pushes_stale, STALE, self.pushes);
             let magic = if is_stale { "of an earlier enrollment".to_owned() } else { magic };
-            let notification = Notification { lane, magic: Some(magic), late, is_refused, urgent: false };
-            let is_twice = !is_refused && self.strikes(self.other.pushes_twice, TWICE, self.pushes);
-            let times = 1 + usize::from(is_twice);
-            sent.extend(std::iter::repeat_n(notification, times));
+            sent.extend(self.notifies((lane, newest), profile::TOPIC, magic));
         }
         Some(sent)
     }
@@ -347,38 +401,12 @@ impl World for Practice {
             return (Dur::ZERO, Ok(answer));
         }
         self.answers += 1;
-        let body = match &request.body {
-            Body::Empty => &[][..],
-            Body::Bytes(bytes) => bytes,
+        let (after, outgoing) = if is_of_agent(request.operation) {
+            self.answer_agent(clocks, lane, request)
+        } else {
+            let outgoing = self.answer_apple(clocks, lane, request);
+            (outgoing.after, outgoing)
         };
-        self.look(clocks, lane, request, body);
-        let certificate = request.identity.as_ref().map(|identity| identity.certificate.clone());
-        let proof = certificate.as_deref().map_or(Proof::Nothing, Proof::Vouched);
-        let method = match request.method {
-            Method::Get => "GET",
-            Method::Head => "HEAD",
-            Method::Put => "PUT",
-            Method::Post => "POST",
-        };
-        let mut outgoing = match self.plant {
-            Some(plant) if plant.swallows(request.operation, self.answers) => empty(),
-            _ => self.ask(clocks, method, &request.url, proof, body).0,
-        };
-        if request.operation == Operation::AppleAuthenticate
-            && let Some(certificate) = certificate
-        {
-            if outgoing.status == 200 {
-                self.taken.insert((lane, certificate));
-            } else if self.taken.contains(&(lane, certificate)) {
-                self.estranged.insert(lane);
-            }
-        }
-        if request.operation == Operation::AppleProfile && outgoing.status == 200 {
-            outgoing.body = profile::write(URL, self.other.identity).into();
-        }
-        if let Some(plant) = self.plant {
-            plant.spoils(request.operation, self.delivered.entry(lane).or_default(), &mut outgoing);
-        }
         let failed = |blame, kind, text: &str| {
             let text = format!("{}: {text}", request.url).into();
             Err(Failure { blame, kind, reached: Reached::Sent, text })
@@ -388,11 +416,32 @@ impl World for Practice {
         } else if self.strikes(self.other.answers_lost, ANSWER, self.answers) {
             failed(Blame::Network, "reset", "the answer is lost")
         } else {
-            let mut headers = HeaderMap::new();
-            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(outgoing.content_type));
-            Ok(Answer { status: outgoing.status, headers, body: outgoing.body })
+            Ok(told(outgoing))
         };
-        (outgoing.after + self.plant.map_or(Dur::ZERO, Plant::delay), result)
+        (after + self.plant.map_or(Dur::ZERO, Plant::delay), result)
+    }
+
+    fn link(&mut self, clocks: Clocks, lane: LaneIx, link: &Link) -> Result<Bytes, Failure> {
+        self.agents.link(&mut self.brain, clocks, lane, link)
+    }
+
+    fn sent(&mut self, clocks: Clocks, lane: LaneIx, bytes: &Bytes) -> Vec<Bytes> {
+        self.send(clocks, lane, bytes)
+    }
+
+    fn unlink(&mut self, lane: LaneIx) {
+        self.agents.unlink(&mut self.brain, lane);
+    }
+
+    fn next(&self) -> Option<Mono> {
+        let woken = (!self.woken.is_empty()).then_some(Mono::ZERO);
+        woken.or_else(|| self.agents.next(&self.brain))
+    }
+
+    fn tick(&mut self, clocks: Clocks) -> Vec<Happened> {
+        let mut happened = std::mem::take(&mut self.woken);
+        happened.append(&mut self.agents.tick(&mut self.brain, clocks.now));
+        happened
     }
 
     fn make(&mut self, _: Clocks, lane: LaneIx, work: Work) -> (Dur, Result<Made, Failure>) {
@@ -413,6 +462,13 @@ impl World for Practice {
     fn save(&mut self, clocks: Clocks, snapshot: Snapshot) -> Dur {
         self.count();
         self.disk.save(clocks.now, snapshot)
+    }
+}
+
+fn bytes_of(body: &Body) -> &[u8] {
+    match body {
+        Body::Empty => &[],
+        Body::Bytes(bytes) => bytes,
     }
 }
 

@@ -1,7 +1,7 @@
 //! A configuration played: once, and once more to see that it comes to the same.
 
 use crate::config::Config;
-use crate::demands;
+use crate::demands::{self, agents::Messages};
 use crate::plants::Plant;
 use crate::profile;
 use crate::side::{Broken, Practice, URL};
@@ -64,10 +64,18 @@ pub(crate) fn play(config: &Config, plant: Option<Plant>) -> Result<Played, Stri
     if config.is_minted {
         begins_minted(&mut play, config, &plan).map_err(|error| error.to_string())?;
     }
+    // Whoever begins anew in the middle may hear again what was heard before.
+    let counts_messages = config.has_agents() && config.crashes.is_empty();
+    let (mut messages, mut tape) = (Messages::default(), Vec::new());
+    if counts_messages {
+        play.running.shard.start_tape();
+    }
     let (mut facts, mut cut, mut crashes, mut turns) = (Vec::new(), Cut::default(), 0, 0_u64);
     while !play.is_over() && turns < TURNS_MAX {
         turns += 1;
         play.turn(&mut |fact| facts.push(fact.clone()));
+        play.running.shard.drain_tape(&mut tape);
+        messages.count(&std::mem::take(&mut tape));
         if !std::mem::take(&mut play.running.world.pauses) {
             continue;
         }
@@ -92,8 +100,10 @@ pub(crate) fn play(config: &Config, plant: Option<Plant>) -> Result<Played, Stri
         let now = play.running.clocks().now;
         let next = play.running.next().unwrap_or(until).max(now + Dur(1));
         play.go_to(next.min(until.max(now + Dur::secs(1))), &mut |fact| facts.push(fact.clone()));
+        play.running.shard.drain_tape(&mut tape);
+        messages.count(&std::mem::take(&mut tape));
     }
-    let mut broken = demands::all(&mut play, &facts, config, cut);
+    let mut broken = demands::all(&mut play, &facts, config, cut, counts_messages.then_some(&messages));
     if turns >= TURNS_MAX {
         let text = format!("after {turns} turns it is {}", Dur(play.running.clocks().now.0));
         broken.insert(0, Broken { demand: "it comes to an end", text, lanes: Vec::new() });

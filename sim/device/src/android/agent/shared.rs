@@ -79,6 +79,11 @@ impl Config {
 }
 
 impl Shared {
+    /// SHA-256 of the configuration that the device is like, if that is the one that it is to be like.
+    pub fn settled(&self) -> Option<[u8; 32]> {
+        (self.way == Way::There && self.config.digest == self.held.digest).then_some(self.config.digest)
+    }
+
     /// Another number, as good as always, where something else is to be fetched.
     pub(super) fn of(&self) -> u32 {
         let part = |config: &Config| {

@@ -8,6 +8,7 @@ use super::goods::Loss;
 use super::lane::Lane;
 use super::record::{Record, Stage};
 use super::shared::{Push, Way};
+use super::stages::{NOT_ENROLLED, end, forget, go, leave, restart};
 use super::todo::Task;
 use super::{State, Step, fcm};
 use crate::at::At;
@@ -449,56 +450,6 @@ fn is_final(trouble: &Trouble) -> bool {
     matches!(trouble.kind, "unknown_device" | "permission_denied" | "duplicate_device" | "url")
 }
 
-/// The device restarts by command, and its lanes with it.
-fn restart(lane: &mut Lane, ctx: &mut Ctx<'_>) {
-    if lane.record.stage != Stage::Enrolled {
-        return;
-    }
-    let shared = Arc::make_mut(&mut lane.shared);
-    shared.restarts = shared.restarts.wrapping_add(1);
-    lane.restarts(ctx);
-    ctx.order(LINK, Order::Shared);
-    ctx.order(TRANSFER, Order::Shared);
-}
-
-/// The user removes the agent, of which the server hears nothing.
-fn leave(lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
-    if lane.record.stage != Stage::Enrolled {
-        lane.record.wanted.ended(Operation::Unenroll, NOT_ENROLLED, ctx);
-        return proceed(lane, Session::default(), ctx);
-    }
-    lane.record.wanted.ended(Operation::Unenroll, Outcome::Succeeded, ctx);
-    end(lane, Stage::Removed, ctx)
-}
-
-/// The enrollment, or the attempt at one, is over.
-fn end(lane: &mut Lane, stage: Stage, ctx: &mut Ctx<'_>) -> Step {
-    ctx.fact(Fact::Unreachable);
-    go(lane, stage, ctx);
-    lane.record.wanted.give_up(NOT_ENROLLED, ctx);
-    forget(lane);
-    if stage == Stage::Wiped {
-        lane.record.next_at = ctx.character.reenrolls_after_wipe.map(|after| ctx.clocks.wall + after).into();
-    }
-    lane.rest(ctx)
-}
-
-/// Forgets what belonged to an enrollment. What counts on stays.
-fn forget(lane: &mut Lane) {
-    let Record { generation, sessions, retries, configs, restarts, stage, wanted, .. } = lane.record;
-    lane.record = Record { generation, sessions, retries, configs, restarts, stage, wanted, ..Record::default() };
-    lane.shared = Arc::new(super::Shared { restarts, ..super::Shared::default() });
-}
-
-/// Goes to another stage, and says so.
-fn go(lane: &mut Lane, stage: Stage, ctx: &mut Ctx<'_>) {
-    let (from, to) = (lane.record.stage.state(), stage.state());
-    lane.record.stage = stage;
-    if from != to {
-        ctx.fact(Fact::Device { from, to });
-    }
-}
-
 /// What was to be kept is on the disk.
 pub(super) fn saved(lane: &mut Lane, session: Session, ctx: &mut Ctx<'_>) -> Step {
     lane.record.wanted.ended(Operation::Enroll, Outcome::Succeeded, ctx);
@@ -522,5 +473,4 @@ const URGENT_LASTS: Dur = Dur::secs(10);
 /// How long it takes to apply one, median and 95th percentile. Ours.
 const APPLYING: (Dur, Dur) = (Dur::secs(2), Dur::secs(15));
 
-const NOT_ENROLLED: Outcome = Outcome::Failed { blame: Blame::Scenario, kind: "not_enrolled" };
 const NO_IDENTITY: Outcome = Outcome::Failed { blame: Blame::Scenario, kind: "no_identity" };

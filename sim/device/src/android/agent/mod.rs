@@ -12,6 +12,7 @@ mod link;
 mod main;
 mod record;
 mod shared;
+mod stages;
 #[cfg(test)]
 mod tests;
 mod todo;

@@ -23,6 +23,14 @@ pub enum EnrollmentError {
         /// What minijinja says, with the line.
         why: String,
     },
+    /// What is given for a Firebase project can't be one's id.
+    #[error("server profile `{server}`: `{project}` is no Firebase project: letters, digits, `-`, `.` and `:` are")]
+    Project {
+        /// Which server profile.
+        server: String,
+        /// What is given.
+        project: String,
+    },
     /// The template is no text.
     #[error("{path} is not UTF-8 text, so it can't be a template")]
     NotText {
@@ -159,7 +167,13 @@ pub(crate) fn firebase_project(plan: &Plan) -> Result<Option<String>, Enrollment
 fn project(target: &Target, from: &AgentEnroll) -> Result<Option<String>, EnrollmentError> {
     // It is needed before the target is there, and has nothing to do with where that is.
     let project = from.fcm.as_ref().map(|text| render(target, "", text)).transpose()?;
-    Ok(project.filter(|project| !project.is_empty()))
+    let Some(project) = project.filter(|project| !project.is_empty()) else { return Ok(None) };
+    let is_id = project.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.:".contains(&byte));
+    if is_id {
+        Ok(Some(project))
+    } else {
+        Err(EnrollmentError::Project { server: target.profile.name.clone(), project })
+    }
 }
 
 /// A URL, or a path on the target.

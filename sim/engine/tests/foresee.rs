@@ -338,6 +338,19 @@ fn pcs_that_nobody_enrolls_can_not_be_foreseen() {
     assert!(error.contains("no phase enrolls `pcs`"), "{error}");
 }
 
+#[test]
+fn what_can_be_no_firebase_project_is_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("day.yaml");
+    let text = "droves: 1\ntarget: { server: practice, vars: { firebase_project: my project/x } }\nfleet: { populations: { \
+                tills: { platform: android, managed_by: agent, count: 3 } } }\nphases: [ { enroll: { who: all }, for: 1m } ]\n";
+    std::fs::write(&path, text).unwrap();
+    let plan = Arc::new(droves_scenario::load(&path, &Given::default(), |_| None).unwrap().plan);
+    let what = Foresee { plan, limits: Limits::default(), model: model() };
+    let error = foresee(what, |_| (), |_| (), || false).unwrap_err().to_string();
+    assert!(error.contains("`my project/x` is no Firebase project"), "{error}");
+}
+
 /// Android devices, by Google and by an agent.
 fn play_androids(asks: &str, rest: &str) -> (Foreseen, Vec<String>) {
     play_such_androids("", asks, rest)

@@ -257,6 +257,14 @@ fn an_unknown_request_to_android_is_told_of_once() {
 }
 
 #[test]
+fn nothing_comes_back_of_a_message() {
+    let phones = PCS.replace("ios, count: 5", "android, count: 5, managed_by: agent");
+    let nodes = "who: pcs, nodes: [ { get: ./DevDetail/SwV }, { replace: ./Device/A, format: int, data: 1 } ]";
+    let said = changed(&phones, nodes, "who: phones, message: runApp");
+    assert!(said.contains("nothing comes back of a message"), "{said}");
+}
+
+#[test]
 fn errors_of_windows() {
     let with = |line: &str, by: &str| changed(PCS, line, by);
     let peer = "windows-peer, url: \"https://127.0.0.1:1\" }";

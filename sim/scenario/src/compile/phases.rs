@@ -3,7 +3,7 @@
 use super::{Checks, command, end};
 use crate::language::{self, Channel, Who};
 use crate::plan::{
-    Action, Arrivals, Channels, Command, Managed, Phase, Place, Roster, Schedule, Selection, largest_remainder,
+    Action, Arrivals, Asks, Channels, Command, Managed, Phase, Place, Roster, Schedule, Selection, largest_remainder,
 };
 use crate::problem::{Problem, nearest};
 use crate::server::ServerProfile;
@@ -190,7 +190,11 @@ fn check_names(command: &Command, item: &language::Phase, place: Place, world: &
     let waits = item.until.as_ref().map(|until| until.place).or(item.length.is_none().then_some(place));
     if let Some(place) = waits.filter(|_| queues) {
         let title = format!("`{}` does not say what became of these commands", server.name);
-        let label = "it numbers the commands of each message anew";
+        let label = match command.asks {
+            Asks::Message(_) => "nothing comes back of a message",
+            Asks::Configuration(_) => "it does not say what a configuration is called",
+            _ => "it numbers the commands of each message anew",
+        };
         checks.push(Problem::new(title, place).labelled(label).cured("say how long the phase lasts: `for: 5m`"));
     }
 }

@@ -113,8 +113,13 @@ pub enum StartError {
     #[error("practice server: {0}")]
     Trust(#[from] TrustError),
     /// Whom it is to Google.
-    #[error("practice server: {0}")]
-    Account(#[from] emm::AccountError),
+    #[error("practice server: {path}: {why}", path = .path.display())]
+    Account {
+        /// The key file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: sender::AccountError,
+    },
     /// The push service's certificate, or a key file.
     #[error("practice server: {path}: {why}", path = .path.display())]
     File {
@@ -168,7 +173,7 @@ impl Practice {
         let google = match config.android {
             None => None,
             Some(emm::Config { google, key_file, trust, authorised, settings }) => {
-                brain.manage_android(google, emm::Account::read(&read(key_file)?)?, settings);
+                brain.manage_android(google, account(key_file)?, settings);
                 Some((trust.load()?, authorised))
             }
         };
@@ -189,8 +194,7 @@ impl Practice {
         let android = match config.messages {
             None => None,
             Some(MessagesBy { to, ca, key_file }) => {
-                let account = sender::Account::read(&read(key_file)?)?;
-                let service = sender::Messages { url: crate::push::url(to), account };
+                let service = sender::Messages { url: crate::push::url(to), account: account(key_file)? };
                 Some(sender::Sender::new(to, &read(ca)?, service, clock, limits.clone())?)
             }
         };
@@ -289,6 +293,11 @@ impl Drop for Practice {
     fn drop(&mut self) {
         self.end();
     }
+}
+
+fn account(path: PathBuf) -> Result<sender::Account, StartError> {
+    let json = read(path.clone())?;
+    sender::Account::read(&json).map_err(|why| StartError::Account { path, why })
 }
 
 fn read(path: PathBuf) -> Result<Vec<u8>, StartError> {

@@ -20,10 +20,10 @@ pub struct Account {
 #[derive(thiserror::Error, Debug)]
 pub enum AccountError {
     /// Its JSON.
-    #[error("key file of a service account: {0}")]
+    #[error("no key file of a service account: {0}")]
     Json(#[from] serde_json::Error),
     /// Its key.
-    #[error("key file of a service account: {0}")]
+    #[error("its key is none: {0}")]
     Key(#[from] jsonwebtoken::errors::Error),
 }
 

@@ -73,7 +73,7 @@ fn proceed(lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
         varying,
         body: None,
     };
-    match question.ask(Sink::Digest(WHOLE_MAX), ctx.limits.request_wait_max, Reasons::NONE, ctx) {
+    match question.ask(Sink::Digest(WHOLE_MAX), WHOLE_LASTS, Reasons::NONE, ctx) {
         Ok(action) => Step::to(State::Fetching, action),
         Err(trouble) => failed(lane, &trouble, ctx),
     }
@@ -133,6 +133,8 @@ fn printable(text: &str) -> String {
 const PIECE: u64 = 4 << 20;
 /// Bytes of what comes whole.
 const WHOLE_MAX: u64 = 8 << 30;
+/// An answer may take so long: whoever knows no ranges sends all of it, and would begin anew for ever.
+const WHOLE_LASTS: Dur = Dur::secs(600);
 
 #[cfg(test)]
 mod tests {

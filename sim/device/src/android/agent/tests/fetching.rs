@@ -111,6 +111,9 @@ fn a_server_without_ranges_sends_all_of_it() {
     rig.wait(Dur::secs(1));
     assert_eq!(rig.count(Operation::AndroidDownload), 3);
     assert_eq!(rig.hops(), ["delivered", "answered", "accepted"]);
+    // That takes its time: whoever did not wait for it would begin anew for ever.
+    let patient = rig.asked.iter().filter(|asked| asked.lasts >= Dur::secs(600));
+    assert!(patient.map(|asked| asked.operation).eq([Operation::AndroidDownload; 3]));
 }
 
 #[test]

@@ -36,6 +36,8 @@ struct Asked {
     url: String,
     headers: BTreeMap<String, String>,
     body: Vec<u8>,
+    /// How long the answer may take.
+    lasts: Dur,
 }
 
 /// One lane as a shard has it.
@@ -318,7 +320,7 @@ impl Rig {
                 if request.operation == Operation::AndroidPoll {
                     self.poll_since = self.world.clocks.now;
                 }
-                self.note(channel, request);
+                self.note(channel, request, until.since(self.world.clocks.now));
             }
             _ => {}
         }
@@ -353,7 +355,7 @@ impl Rig {
         }
     }
 
-    fn note(&mut self, channel: u8, request: &Request) {
+    fn note(&mut self, channel: u8, request: &Request, lasts: Dur) {
         let headers = request.headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let varying = request.varying.iter().map(|(name, value)| ((*name).to_owned(), value.to_string()));
         let body = match &request.body {
@@ -361,7 +363,7 @@ impl Rig {
             Body::Bytes(bytes) => bytes.to_vec(),
         };
         let (operation, url) = (request.operation, request.url.to_string());
-        self.asked.push(Asked { channel, operation, url, headers: headers.chain(varying).collect(), body });
+        self.asked.push(Asked { channel, operation, url, headers: headers.chain(varying).collect(), body, lasts });
     }
 
     /// The server, and the place of files.

@@ -308,6 +308,28 @@ fn agents_hear_by_polls_once_they_are_told_to() {
     });
 }
 
+/// Half of them hear nothing for twelve seconds at a time. That is their own: it is in the hops, and in no latency.
+#[test]
+fn agents_that_are_paused_hear_it_afterwards_and_it_is_not_the_servers_time() {
+    alone("paused", |ground| {
+        let behaviour = "[ { slow: { factor: 0.02 } }, { paused: { share: 50%, spell: 12s } } ]";
+        let fleet = format!(
+            "    tablets: {{ platform: android, count: {TABLETS}, managed_by: agent, behaviour: {behaviour} }}\n"
+        );
+        let settled = "  - wait: 15s\n";
+        let change = command("change", "all", "configuration: { brightness: 40 }");
+        let run = Droves::new(ground.path())?.run("paused", &scenario("", &fleet, &[settled, &change]), &[], &[])?;
+        is_well(&run);
+        assert_eq!(run.number("fanout.accepted"), TABLETS, "{:#}", run.summary["fanout"]);
+        let (own, theirs) = (run.number("fanout.hops_us.woken.max"), |operation: &str| {
+            run.summary["operations"][operation]["response_us"]["max"].as_u64().unwrap()
+        });
+        let theirs = theirs("android.config").max(theirs("android.report"));
+        assert!(own > 3_000_000 && theirs < own / 2, "{own} {theirs}");
+        Ok(())
+    });
+}
+
 /// Upper-case hexadecimal SHA-1 of `hmdm` and the secret that all agents share with their server.
 const PASSWORD: &str = "D54F553ED2EAC4DCF371B38366EBFA1B5973811A";
 

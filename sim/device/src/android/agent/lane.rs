@@ -78,8 +78,8 @@ pub(super) fn resting(record: &Record, ctx: &Ctx<'_>) -> Action {
     if let Some(kept) = kept {
         return away(record, kept, ctx);
     }
-    // It is to see that it goes off: it asks its server when it is on again. Or that it will hear no plain message.
-    let off = ctx.lacks_from(if fcm::is_used(ctx) { Need::Attention } else { Need::Power });
+    // It is to see that it goes off, since it asks its server when it is on again; and that it will hear no message.
+    let off = ctx.lacks_from(Need::Attention);
     let until = match record.next_at.get() {
         Some(at) if at > wall => Some(at).into_iter().chain(off).min(),
         // What is to be done and was not put off goes on by itself.

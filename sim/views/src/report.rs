@@ -2,8 +2,9 @@
 
 use crate::calibration::nearness;
 use crate::figures::{count, percent, time};
+use crate::results;
 use droves_facts::Dur;
-use droves_measure::{HOPS, Judgement, PhaseSummary, Second, Summary};
+use droves_measure::{HOPS, Judgement, PhaseSummary, PushService, Second, Summary};
 
 const WIDTH: f64 = 900.0;
 const HEIGHT: f64 = 120.0;
@@ -46,6 +47,7 @@ pub(crate) fn page(summary: &Summary, judgements: &[Judgement], seconds: &[Secon
     hops(&mut page, summary);
     makespans(&mut page, summary);
     windows(&mut page, summary);
+    services(&mut page, summary);
     failures(&mut page, summary);
     page.0
 }
@@ -117,6 +119,19 @@ fn windows(page: &mut Page, summary: &Summary) {
         })
     });
     page.table(&["in a session of a Windows device", "sessions", "p50", "p90", "p99", "most"], windows);
+}
+
+/// How those who are played beside the server saw it.
+fn services(page: &mut Page, summary: &Summary) {
+    let asked = |seen: &PushService| seen.accepted > 0 || !seen.refused.is_empty();
+    let services = summary.push.services.iter().filter(|(_, seen)| asked(seen)).map(|(name, seen)| {
+        let refused: Vec<String> =
+            seen.refused.iter().map(|(status, times)| format!("{} × {status}", count(*times))).collect();
+        vec![name.clone(), count(seen.accepted), count(seen.woken), refused.join(", ")]
+    });
+    page.table(&["push service", "taken", "woken", "refused"], services);
+    let google = summary.google.as_ref().and_then(results::google);
+    page.list(google.as_slice());
 }
 
 fn failures(page: &mut Page, summary: &Summary) {
@@ -195,11 +210,36 @@ fn escaped(text: &str) -> String {
 mod tests {
     use super::*;
     use droves_facts::PhaseIx;
-    use droves_measure::{Folds, PhaseSpan, Surroundings};
+    use droves_measure::{Folds, GoogleSummary, PhaseSpan, Surroundings};
+    use std::collections::BTreeMap;
 
     #[test]
     fn what_a_server_said_can_not_become_markup() {
         assert_eq!(escaped("<script>\"&"), "&lt;script&gt;&quot;&amp;");
+    }
+
+    #[test]
+    fn what_services_refused_and_google_held_up_is_said() {
+        let fcm = PushService {
+            accepted: 1_076,
+            refused: [(404, 5), (429, 14)].into(),
+            coalesced: 0,
+            expired: 0,
+            lost: 0,
+            stored: 0,
+            woken: 1_076,
+        };
+        let quiet = PushService { accepted: 0, refused: BTreeMap::new(), woken: 0, ..fcm.clone() };
+        let mut summary = Summary::of(&Folds::default(), &Surroundings::default());
+        summary.push.services = [("apns".to_owned(), quiet), ("fcm".to_owned(), fcm)].into();
+        summary.google =
+            Some(GoogleSummary { quota_refused: 3, quota_windows: 1, quota_us: 2_000_000, notifications_lost: 0 });
+        let page = page(&summary, &[], &[]);
+        assert!(
+            page.contains("<td>fcm<") && page.contains("<td>5 × 404, 14 × 429\n") && !page.contains("<td>apns<"),
+            "{page}"
+        );
+        assert!(page.contains("Google: its quota refused 3 calls"), "{page}");
     }
 
     #[test]

@@ -251,7 +251,7 @@ fn service((name, seen): (&String, &PushService)) -> String {
 }
 
 /// How Google saw the server, if something is to be said of it.
-fn google(seen: &GoogleSummary) -> Option<String> {
+pub(crate) fn google(seen: &GoogleSummary) -> Option<String> {
     let GoogleSummary { quota_refused, quota_windows, quota_us, notifications_lost } = *seen;
     let quota = (quota_refused > 0).then(|| {
         let (calls, windows, long) = (count(quota_refused), count(quota_windows), time(Some(quota_us)));

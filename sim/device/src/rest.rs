@@ -1,8 +1,9 @@
 //! What lanes of all kinds do alike: a step of the machine, waiting for the disk, and how a lane rests.
 
 use crate::wanted::Wanted;
-use crate::{Action, Ctx, Need, Reasons, What, Why, Work};
+use crate::{Action, Body, Ctx, Method, Need, Peer, Reasons, Request, Sink, What, Why, Work};
 use droves_facts::{DeviceState, Dur, Mono, Operation, Wall};
+use std::sync::Arc;
 
 /// What comes of an event: the next state, and what it waits for.
 pub(crate) struct Step<S> {
@@ -45,6 +46,24 @@ impl Ctx<'_> {
         Action { what: What::Make(Box::new(work)), until: self.clocks.now + OURS_MAX, hear: Reasons::NONE }
     }
 
+    /// Asks the push service for a token of this generation, for a topic.
+    pub(crate) fn register(&self, operation: Operation, generation: u32, topic: Arc<str>) -> Action {
+        let request = Request {
+            operation,
+            peer: Peer::PushService { generation },
+            method: Method::Post,
+            url: topic,
+            headers: &[],
+            varying: Vec::new(),
+            body: Body::Empty,
+            identity: None,
+            sign: None,
+            sink: Sink::Keep(REGISTRATION_BYTES_MAX),
+        };
+        let until = self.clocks.now + self.limits.request_wait_max;
+        Action { what: What::Request(Box::new(request)), until, hear: Reasons::NONE }
+    }
+
     /// The moment of a wall time that is waited for, never now: a lane that is woken in vain would spin.
     pub(crate) fn moment(&self, at: Option<Wall>) -> Mono {
         at.map_or(Mono::NEVER, |at| self.clocks.now + at.since(self.clocks.wall).max(Dur::ms(1)))
@@ -82,6 +101,8 @@ impl Ctx<'_> {
     }
 }
 
+/// The answer to a registration is empty, or nearly so.
+const REGISTRATION_BYTES_MAX: usize = 4_096;
 /// How long a lane waits for what is our own work: a key, the disk. Queues of a whole fleet's keys are long.
 const OURS_MAX: Dur = Dur::secs(3_600);
 

@@ -7,7 +7,7 @@ use super::record::At;
 use super::tree::Channel;
 use super::{State, Step};
 use crate::trouble::{Trouble, unexpected};
-use crate::{Action, Body, Ctx, Enrolls, Event, Method, Peer, Reasons, Request, Sink, What};
+use crate::{Ctx, Enrolls, Event};
 use droves_facts::{Blame, Dur, Operation, Purpose, Wall};
 use droves_wire::windows::wns;
 use std::sync::Arc;
@@ -46,22 +46,7 @@ pub(super) fn is_due(lane: &Lane, now: Wall) -> bool {
 /// Asks for one.
 pub(super) fn register(lane: &mut Lane, ctx: &Ctx<'_>) -> Step {
     let pfn = lane.shared.pfn.clone().unwrap_or_default();
-    let action = Action {
-        what: What::Request(Box::new(Request {
-            operation: Operation::WindowsChannel,
-            peer: Peer::PushService { generation: lane.record.token.wrapping_add(1) },
-            method: Method::Post,
-            url: pfn,
-            headers: &[],
-            varying: Vec::new(),
-            body: Body::Empty,
-            identity: None,
-            sign: None,
-            sink: Sink::Keep(REGISTRATION_BYTES_MAX),
-        })),
-        until: ctx.clocks.now + ctx.limits.request_wait_max,
-        hear: Reasons::NONE,
-    };
+    let action = ctx.register(Operation::WindowsChannel, lane.record.token.wrapping_add(1), pfn);
     Step::to(State::Registering(Registering), action)
 }
 
@@ -120,6 +105,3 @@ const EXPIRED: u8 = 5;
 const LASTS: Dur = Dur::secs(30 * 86_400);
 const RENEWED_AFTER: Dur = Dur::secs(15 * 86_400);
 const AGAIN: Dur = Dur::secs(4 * 3_600);
-
-/// A push service's answer to a registration is empty, or nearly so.
-const REGISTRATION_BYTES_MAX: usize = 4_096;

@@ -7,7 +7,7 @@ use super::shared::agent;
 use super::todo::Task;
 use super::{State, Step};
 use crate::trouble::{Trouble, unexpected};
-use crate::{Action, Body, Ctx, Event, Method, Peer, Reasons, Request, Sink, What};
+use crate::{Ctx, Event};
 use droves_facts::{Blame, Operation};
 use droves_wire::android::fcm;
 use std::sync::Arc;
@@ -21,20 +21,7 @@ pub(super) fn is_wanted(lane: &Lane, ctx: &Ctx<'_>) -> bool {
 pub(super) fn register(lane: &mut Lane, session: Session, ctx: &mut Ctx<'_>) -> Step {
     lane.record.todo.take(Task::Register);
     let Some(project) = project(ctx) else { return main::proceed(lane, session, ctx) };
-    let request = Request {
-        operation: Operation::AndroidPushRegister,
-        peer: Peer::PushService { generation: lane.record.generation },
-        method: Method::Post,
-        url: Arc::clone(project),
-        headers: &[],
-        varying: Vec::new(),
-        body: Body::Empty,
-        identity: None,
-        sign: None,
-        sink: Sink::Keep(REGISTRATION_BYTES_MAX),
-    };
-    let until = ctx.clocks.now + ctx.limits.request_wait_max;
-    let action = Action { what: What::Request(Box::new(request)), until, hear: Reasons::NONE };
+    let action = ctx.register(Operation::AndroidPushRegister, lane.record.generation, Arc::clone(project));
     Step::to(State::Registering(session), action)
 }
 
@@ -73,6 +60,3 @@ pub(super) fn is_used(ctx: &Ctx<'_>) -> bool {
 fn project<'a>(ctx: &Ctx<'a>) -> Option<&'a Arc<str>> {
     agent(ctx)?.fcm.as_ref()
 }
-
-/// The answer to a registration is empty, or nearly so.
-const REGISTRATION_BYTES_MAX: usize = 4_096;

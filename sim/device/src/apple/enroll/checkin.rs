@@ -5,7 +5,7 @@ use crate::apple::exchange::{Exchange, Heard, Trouble, Verdict};
 use crate::apple::lane::Lane;
 use crate::apple::record::Stage;
 use crate::apple::{State, Step, leave, messages};
-use crate::{Action, Body, Ctx, Event, Method, Order, Peer, Reasons, Request, Sink, What};
+use crate::{Ctx, Event, Order};
 use droves_facts::{Blame, Dur, Operation, Outcome, Platform, Purpose};
 
 /// Authenticate is under way: the identity is on disk, and nobody but the CA knows it.
@@ -73,22 +73,7 @@ impl HasIdentity {
 /// Asks the push service for a token.
 pub(in crate::apple) fn register(lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
     let topic = lane.shared.mdm.as_ref().map_or_else(|| "".into(), |mdm| std::sync::Arc::clone(&mdm.topic));
-    let action = Action {
-        what: What::Request(Box::new(Request {
-            operation: Operation::ApplePushRegister,
-            peer: Peer::PushService { generation: lane.record.token },
-            method: Method::Post,
-            url: topic,
-            headers: &[],
-            varying: Vec::new(),
-            body: Body::Empty,
-            identity: None,
-            sign: None,
-            sink: Sink::Keep(REGISTRATION_BYTES_MAX),
-        })),
-        until: ctx.clocks.now + ctx.limits.request_wait_max,
-        hear: Reasons::NONE,
-    };
+    let action = ctx.register(Operation::ApplePushRegister, lane.record.token, topic);
     Step::to(State::Authenticated(Authenticated), action)
 }
 
@@ -214,6 +199,3 @@ fn again(lane: &mut Lane, trouble: &Trouble, ctx: &mut Ctx<'_>) -> Step {
     lane.failed(ctx);
     lane.rest(ctx)
 }
-
-/// A push service's answer to a registration is empty, or nearly so.
-const REGISTRATION_BYTES_MAX: usize = 4_096;

@@ -151,3 +151,5 @@ def case_rubbish(server):
             pass
     server.push("reboot", "d1")
     assert line.hear() == ("d1", '{messageType: "reboot"}')
+    told = server.truth()["agents"]["mqtt"]
+    assert told["broken"] == 5 and "timed_out" not in told, "it is seen for what it is, not waited for"

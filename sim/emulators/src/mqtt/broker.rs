@@ -15,6 +15,8 @@ use std::sync::Arc;
 
 /// A packet of a client. Agents send names of topics and acknowledgements.
 const PACKET_BYTES_MAX: u32 = 64 << 10;
+/// How a connection begins: a CONNECT (section 3.1.0), without flags.
+const FIRST_BYTE: u8 = 0x10;
 /// From a connection's beginning to its CONNECT.
 const CONNECT_WAIT_MAX: Dur = Dur::secs(30);
 /// Sessions, with a connection or without.
@@ -93,6 +95,13 @@ impl Broker {
     /// Bytes came. `gate` is asked whether a client is to be refused that has shown all that is wanted of it.
     pub fn hear(&mut self, now: Mono, id: LineId, bytes: &[u8], gate: &mut dyn FnMut(&str) -> Option<Refusal>) {
         self.now = now;
+        if let (Some(line), Some(first)) = (self.lines.get_mut(&id), bytes.first())
+            && !std::mem::replace(&mut line.has_begun, true)
+            && *first != FIRST_BYTE
+        {
+            // Of another packet the protocol would wait for the whole, as long as that says it is.
+            return self.break_off(id);
+        }
         let mut cursor = Cursor::new(bytes);
         while (cursor.position() as usize) < bytes.len() {
             let Some(line) = self.lines.get_mut(&id).filter(|line| !line.ends) else { return };

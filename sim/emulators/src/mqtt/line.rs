@@ -68,6 +68,8 @@ impl fmt::Debug for Protocol {
 #[derive(Debug)]
 pub(super) struct Line {
     pub(super) protocol: Protocol,
+    /// Whether it has said anything.
+    pub(super) has_begun: bool,
     /// Who it is, once it was let in.
     pub(super) client: Option<Arc<str>>,
     pub(super) deadline: Option<Mono>,
@@ -79,7 +81,7 @@ pub(super) struct Line {
 impl Line {
     pub(super) fn new(packet_bytes_max: u32, deadline: Mono) -> Self {
         let protocol = Protocol::new(packet_bytes_max);
-        Line { protocol, client: None, deadline: Some(deadline), out: Vec::new(), ends: false }
+        Line { protocol, has_begun: false, client: None, deadline: Some(deadline), out: Vec::new(), ends: false }
     }
 
     pub(super) fn write(&mut self, packet: &Packet) {

@@ -258,6 +258,17 @@ fn who_says_nothing_is_cut_off_at_its_time() {
 }
 
 #[test]
+fn whoever_begins_with_another_packet_is_cut_off_at_once() {
+    for first in (0..=u8::MAX).filter(|first| *first != 0x10) {
+        let mut broker = broker();
+        let line = broker.open(NOW);
+        broker.hear(NOW, line, &[first], &mut |_| None);
+        assert!(broker.take(line).ends, "{first:#x}: nobody has to wait for the rest of what comes to nothing");
+        assert_eq!((broker.tally().broken, broker.tally().timed_out), (1, 0));
+    }
+}
+
+#[test]
 fn a_gate_refuses_whom_it_will() {
     let mut broker = broker();
     for (refusal, code) in [(Refusal::Unavailable, Some((3, false))), (Refusal::HangUp, None)] {

@@ -10,7 +10,7 @@ use crate::run::{RunError, Setup};
 use droves_emulators::Delay;
 use droves_emulators::google::{self, Callers, Config, Ear, Exhausted, FaultOrder, Handle, Quota, Refusal, Settings};
 use droves_emulators::push::OrderId;
-use droves_facts::{Dur, Fact, LaneIx, Mono, PhaseIx, Wall};
+use droves_facts::{Dur, Fact, LaneIx, Mono, PhaseIx, Wall, What};
 use droves_measure::GoogleSummary;
 use droves_net::clock::{Clock, RunClock};
 use droves_net::tls::Trust;
@@ -85,9 +85,10 @@ impl Google {
 
 impl Ear for Shards {
     fn fact(&self, fact: Fact) {
-        match fact.lane {
-            LaneIx::NOBODY => Shards::fact(self, fact),
-            lane => drop(self.owner(lane, ToShard::Said(fact))),
+        match (&fact.what, fact.lane) {
+            (What::QuotaUsedUp { .. }, _) => self.all(|| ToShard::Fact(fact.clone())),
+            (_, LaneIx::NOBODY) => Shards::fact(self, fact),
+            (_, lane) => drop(self.owner(lane, ToShard::Said(fact))),
         }
     }
 }

@@ -4,7 +4,7 @@
 
 use droves_engine::forecast::{Foresee, Foreseen, foresee};
 use droves_facts::{Dur, Limits, Mono, Operation, PhaseIx, Waker};
-use droves_measure::{PerSession, echoes, herds};
+use droves_measure::{Hop, PerSession, echoes, herds};
 use droves_scenario::Given;
 use droves_shard::forecast::{Model, Network, Server, Service};
 use droves_wire::digest;
@@ -392,10 +392,16 @@ fn androids_are_asked_through_google_and_by_their_agents() {
     assert_eq!(play_androids("{}", &phases).1, facts, "the same twice");
     // With a call a second the last of 40 waits for it.
     let policy = PhaseIx(4);
-    let quick = foreseen.folds.fanout.times(Some(policy), droves_measure::Hop::Pushed).max_us().unwrap();
-    let (slow, _) = play_androids("{ quota: { calls: 10, every: 1m } }", &phases);
-    let slow = slow.folds.fanout.times(Some(policy), droves_measure::Hop::Pushed).max_us().unwrap();
+    let longest = |of: &Foreseen, hop| of.folds.fanout.times(Some(policy), hop).max_us().unwrap();
+    assert_eq!(longest(&foreseen, Hop::Quota), 0);
+    let (refused, _) = play_androids("{ quota: { calls: 10, every: 1m } }", &phases);
+    let [quick, slow] = [&foreseen, &refused].map(|of| longest(of, Hop::Pushed));
+    let quota = longest(&refused, Hop::Quota);
     assert!(quick < 10_000_000 && slow > 180_000_000, "{quick} {slow}");
+    // Most of it is the quota's, and not all: a server that was refused waits for longer than it has to.
+    assert!((slow / 2..slow).contains(&quota), "{quota} {slow}");
+    let asked = |of: &Foreseen, hop| of.folds.fanout.count(Some(policy), hop);
+    assert_eq!(asked(&foreseen, Hop::Quota), 20, "what agents are asked goes by no quota");
 }
 
 /// The administrator calls each clone by what Google calls it: no command goes to another.
@@ -430,7 +436,7 @@ fn what_google_does_wrong_is_seen() {
         let phases = format!("phases:\n{}  - wait: 1h\n{lock}{faults}", ENROLL.replace("10m", "1h"));
         let (foreseen, _) = play_androids("{}", &phases);
         let told = foreseen.folds.counts.tries(None, Operation::AndroidNotification).succeeded;
-        (told, foreseen.folds.fanout.count(Some(PhaseIx(2)), droves_measure::Hop::Accepted))
+        (told, foreseen.folds.fanout.count(Some(PhaseIx(2)), Hop::Accepted))
     };
     let (told, accepted) = play("");
     assert_eq!(accepted, 20);

@@ -141,6 +141,14 @@ pub enum What {
         /// When the push service had it.
         pushed: Mono,
     },
+    /// The quota is used up by which a server calls whoever manages its devices: until then it is refused. About no lane, and
+    /// said wherever lanes are folded.
+    QuotaUsedUp {
+        /// When there is some again.
+        until: Mono,
+    },
+    /// A call of the server's about this lane was taken by whoever manages its device, and counted against the quota.
+    Called,
     /// The connection on which a push is answered stands.
     Connected,
     /// A command's bytes have reached the device.

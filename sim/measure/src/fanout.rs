@@ -1,4 +1,5 @@
-//! The hops of a push: asked → queued → pushed → woken → connected → delivered → answered → accepted.
+//! The hops of a push: asked → queued → pushed → woken → connected → delivered → answered → accepted. Of `pushed`, the
+//! part is told apart that a server has waited for a quota.
 //!
 //! A command's hops belong to the phase in which it was queued. A hop that is missing, or that came before the one
 //! before it (a device delivered its command before the slow call that queued it was answered), is no sample, and is
@@ -17,7 +18,10 @@ pub enum Hop {
     Queued,
     /// From queued to the push service having the push.
     Pushed,
-    /// From there to the lane woken.
+    /// Of that, the time in which the quota was used up by which the server calls whoever manages its devices. Of commands
+    /// that go by such calls only.
+    Quota,
+    /// From pushed to the lane woken.
     Woken,
     /// From there to the connection standing.
     Connected,
@@ -32,9 +36,10 @@ pub enum Hop {
 }
 
 /// Every hop with its name in thresholds and results, in order.
-pub const HOPS: [(Hop, &str); 8] = [
+pub const HOPS: [(Hop, &str); 9] = [
     (Hop::Queued, "queued"),
     (Hop::Pushed, "pushed"),
+    (Hop::Quota, "quota"),
     (Hop::Woken, "woken"),
     (Hop::Connected, "connected"),
     (Hop::Delivered, "delivered"),
@@ -78,6 +83,13 @@ impl Fanout {
             Some(from) => at.hops[hop as usize].record(to.since(from)),
             None => at.missing[hop as usize] += 1,
         }
+    }
+
+    /// A command has waited so long for a quota.
+    pub(crate) fn waited(&mut self, phase: PhaseIx, waited: Dur) {
+        let at = self.phases.at(phase);
+        at.reached[Hop::Quota as usize] += 1;
+        at.hops[Hop::Quota as usize].record(waited);
     }
 
     /// How long a hop took, in one phase or in all.

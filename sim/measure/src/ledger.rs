@@ -13,6 +13,7 @@
 //! lane that enrolls again, and what was queued before it came and had not come itself is lost by nobody.
 
 use crate::fanout::{Fanout, Hop};
+use crate::wakes::Wakes;
 use droves_facts::{CommandKey, CommandStatus, DeviceState, Dur, Fact, LaneIx, Mono, PhaseIx, PushFate, Truth, What};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -144,8 +145,7 @@ pub struct Ledger {
     open: BTreeMap<Key, Entry>,
     /// Hashes of (lane, command) with an accepted answer.
     closed: HashSet<u64>,
-    /// Pushes under way: when the push service had it, when the lane woke, when it was connected.
-    wakes: HashMap<LaneIx, Wake>,
+    wakes: Wakes,
     /// Names that were queued for some lane.
     ours: HashSet<CommandKey>,
     /// Lanes that went where commands can't reach them, and have had no session since that led them back. A server that was not told of it
@@ -157,13 +157,6 @@ pub struct Ledger {
     anomalies: Vec<Anomaly>,
     /// Nobody here queues any: a command is somebody else's, and once it is accepted there is nothing more to learn of it.
     forgets: bool,
-}
-
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-struct Wake {
-    pushed: Mono,
-    woken: Mono,
-    connected: Option<Mono>,
 }
 
 impl Ledger {
@@ -196,25 +189,15 @@ impl Ledger {
     /// Takes a fact in, and records hops in `fanout`.
     pub(crate) fn apply(&mut self, fact: &Fact, fanout: &mut Fanout) {
         let (lane, at) = (fact.lane, fact.at);
+        self.wakes.apply(fact);
         match &fact.what {
             What::CommandQueued { command, asked, queued, deadline } => {
                 self.queued(lane, *command, fact.phase, *asked, *queued, *deadline, fanout);
             }
             What::CommandRefused { command } => self.told(lane, *command, at, REFUSED),
             What::CommandUnknown { command, .. } => self.told(lane, *command, at, UNKNOWN),
-            What::Woken { pushed } => {
-                self.wakes.insert(lane, Wake { pushed: *pushed, woken: at, connected: None });
-            }
-            What::Connected => {
-                if let Some(wake) = self.wakes.get_mut(&lane) {
-                    wake.connected.get_or_insert(at);
-                }
-            }
             What::SessionStarted { .. } => {
                 self.gone.remove(&lane);
-            }
-            What::SessionEnded { .. } => {
-                self.wakes.remove(&lane);
             }
             What::Delivered { command, named: true } => self.delivered(lane, *command, at, fanout),
             What::Configured { command } => self.configured(lane, *command, at, fanout),
@@ -264,7 +247,6 @@ impl Ledger {
         if self.closed.contains(&hash(lane, command)) {
             return;
         }
-        let wake = self.wakes.get(&lane).copied();
         let is_gone = self.gone.contains(&lane);
         let Some(entry) = self.entry(lane, command) else { return };
         entry.flags |= if is_gone { QUEUED | MOOT } else { QUEUED };
@@ -277,7 +259,7 @@ impl Ledger {
         // What the device did before this answer came: its hops are counted now, without samples that go backwards.
         if entry.flags & DELIVERED != 0 {
             let (entry, flags) = (*entry, entry.flags);
-            hops_to_delivery(&entry, wake, moment(entry.last).unwrap_or(queued), fanout);
+            self.wakes.delivered(lane, phase, moment(entry.queued), moment(entry.last).unwrap_or(queued), fanout);
             if flags & ANSWERED != 0 {
                 fanout.reached(phase, Hop::Answered, None, queued);
             }
@@ -313,7 +295,6 @@ impl Ledger {
             self.note(Kind::Duplicated, lane, Some(command), before.and_then(|entry| moment(entry.queued)), at);
             return;
         }
-        let wake = self.wakes.get(&lane).copied();
         let Some(entry) = self.entry(lane, command) else { return };
         if entry.flags & DELIVERED != 0 {
             entry.last = step(at);
@@ -323,13 +304,14 @@ impl Ledger {
         entry.flags |= DELIVERED;
         entry.last = step(at);
         let entry_now = *entry;
-        if entry_now.flags & QUEUED != 0 {
-            hops_to_delivery(&entry_now, wake, at, fanout);
-        }
+        let queued = moment(entry_now.queued);
         if is_past(&entry_now, at) {
             entry.flags |= LATE;
             self.verdicts.late += 1;
-            self.note(Kind::Late, lane, Some(command), moment(entry_now.queued), at);
+            self.note(Kind::Late, lane, Some(command), queued, at);
+        }
+        if entry_now.flags & QUEUED != 0 {
+            self.wakes.delivered(lane, phase_of(&entry_now), queued, at, fanout);
         }
     }
 
@@ -396,7 +378,7 @@ impl Ledger {
     pub(crate) fn merge(&mut self, other: Ledger) {
         self.open.extend(other.open);
         self.closed.extend(other.closed);
-        self.wakes.extend(other.wakes);
+        self.wakes.merge(other.wakes);
         self.ours.extend(other.ours);
         self.gone.extend(other.gone);
         self.configured.extend(other.configured);
@@ -454,23 +436,6 @@ impl Ledger {
         }
         self.anomalies.sort_by_key(|anomaly| (anomaly.at_us, anomaly.lane, anomaly.kind));
         (self.verdicts, self.anomalies)
-    }
-}
-
-fn hops_to_delivery(entry: &Entry, wake: Option<Wake>, at: Mono, fanout: &mut Fanout) {
-    let phase = phase_of(entry);
-    match wake {
-        Some(wake) => {
-            fanout.reached(phase, Hop::Pushed, moment(entry.queued), wake.pushed);
-            fanout.reached(phase, Hop::Woken, Some(wake.pushed), wake.woken);
-            // On a connection that stood already there is no hop to one.
-            if let Some(connected) = wake.connected {
-                fanout.reached(phase, Hop::Connected, Some(wake.woken), connected);
-            }
-            fanout.reached(phase, Hop::Delivered, Some(wake.connected.unwrap_or(wake.woken)), at);
-        }
-        // It came by the device's own schedule.
-        None => fanout.reached(phase, Hop::Delivered, None, at),
     }
 }
 

@@ -17,9 +17,11 @@ mod ledger;
 mod load;
 mod phases;
 mod progress;
+mod quota;
 mod series;
 mod summary;
 mod thresholds;
+mod wakes;
 
 pub use calibration::{
     CALIBRATION_VERSION, Calibrated, Calibration, CalibrationError, Cost, Machine, Near, OFFERS, Offer, OfferInfo,

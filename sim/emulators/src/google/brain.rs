@@ -81,6 +81,8 @@ pub struct Google {
     pub(super) faults: Faults,
     pub(super) gathering: Gathering,
     pub(super) lost: u64,
+    /// For how long the quota is used up, if that is news.
+    pub(super) used_up: Option<Dur>,
 }
 
 const JSON: &str = "application/json; charset=UTF-8";
@@ -104,6 +106,7 @@ impl Google {
             faults: Faults::new(settings.dice),
             gathering: Gathering::default(),
             lost: 0,
+            used_up: None,
         })
     }
 
@@ -156,7 +159,8 @@ impl Google {
             Some(path) if path.starts_with("projects/") => self.pubsub.answer(now, verb, path, &query, object(body)?),
             _ => {
                 let path = path.trim_start_matches('/');
-                self.meter.count(now, project.as_deref().unwrap_or(NO_PROJECT))?;
+                let used_up = self.meter.count(now, project.as_deref().unwrap_or(NO_PROJECT))?;
+                self.used_up = used_up.or(self.used_up);
                 *delay = self.wrong(now, verb, path, project.as_deref().unwrap_or(NO_PROJECT))?;
                 let body = object(body)?;
                 self.check_topic(&body)?;

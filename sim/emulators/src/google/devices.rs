@@ -2,7 +2,7 @@
 
 use super::brain::Google;
 use super::management::{Departure, EnrollError, Enrollment, Object, Order, Outcome, Unknown};
-use droves_facts::{LaneIx, Wall, What};
+use droves_facts::{LaneIx, Mono, Wall, What};
 use droves_wire::android::adp::{self, Answer, Ask, Enroll};
 use serde_json::Value;
 
@@ -91,10 +91,12 @@ impl Google {
         self.management.lanes.name(lane)?.rsplit('/').next()
     }
 
-    /// What there is to say of lanes since this was last asked: how far commands and policies have come.
-    pub fn take_said(&mut self) -> Vec<(LaneIx, What)> {
+    /// What there is to say of lanes since this was last asked, now: how far commands and policies have come, and whether the
+    /// quota is used up.
+    pub fn take_said(&mut self, now: Mono) -> Vec<(LaneIx, What)> {
         self.pubsub.take_acknowledged().into_iter().for_each(|about| self.management.lanes.acknowledged(about));
-        self.management.lanes.take_said()
+        let used_up = self.used_up.take().map(|rest| (LaneIx::NOBODY, What::QuotaUsedUp { until: now + rest }));
+        used_up.into_iter().chain(self.management.lanes.take_said()).collect()
     }
 }
 

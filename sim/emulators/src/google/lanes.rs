@@ -51,17 +51,20 @@ const COMMAND: &str = "command";
 const POLICY: &str = "policy";
 
 impl Lanes {
-    /// A command was issued: its number, from 0.
+    /// A command was issued by a call: its number, from 0.
     pub(crate) fn command(&mut self, lane: LaneIx) -> u32 {
         let Some(of) = self.of(lane) else { return 0 };
         of.commands += 1;
-        of.commands - 1
+        let number = of.commands - 1;
+        self.said.push((lane, What::Called));
+        number
     }
 
-    /// The policy of a lane's device has changed.
+    /// The policy of a lane's device was changed by a call.
     pub(crate) fn change(&mut self, lane: LaneIx) {
         if let Some(of) = self.of(lane) {
             of.changes += 1;
+            self.said.push((lane, What::Called));
         }
     }
 

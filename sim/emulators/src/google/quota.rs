@@ -58,18 +58,21 @@ impl Meter {
         self.exhausted
     }
 
-    /// Takes one of what a project has, or says in how long there is one again.
-    pub(crate) fn take(&mut self, now: Wall, project: &str) -> Result<(), Dur> {
+    /// Takes one of what a project has; in how long there is one again, if that was the last.
+    ///
+    /// # Errors
+    /// There is none, and in how long there is.
+    pub(crate) fn take(&mut self, now: Wall, project: &str) -> Result<Option<Dur>, Dur> {
         let new = || Window { since: now, used: 0, has_refused: false };
         let window = self.windows.entry(project.to_owned()).or_insert_with(new);
         if now.since(window.since) >= self.quota.window {
             *window = new();
         }
+        let rest = (window.since + self.quota.window).since(now);
         if window.used < self.quota.requests_max {
             window.used += 1;
-            return Ok(());
+            return Ok((window.used == self.quota.requests_max).then_some(rest));
         }
-        let rest = (window.since + self.quota.window).since(now);
         self.exhausted.requests += 1;
         if !std::mem::replace(&mut window.has_refused, true) {
             self.exhausted.windows += 1;
@@ -78,12 +81,9 @@ impl Meter {
         Err(rest)
     }
 
-    /// Counts a request of a project to the Android Management API.
-    pub(crate) fn count(&mut self, now: Wall, project: &str) -> Result<(), Status> {
-        if self.take(now, project).is_ok() {
-            return Ok(());
-        }
-        Err(self.quota.exceeded(project))
+    /// Counts a request of a project to the Android Management API, as [`Meter::take`] does.
+    pub(crate) fn count(&mut self, now: Wall, project: &str) -> Result<Option<Dur>, Status> {
+        self.take(now, project).map_err(|_| self.quota.exceeded(project))
     }
 
     pub(crate) fn quota(&self) -> Quota {
@@ -123,12 +123,13 @@ mod tests {
     fn a_window_refuses_everything_until_it_is_over() {
         let mut meter = Meter::new(Quota { requests_max: 2, window: Dur::secs(60) });
         let mut count = |secs, project: &str| meter.count(Wall::from_secs(secs), project).map_err(|status| status.code);
-        assert_eq!([count(0, "p"), count(59, "p"), count(59, "p")], [Ok(()), Ok(()), Err(Code::ResourceExhausted)]);
-        assert_eq!(count(59, "other"), Ok(()), "each project has its own");
-        assert_eq!(count(60, "p"), Ok(()));
-        assert_eq!(count(119, "p"), Ok(()), "the window began at 60");
+        let last = |secs| Ok(Some(Dur::secs(secs)));
+        assert_eq!([count(0, "p"), count(58, "p"), count(59, "p")], [Ok(None), last(2), Err(Code::ResourceExhausted)]);
+        assert_eq!(count(59, "other"), Ok(None), "each project has its own");
+        assert_eq!(count(60, "p"), Ok(None));
+        assert_eq!(count(119, "p"), last(1), "the window began at 60");
         assert_eq!(count(119, "p"), Err(Code::ResourceExhausted));
-        assert_eq!(count(200, "p"), Ok(()));
+        assert_eq!(count(200, "p"), Ok(None));
         let exhausted = Exhausted { requests: 2, windows: 2, lasted: Dur::secs(2) };
         assert_eq!(meter.exhausted(), exhausted);
     }

@@ -181,7 +181,8 @@ impl Shared {
         let done = act(&mut brain, wall());
         if self.told.hears() {
             // Nobody may act before it is told: of a lane, what was so first is heard first.
-            let (at, said, nudges) = (self.clock.now(), brain.take_said(), brain.take_nudges());
+            let at = self.clock.now();
+            let (said, nudges) = (brain.take_said(at), brain.take_nudges());
             said.into_iter().for_each(|(lane, what)| self.told.say(at, lane, what));
             nudges.into_iter().for_each(|(lane, id)| self.told.nudge(at, lane, id));
         }

@@ -255,7 +255,7 @@ impl Androids {
 
     /// What Google has to say of lanes, and which it nudges.
     fn overhear(&mut self) {
-        for (lane, what) in self.google.take_said() {
+        for (lane, what) in self.google.take_said(self.now) {
             self.say(lane, what);
         }
         for (lane, magic) in self.google.take_nudges() {

@@ -276,20 +276,23 @@ fn right<'a>(text: String) -> Cell<'a> {
 
 fn draw_funnel(frame: &mut Frame<'_>, area: Rect, view: &View, progress: &Progress) {
     let name = |hop: Hop| match hop {
-        Hop::Queued => "queued",
-        Hop::Pushed => "pushed",
-        Hop::Woken => "woken",
-        Hop::Connected => "connected",
-        Hop::Delivered => "delivered",
-        Hop::Answered => "answered",
-        Hop::Accepted => "accepted",
-        Hop::Total => "total p50",
+        Hop::Queued => Some("queued"),
+        Hop::Pushed => Some("pushed"),
+        Hop::Woken => Some("woken"),
+        Hop::Connected => Some("connected"),
+        Hop::Delivered => Some("delivered"),
+        Hop::Answered => Some("answered"),
+        Hop::Accepted => Some("accepted"),
+        Hop::Total => Some("total p50"),
+        // A part of another: it stands above.
+        Hop::Quota => None,
     };
     let width = (area.width / 8).max(9);
     let column = |text: String| format!("{text:>0$}", usize::from(width));
     let (mut names, mut counts, mut times) = (String::new(), String::new(), String::new());
     for (hop, n, p50) in &progress.funnel.hops {
-        names.push_str(&column(name(*hop).to_owned()));
+        let Some(name) = name(*hop) else { continue };
+        names.push_str(&column(name.to_owned()));
         counts.push_str(&column(if *hop == Hop::Total { String::new() } else { count(*n) }));
         times.push_str(&column(time(*p50)));
     }
@@ -299,8 +302,11 @@ fn draw_funnel(frame: &mut Frame<'_>, area: Rect, view: &View, progress: &Progre
         Line::from(Span::styled(fit(&times, area.width), view.style(Mood::Quiet))),
     ];
     let funnel = &progress.funnel;
+    let waited =
+        funnel.hops.iter().find(|(hop, ..)| *hop == Hop::Quota).and_then(|(.., p50)| p50.filter(|p50| *p50 > 0));
+    let waited = waited.map(|p50| format!(", {} of `pushed` for the quota", time(Some(p50)))).unwrap_or_default();
     let title = format!(
-        " push: {} received, {} coalesced, {} stale, {} unregistered ",
+        " push: {} received, {} coalesced, {} stale, {} unregistered{waited} ",
         count(funnel.received),
         count(funnel.coalesced),
         count(funnel.stale),

@@ -4,7 +4,7 @@ use super::super::ear::Ear;
 use super::super::{Config, Handle};
 use super::*;
 use crate::push::{Push, Sink};
-use droves_facts::{CommandKey, CommandStatus, Fact, LaneIx, Limits, Operation, PushFate, What};
+use droves_facts::{CommandKey, CommandStatus, Fact, LaneIx, Limits, Mono, Operation, PushFate, What};
 use droves_net::clock::RunClock;
 use droves_net::tls::Trust;
 use droves_wire::android::adp::{self, Answer, App, Ask, Detail, Enroll, Mode, Recipe};
@@ -74,7 +74,8 @@ impl Stage {
 
     /// What was said of a lane: `command 0 delivered`, ..
     fn said(&mut self, lane: u32) -> String {
-        let said = self.google.take_said().into_iter().filter(|(of, _)| of.0 == lane);
+        let said = self.google.take_said(Mono::ZERO).into_iter();
+        let said = said.filter(|(of, what)| of.0 == lane && !matches!(what, What::Called));
         said.map(|(lane, what)| spelled(lane, &what)).collect::<Vec<_>>().join(", ")
     }
 }
@@ -309,6 +310,7 @@ impl Ear for Heard {
                 let is_timed = timing.first_byte.is_some() && *bytes_out > 100;
                 format!("posted {outcome:?} {is_timed}").replace("Failed { blame: Server, kind: ", "").replace(" }", "")
             }
+            What::Called => "called".to_owned(),
             what => spelled(fact.lane, what),
         };
         let lane = fact.lane;
@@ -362,6 +364,26 @@ fn until(heard: &Receiver<String>, last: &str) -> Vec<String> {
 }
 
 #[test]
+fn whoever_plays_devices_hears_for_how_long_the_quota_is_used_up() {
+    let mut stage = Stage::new(None);
+    stage.google.take_said(Mono::ZERO);
+    let enterprise = format!("/v1/{}", stage.enterprise);
+    let (began, mut left) = (stage.now, None);
+    for call in 0..1_000 {
+        stage.now = began + Dur::ms(10 * call);
+        assert_eq!(
+            stage.ask("GET", &enterprise, &Value::Null)["error"]["code"],
+            left.map_or(Value::Null, |_| json!(429))
+        );
+        let now = Mono::ZERO + stage.now.since(began);
+        if let [(LaneIx::NOBODY, What::QuotaUsedUp { until })] = &stage.google.take_said(now)[..] {
+            assert_eq!(left.replace(*until), None, "it is said once");
+        }
+    }
+    assert!(left.is_some_and(|until| (Mono(59_000_000)..Mono(60_000_001)).contains(&until)), "{left:?}");
+}
+
+#[test]
 fn whoever_plays_devices_hears_of_nudges_and_of_every_post() {
     let mut stage = Stage::new(Some(&endpoint(&[200, 500, 204])));
     // The message that greets a new topic is of no interest.
@@ -390,7 +412,7 @@ fn whoever_plays_devices_hears_of_nudges_and_of_every_post() {
     assert_eq!(until(&heard, "posted Succeeded true 7"), ["post 7", "posted Succeeded true 7"]);
     let operation = ask("POST", format!("/v1/{device}:issueCommand"), json!({ "type": "LOCK" }))["name"].clone();
     let nudge = format!("nudge 7 {}", device.rsplit('/').next().unwrap());
-    assert_eq!(until(&heard, &nudge), [nudge]);
+    assert_eq!(until(&heard, &nudge), ["called 7", &nudge]);
     assert_eq!(handle.nudges_dropped(), 1);
     let done = json!({ "done": { "operation": operation, "outcome": { "done": {} } } }).to_string();
     assert_eq!(handle.ask(LaneIx(7), done.as_bytes()).0, 200);

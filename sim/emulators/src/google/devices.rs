@@ -38,6 +38,14 @@ impl Google {
                     })?;
                 Ok(Answer::Enrolled { device: enrolled.name.into(), policy: enrolled.policy.into() })
             }
+            // What it is about to say comes to nothing.
+            Ask::Report { device, .. } | Ask::Log { device, .. } if self.management.is_departing(&device) => {
+                Ok(Answer::Taken)
+            }
+            Ask::Done { operation, .. } if self.management.is_departing(&operation) => Ok(Answer::TooLate),
+            Ask::Sync { device, .. } if self.management.is_departing(&device) => {
+                Ok(Answer::Sync { policy: None, order: adp::Order::Wipe, tells: false })
+            }
             Ask::Sync { device, applied } => {
                 let policy = self.management.policy_since(now, &device, applied).map_err(gone)?;
                 let policy = policy.map(|(version, body)| {
@@ -51,7 +59,7 @@ impl Google {
                     }
                     Order::Wipe => adp::Order::Wipe,
                 };
-                Ok(Answer::Sync { policy, order })
+                Ok(Answer::Sync { policy, order, tells: self.management.is_to_tell(&device) })
             }
             Ask::Report { device, applied, recipe } => {
                 self.management.report_recipe(now, &device, applied, *recipe).map_err(gone)?;

@@ -79,6 +79,8 @@ pub enum Answer {
         policy: Option<Box<Policy>>,
         /// What is wanted beside it.
         order: Order,
+        /// Whether it is to tell how it is: it is to be in another state than it was when it told that last.
+        tells: bool,
     },
     /// Taken.
     Taken,
@@ -241,8 +243,11 @@ mod tests {
             Ask::Done { operation: "o".into(), outcome },
             json!({"done": {"operation": "o", "outcome": {"failed": "API_LEVEL"}}}),
         );
-        let answer = Answer::Sync { policy: None, order: Order::Wipe };
-        assert_eq!(serde_json::to_value(&answer).unwrap(), json!({"sync": {"policy": null, "order": "wipe"}}));
+        let answer = Answer::Sync { policy: None, order: Order::Wipe, tells: false };
+        assert_eq!(
+            serde_json::to_value(&answer).unwrap(),
+            json!({"sync": {"policy": null, "order": "wipe", "tells": false}})
+        );
         assert_eq!(serde_json::to_value(Answer::Taken).unwrap(), json!("taken"));
     }
 }

@@ -31,12 +31,15 @@ pub(super) fn ask(lane: &Lane, commands: u32, ctx: &Ctx<'_>) -> Step {
 impl Syncing {
     pub(super) fn on(self, event: Event<'_>, lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
         let operation = Operation::AndroidGoogleSync;
-        let (new, order) = match question::answer(event, operation) {
-            Ok(Answer::Sync { policy, order }) => (policy, order),
+        let (new, order, tells) = match question::answer(event, operation) {
+            Ok(Answer::Sync { policy, order, tells }) => (policy, order, tells),
             Ok(answer) => return failed(lane, &other(&answer, operation), ctx),
             Err(trouble) => return failed(lane, &trouble, ctx),
         };
         lane.record.tries = 0;
+        if tells {
+            report::soon(lane, ctx);
+        }
         if let Some(new) = new {
             policy::adopt(lane, &new, ctx);
         } else if lane.record.stage == Stage::Settling && lane.record.report_at == At::NEVER {

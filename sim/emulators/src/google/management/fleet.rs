@@ -196,6 +196,17 @@ impl Management {
         Ok(())
     }
 
+    /// Whether a device, or that of an operation, was deleted and has not left yet.
+    pub(crate) fn is_departing(&mut self, name: &str) -> bool {
+        whose(&mut self.enterprises, name).is_ok_and(|(enterprise, id)| enterprise.departing.contains_key(id))
+    }
+
+    /// Whether a device is to be in another state than it told last. One that is lost tells of nothing else.
+    pub(crate) fn is_to_tell(&mut self, name: &str) -> bool {
+        let device = whose(&mut self.enterprises, name).ok().and_then(|(enterprise, id)| enterprise.devices.get(id));
+        device.is_some_and(|of| of.reported.is_some() && of.applied_state != of.state && of.applied_state != "LOST")
+    }
+
     pub(crate) fn order(&mut self, now: Wall, name: &str) -> Result<Order, Unknown> {
         self.expire(now);
         let (enterprise, id) = whose(&mut self.enterprises, name)?;

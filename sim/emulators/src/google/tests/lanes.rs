@@ -57,7 +57,7 @@ impl Stage {
 
     fn agent_syncs(&mut self, lane: u32, device: &str, applied: i64) -> (Option<(Box<str>, i64)>, adp::Order) {
         match self.agent(lane, Ask::Sync { device: device.into(), applied }) {
-            Ok(Answer::Sync { policy, order }) => (policy.map(|policy| (policy.name, policy.version)), order),
+            Ok(Answer::Sync { policy, order, .. }) => (policy.map(|policy| (policy.name, policy.version)), order),
             other => panic!("{other:?}"),
         }
     }
@@ -429,4 +429,49 @@ fn whoever_plays_devices_hears_of_nudges_and_of_every_post() {
     ];
     assert_eq!(all, expected);
     handle.stop();
+}
+
+#[test]
+fn a_device_that_is_deleted_hears_of_it_and_is_reported_as_deleted() {
+    let mut stage = Stage::new(None);
+    stage.sets_policy("p", &policy(false, false));
+    let device = stage.agent_enrolls(0, recipe(1, 0));
+    stage.agent_syncs(0, &device, 0);
+    stage.ask("POST", &format!("/v1/{device}:issueCommand"), &json!({ "type": "LOCK" }));
+    let adp::Order::Command { operation, .. } = stage.agent_syncs(0, &device, 1).1 else { panic!() };
+    assert_eq!(stage.ask("DELETE", &format!("/v1/{device}"), &json!({})), json!({}));
+    stage.messages();
+    // What it was about to say comes to nothing, and nobody hears of it.
+    stage.agent_reports(0, &device, 1, recipe(1, 0));
+    let done = Ask::Done { operation, outcome: adp::Outcome::Done(Object::new()) };
+    assert_eq!(stage.agent(0, done), Ok(Answer::TooLate));
+    assert_eq!(stage.heard(), "");
+    assert_eq!(stage.agent_syncs(0, &device, 1), (None, adp::Order::Wipe));
+    assert_eq!(stage.agent(0, Ask::Leave { device: device.clone(), told: true }), Ok(Answer::Taken));
+    let messages = stage.messages();
+    let [message] = messages.as_slice() else { panic!("{messages:?}") };
+    let told = STANDARD.decode(message["data"].as_str().unwrap()).unwrap();
+    assert_eq!(serde_json::from_slice::<Value>(&told).unwrap()["appliedState"], "DELETED");
+    assert_eq!(stage.agent(0, Ask::Sync { device, applied: 1 }), Err(404), "that was all");
+}
+
+#[test]
+fn a_device_is_asked_to_report_once_it_is_to_be_in_another_state() {
+    let mut stage = Stage::new(None);
+    stage.sets_policy("p", &policy(false, false));
+    let device = stage.agent_enrolls(0, recipe(1, 0));
+    let is_asked = |stage: &mut Stage| match stage.agent(0, Ask::Sync { device: device.clone(), applied: 1 }) {
+        Ok(Answer::Sync { tells, .. }) => tells,
+        other => panic!("{other:?}"),
+    };
+    assert!(!is_asked(&mut stage), "its first report comes by itself");
+    stage.agent_reports(0, &device, 1, recipe(1, 0));
+    assert!(!is_asked(&mut stage));
+    for state in ["DISABLED", "ACTIVE"] {
+        stage.ask("PATCH", &format!("/v1/{device}?updateMask=state"), &json!({ "state": state }));
+        assert!(is_asked(&mut stage), "{state}");
+        stage.agent_reports(0, &device, 1, recipe(1, 0));
+        assert_eq!(stage.ask("GET", &format!("/v1/{device}"), &Value::Null)["appliedState"], state);
+        assert!(!is_asked(&mut stage), "{state}");
+    }
 }

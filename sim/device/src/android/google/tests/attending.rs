@@ -84,3 +84,14 @@ fn who_is_away_when_it_is_to_enroll_enrolls_when_it_is_back() {
     rig.until_reported(again);
     assert_eq!(rig.ended, [(Operation::Enroll, Outcome::Succeeded)]);
 }
+
+#[test]
+fn who_is_asked_to_tell_how_it_is_reports_within_minutes() {
+    let mut rig = Rig::enrolled(managed(Mode::FullyManaged));
+    let reports = rig.reports().len();
+    rig.played.wants_report = true;
+    let action = rig.push();
+    rig.played.wants_report = false;
+    rig.live(action, HOUR);
+    assert_eq!(rig.reports().len(), reports + 1);
+}

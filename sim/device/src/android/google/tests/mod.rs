@@ -27,6 +27,7 @@ struct Played {
     /// Commands that are not done.
     commands: VecDeque<Value>,
     deletes: bool,
+    wants_report: bool,
     /// The status that logs are refused by.
     refuses_logs: Option<u16>,
     /// Whether it still takes outcomes of commands.
@@ -275,7 +276,7 @@ impl Played {
                     _ => adp::Order::Nothing,
                 };
                 let policy = self.policy.clone().filter(|policy| policy.version != applied);
-                Answer::Sync { policy: policy.map(Box::new), order }
+                Answer::Sync { policy: policy.map(Box::new), order, tells: self.wants_report }
             }
             Ask::Done { .. } => {
                 self.commands.pop_front();

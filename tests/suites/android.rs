@@ -289,7 +289,8 @@ fn agents_hear_by_polls_once_they_are_told_to() {
         let to_polls = command("to polls", "all", "configuration: { pushOptions: polling }");
         let by_poll =
             command("by poll", "all", "configuration: { pushOptions: polling, brightness: 40, requestUpdates: gps }");
-        let phases = [LINKED, &to_polls, &by_poll, MESSAGE];
+        // The server ends a poll after a minute for which there is nothing.
+        let phases = [LINKED, &to_polls, &by_poll, MESSAGE, "  - { name: idle, wait: 70s }\n"];
         let run = Droves::new(ground.path())?.run("polls", &agents("", &phases), &[], &[])?;
         let truth = truth_after(&run);
         configured(&run, &truth, 2);
@@ -304,6 +305,8 @@ fn agents_hear_by_polls_once_they_are_told_to() {
         assert_eq!(sum(&truth["requests"]["/rest/plugins"]), done(&run, "android.logs"), "{truth:#}");
         let polls = &truth["requests"]["/rest/notification/polling"];
         assert!(polls["200"].as_u64() >= Some(2 * TABLETS), "{truth:#}");
+        assert_eq!(polls["500"], TABLETS, "{truth:#}");
+        assert_eq!(run.summary["operations"]["android.poll"]["failed"], 0, "{:#}", run.summary["operations"]);
         Ok(())
     });
 }

@@ -229,7 +229,14 @@ pub struct Request {
     pub sign: Option<Sign>,
     /// What is to be done with the answer's body.
     pub sink: Sink,
+    /// How long the answer may take to be whole, from the request's first byte.
+    pub wait_max: Dur,
+    /// The status by which its server ends what it has held for nothing, [`HELD_MIN`] or longer: that is no failure.
+    pub idle_end: Option<u16>,
 }
+
+/// What was answered sooner was not held.
+pub const HELD_MIN: Dur = Dur::secs(5);
 
 /// A link that is not HTTP. It lives as long as the session, or until its peer ends it.
 #[derive(Debug, Serialize)]

@@ -35,8 +35,8 @@ pub mod windows;
 
 pub use behaviour::{Habits, Need, Spells};
 pub use contract::{
-    Account, Action, Body, Event, Failure, Framing, Link, Made, Method, Note, Order, Peer, Reached, Reasons, Request,
-    Response, Sign, Sink, Wake, What, Why, Work,
+    Account, Action, Body, Event, Failure, Framing, HELD_MIN, Link, Made, Method, Note, Order, Peer, Reached, Reasons,
+    Request, Response, Sign, Sink, Wake, What, Why, Work,
 };
 pub use ctx::{
     Agent, Character, Clocks, Ctx, Discovery, Enrolls, Google, Identity, KeyIx, Out, ProfileSource, Proof, Retry, Token,

@@ -59,6 +59,8 @@ impl Ctx<'_> {
             identity: None,
             sign: None,
             sink: Sink::Keep(REGISTRATION_BYTES_MAX),
+            wait_max: self.limits.request_wait_max,
+            idle_end: None,
         };
         let until = self.clocks.now + self.limits.request_wait_max;
         Action { what: What::Request(Box::new(request)), until, hear: Reasons::NONE }

@@ -111,6 +111,8 @@ pub(crate) struct Live<M> {
     pub(crate) waiting: Waiting,
     /// Its link, or what it holds at the server: such a session is no session of messages, and may last for days.
     pub(crate) holds: bool,
+    /// The status by which the server ends what it has held for nothing, if that is what is waited for.
+    pub(crate) idle_end: Option<u16>,
     /// What has come over its link and was not heard yet: a frame, or the link's loss.
     pub(crate) came: Option<Came>,
     /// Deadlines, twice running, that were not later than now.

@@ -152,6 +152,8 @@ impl Exchange {
                 identity: ctx.identity.filter(|_| self.as_device).cloned(),
                 sign: sign.filter(|_| self.body.is_some()),
                 sink: Sink::Keep(limits.body_bytes_max),
+                wait_max: limits.request_wait_max,
+                idle_end: None,
             })),
             until: ctx.clocks.now + limits.connect_wait_max + limits.tls_wait_max + limits.request_wait_max,
             hear: Reasons::NONE,

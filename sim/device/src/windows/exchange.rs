@@ -58,6 +58,8 @@ impl<'a> Question<'a> {
             identity: self.identity,
             sign: self.sign,
             sink: Sink::Keep(limits.body_bytes_max),
+            wait_max: limits.request_wait_max,
+            idle_end: None,
         };
         Action {
             what: What::Request(Box::new(request)),

@@ -15,9 +15,24 @@ impl Google {
     /// # Errors
     /// 403 for a token that is not good, 404 for a device that is not there (any more), 429 for a project that is full.
     pub fn ask(&mut self, now: Wall, lane: LaneIx, ask: Ask) -> Result<Answer, u16> {
-        let answer = self.answer_to(now, lane, ask);
+        let answer = match self.last_answer(&ask) {
+            Some(answer) => Ok(answer),
+            None => self.answer_to(now, lane, ask),
+        };
         self.publish(now);
         answer
+    }
+
+    /// What a device is answered that was deleted and does not know it: it is to be wiped, and what it is about to say comes to
+    /// nothing.
+    fn last_answer(&mut self, ask: &Ask) -> Option<Answer> {
+        let (name, answer) = match ask {
+            Ask::Sync { device, .. } => (device, Answer::Sync { policy: None, order: adp::Order::Wipe, tells: false }),
+            Ask::Report { device, .. } | Ask::Log { device, .. } => (device, Answer::Taken),
+            Ask::Done { operation, .. } => (operation, Answer::TooLate),
+            Ask::Enroll(_) | Ask::Leave { .. } => return None,
+        };
+        self.management.is_departing(name).then_some(answer)
     }
 
     fn answer_to(&mut self, now: Wall, lane: LaneIx, ask: Ask) -> Result<Answer, u16> {
@@ -37,14 +52,6 @@ impl Google {
                         EnrollError::Full => 429,
                     })?;
                 Ok(Answer::Enrolled { device: enrolled.name.into(), policy: enrolled.policy.into() })
-            }
-            // What it is about to say comes to nothing.
-            Ask::Report { device, .. } | Ask::Log { device, .. } if self.management.is_departing(&device) => {
-                Ok(Answer::Taken)
-            }
-            Ask::Done { operation, .. } if self.management.is_departing(&operation) => Ok(Answer::TooLate),
-            Ask::Sync { device, .. } if self.management.is_departing(&device) => {
-                Ok(Answer::Sync { policy: None, order: adp::Order::Wipe, tells: false })
             }
             Ask::Sync { device, applied } => {
                 let policy = self.management.policy_since(now, &device, applied).map_err(gone)?;

@@ -153,6 +153,8 @@ impl Target {
             identity: self.identity.clone(),
             sign: None,
             sink: Sink::Keep(ANSWER_BYTES_MAX),
+            wait_max: Limits::default().request_wait_max,
+            idle_end: None,
         }
     }
 }

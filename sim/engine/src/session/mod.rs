@@ -339,8 +339,7 @@ async fn attempt(
         }
         progress.sent = network.clock.now();
         progress.reached = Reached::Sent;
-        let wait_max = network.limits.request_wait_max;
-        match connection.conn.send(outgoing.clone(), sink, wait_max, &network.clock).await {
+        match connection.conn.send(outgoing.clone(), sink, request.wait_max, &network.clock).await {
             Ok(answer) => {
                 progress.sent = answer.sent;
                 progress.first_byte = Some(answer.first_byte);

@@ -330,6 +330,8 @@ mod tests {
             identity: None,
             sign: None,
             sink: Sink::Keep(1_000),
+            wait_max: Dur::secs(60),
+            idle_end: None,
         };
         let wire =
             "PUT /mdm HTTP/1.1\r\nhost: mdm.test\r\naccept: */*\r\nms-cv: a.0\r\ncontent-length: 8\r\n\r\n<plist/>";

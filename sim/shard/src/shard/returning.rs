@@ -1,7 +1,9 @@
 //! What comes back from the shell, and the machine's turn.
 
 use super::*;
+use droves_device::HELD_MIN;
 use droves_device::tape::Heard;
+use droves_wire::android::mqtt;
 
 impl<M: Machine> Shard<M> {
     pub(super) fn answered(
@@ -15,7 +17,12 @@ impl<M: Machine> Shard<M> {
         let Answer { status, headers, body } = answer;
         let outcome = match status {
             200..400 => Outcome::Succeeded,
-            _ if self.holds_at_server(lane) => Outcome::Succeeded,
+            // Held for nothing.
+            _ if self.live_of(lane).is_some_and(|live| live.idle_end == Some(status))
+                && exchange.ended.since(exchange.sent) >= HELD_MIN =>
+            {
+                Outcome::Succeeded
+            }
             _ => Outcome::Failed { blame: Blame::Server, kind: status_kind(status) },
         };
         if self.take_response(lane, ticket, clocks, exchange, outcome) {
@@ -46,7 +53,7 @@ impl<M: Machine> Shard<M> {
         }
     }
 
-    /// Whether what the lane waits for is held by the server: any whole answer is a good one, and so is its end by us.
+    /// Whether what the lane waits for is held by the server: its end by us is a good one.
     fn holds_at_server(&self, lane: LaneIx) -> bool {
         let waiting = self.live_of(lane).map(|live| live.waiting);
         let Some(Waiting::Response { operation, .. } | Waiting::LetGo { operation, .. }) = waiting else {
@@ -64,7 +71,13 @@ impl<M: Machine> Shard<M> {
         exchange: Exchange,
         frame: bytes::Bytes,
     ) {
-        if self.take_response(lane, ticket, clocks, exchange, Outcome::Succeeded) {
+        let refused = |kind| Outcome::Failed { blame: Blame::Server, kind };
+        let outcome = match mqtt::Packet::read(&frame) {
+            Ok(mqtt::Packet::ConnAck { code: 0, .. }) => Outcome::Succeeded,
+            Ok(mqtt::Packet::ConnAck { .. }) => refused("link_refused"),
+            _ => refused("bad_frame"),
+        };
+        if self.take_response(lane, ticket, clocks, exchange, outcome) {
             self.effects.push(Effect::Next { lane });
             self.run(lane, clocks, Event::Frame(frame));
         }
@@ -232,7 +245,9 @@ impl<M: Machine> Shard<M> {
         let ticket = self.ticket;
         match action.what {
             What::Request(request) => {
-                self.live[at as usize].holds |= request.operation.info().unit == Unit::Held;
+                let live = &mut self.live[at as usize];
+                live.holds |= request.operation.info().unit == Unit::Held;
+                live.idle_end = request.idle_end;
                 self.asks(lane, at, clocks, ticket, request.operation);
                 self.effects.push(Effect::Request { lane, ticket, request });
                 self.lets_go(lane, at);

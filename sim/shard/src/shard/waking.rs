@@ -214,6 +214,7 @@ impl<M: Machine> Shard<M> {
             by_push: false,
             waiting: Waiting::Heard,
             holds: false,
+            idle_end: None,
             came: None,
             overdue: 0,
             cause: due,

@@ -48,6 +48,7 @@ impl Machine for Holder {
             Event::Wake(wake) => {
                 format!("{} {:?}", wake.reasons, wake.notes.iter().map(|n| n.order).collect::<Vec<_>>())
             }
+            Event::Frame(frame) if **frame == *WELCOME => "frame welcome".to_owned(),
             Event::Frame(frame) => format!("frame {}", String::from_utf8_lossy(frame)),
             Event::Response(response) => format!("status {}", response.status),
             Event::Failed(failure) => format!("failed {}", failure.kind),
@@ -132,18 +133,32 @@ fn poll() -> Request {
         identity: None,
         sign: None,
         sink: Sink::Keep(1_000),
+        wait_max: Dur::secs(300),
+        idle_end: Some(500),
     }
 }
 
-/// A broker that says what it was told, and a server that ends a poll after a minute with 500.
-#[derive(Default)]
+/// What a broker says to whom it lets in.
+const WELCOME: &[u8] = &[0x20, 2, 0, 0];
+
+/// A broker that says what it was told, and a server that ends a poll.
 struct Peers {
     refuses: bool,
+    says: &'static [u8],
+    /// After how long, and with what.
+    poll_ends: (Dur, u16),
+}
+
+impl Default for Peers {
+    fn default() -> Self {
+        Peers { refuses: false, says: WELCOME, poll_ends: (Dur::secs(60), 500) }
+    }
 }
 
 impl forecast::World for Peers {
     fn answer(&mut self, _: Clocks, _: LaneIx, _: &Request) -> (Dur, Result<Answer, Failure>) {
-        (Dur::secs(60), Ok(Answer { status: 500, headers: http::HeaderMap::new(), body: Bytes::new() }))
+        let (after, status) = self.poll_ends;
+        (after, Ok(Answer { status, headers: http::HeaderMap::new(), body: Bytes::new() }))
     }
     fn make(&mut self, _: Clocks, _: LaneIx, _: Work) -> (Dur, Result<Made, Failure>) {
         unreachable!("nothing is made")
@@ -151,8 +166,8 @@ impl forecast::World for Peers {
     fn line(&mut self, _: Clocks, _: LaneIx) -> forecast::Line {
         forecast::Line { refused: self.refuses, ..forecast::Line::default() }
     }
-    fn link(&mut self, _: Clocks, _: LaneIx, link: &Link) -> Result<Bytes, Failure> {
-        Ok(Bytes::clone(&link.hello))
+    fn link(&mut self, _: Clocks, _: LaneIx, _: &Link) -> Result<Bytes, Failure> {
+        Ok(Bytes::from_static(self.says))
     }
     fn sent(&mut self, _: Clocks, _: LaneIx, bytes: &Bytes) -> Vec<Bytes> {
         vec![Bytes::clone(bytes), "twice".into()]
@@ -205,7 +220,7 @@ fn count(facts: &[Fact], what: impl Fn(&Said) -> bool) -> usize {
 #[test]
 fn a_link_stands_and_brings_its_frames_one_by_one() {
     let mut run = run(0, Peers::default());
-    assert_eq!(heard(&run.facts), ["0 order [Enroll]", "1 order [Enroll]", "1 frame hello"]);
+    assert_eq!(heard(&run.facts), ["0 order [Enroll]", "1 order [Enroll]", "1 frame welcome"]);
     assert_eq!(run.connections(), 1);
     assert_eq!(count(&run.facts, |what| matches!(what, Said::SessionStarted { .. })), 0, "a link is no session");
     let opened = |what: &Said| matches!(what, Said::RequestEnded { operation: Operation::AndroidLink, outcome, .. } if outcome.succeeded());
@@ -231,11 +246,22 @@ fn what_sisters_share_reaches_a_lane_that_holds_and_a_poll_is_let_go_of_by_an_or
 }
 
 #[test]
-fn whatever_ends_a_poll_ends_it_well() {
-    let mut run = run(1, Peers::default());
-    assert!(run.run_until(Mono::ZERO + Dur::secs(100), 1_000));
-    assert_eq!(heard(&run.facts)[4..], ["1 order [Shared]", "1 status 500"]);
-    assert_eq!(count(&run.facts, failed), 0);
+fn a_poll_that_was_held_for_nothing_ended_well_and_any_other_error_is_one() {
+    for (seconds, status, failures) in [(60, 500, 0), (5, 500, 0), (4, 500, 1), (60, 503, 1), (60, 404, 1)] {
+        let mut run = run(1, Peers { poll_ends: (Dur::secs(seconds), status), ..Peers::default() });
+        assert!(run.run_until(Mono::ZERO + Dur::secs(100), 1_000));
+        assert_eq!(heard(&run.facts)[4..], ["1 order [Shared]", &format!("1 status {status}")]);
+        assert_eq!(count(&run.facts, failed), failures, "{status} after {seconds} s");
+    }
+}
+
+#[test]
+fn a_link_has_failed_where_a_broker_says_so_or_it_is_none() {
+    for (says, kind) in [(&[0x20, 2, 0, 5][..], "link_refused"), (b"HTTP/1.1 400 Bad Request", "bad_frame")] {
+        let run = run(0, Peers { says, ..Peers::default() });
+        let of_kind = |what: &Said| matches!(what, Said::RequestEnded { operation: Operation::AndroidLink, outcome: Outcome::Failed { blame: Blame::Server, kind: of }, .. } if *of == kind);
+        assert_eq!((count(&run.facts, of_kind), count(&run.facts, failed)), (1, 1), "{kind}");
+    }
 }
 
 #[test]
@@ -253,7 +279,7 @@ fn failed(what: &Said) -> bool {
 
 #[test]
 fn a_link_that_is_refused_has_failed() {
-    let run = run(0, Peers { refuses: true });
+    let run = run(0, Peers { refuses: true, ..Peers::default() });
     assert_eq!(heard(&run.facts)[2..], ["1 failed connect_refused"]);
     assert_eq!(count(&run.facts, |what| matches!(what, Said::ConnectionFailed { .. })), 1);
     assert_eq!(run.connections(), 0);

@@ -148,6 +148,8 @@ fn request(ctx: &Ctx<'_>) -> Action {
         identity: None,
         sign: None,
         sink: Sink::Keep(1_000),
+        wait_max: Dur::secs(60),
+        idle_end: None,
     };
     Action { what: What::Request(Box::new(request)), until: ctx.clocks.now + Dur::secs(60), hear: Reasons::NONE }
 }

@@ -6,7 +6,7 @@ use super::shared::{Push, Shared};
 use super::{State, Step, main};
 use crate::at::At;
 use crate::trouble::{Trouble, unexpected};
-use crate::{Action, Ctx, Event, Framing, Link, Need, Order, Reasons, Retry, Sink, Wake, What};
+use crate::{Action, Ctx, Event, Framing, HELD_MIN, Link, Need, Order, Reasons, Retry, Sink, Wake, What};
 use bytes::Bytes;
 use droves_facts::status_kind;
 use droves_facts::{Blame, Dur, Mono, Operation};
@@ -202,39 +202,57 @@ impl Holding {
     }
 }
 
+/// The server holds a poll.
+#[derive(Debug)]
+pub(super) struct Polling {
+    by: Arc<Shared>,
+    base: Base,
+    asked_at: Mono,
+    idle_end: Option<u16>,
+}
+
 /// Asks for messages, and is held.
 fn poll(base: Base, lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
     lane.record.next_at = ctx.clocks.wall.into();
-    let shared = Arc::clone(&lane.shared);
-    let Some(who) = Who::of(&shared, ctx).map(|who| who.by(base)) else { return lane.rest(ctx) };
-    let sink = Sink::Keep(ctx.limits.body_bytes_max);
-    match who.speech.poll(&who).ask(sink, POLL_MAX, Reasons::ORDER, ctx) {
-        Ok(action) => Step::to(State::Polling(shared, base), action),
+    let by = Arc::clone(&lane.shared);
+    let Some(who) = Who::of(&by, ctx).map(|who| who.by(base)) else { return lane.rest(ctx) };
+    let question = who.speech.poll(&who);
+    let (asked_at, idle_end) = (ctx.clocks.now, question.idle_end);
+    match question.ask(Sink::Keep(ctx.limits.body_bytes_max), POLL_MAX, Reasons::ORDER, ctx) {
+        Ok(action) => Step::to(State::Polling(Polling { by: Arc::clone(&by), base, asked_at, idle_end }), action),
         Err(trouble) => lost(lane, &trouble, POLL_FAILED, ctx),
     }
 }
 
-/// What came of a poll. Its end without a message is an error of the server's by its status, and usual.
-pub(super) fn polled(by: &Arc<Shared>, base: Base, event: Event<'_>, lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
-    if let Event::Wake(wake) = &event {
-        return self::wake(lane, wake, ctx);
-    }
-    if is_lost(&event, base) && is_same(by, &lane.shared) {
-        unexpected(&event, "a poll").complain(ctx);
-        return poll(Base::Second, lane, ctx);
-    }
-    let Some(speech) = Who::of(by, ctx).map(|who| who.speech) else { return lane.rest(ctx) };
-    match Answer::of(event, Operation::AndroidPoll) {
-        Ok(answer) if answer.status == 200 => {
+impl Polling {
+    /// What came of a poll.
+    pub(super) fn on(self, event: Event<'_>, lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
+        let Polling { by, base, asked_at, idle_end } = self;
+        if let Event::Wake(wake) = &event {
+            return self::wake(lane, wake, ctx);
+        }
+        if is_lost(&event, base) && is_same(&by, &lane.shared) {
+            unexpected(&event, "a poll").complain(ctx);
+            return poll(Base::Second, lane, ctx);
+        }
+        let Some(speech) = Who::of(&by, ctx).map(|who| who.speech) else { return lane.rest(ctx) };
+        let answer = match Answer::of(event, Operation::AndroidPoll) {
+            Ok(answer) => answer,
+            Err(trouble) => return lost(lane, &trouble, POLL_FAILED, ctx),
+        };
+        let was_held = ctx.clocks.now.since(asked_at) >= HELD_MIN;
+        if answer.status == 200 {
             hear(speech.polled(&answer.body), ctx);
-            pause(Arc::clone(by), ctx.clocks.now + POLL_PAUSE)
-        }
-        Ok(answer) if answer.status >= 500 => pause(Arc::clone(by), ctx.clocks.now + POLL_PAUSE),
-        Ok(answer) => {
+        } else if idle_end != Some(answer.status) || !was_held {
             let text = format!("a poll was answered {}", answer.status);
-            lost(lane, &Trouble::new(Blame::Server, status_kind(answer.status), text), POLL_FAILED, ctx)
+            let trouble = Trouble::new(Blame::Server, status_kind(answer.status), text);
+            // The agent takes any error of the server's for the end of a poll.
+            if answer.status < 500 {
+                return lost(lane, &trouble, POLL_FAILED, ctx);
+            }
+            trouble.complain(ctx);
         }
-        Err(trouble) => lost(lane, &trouble, POLL_FAILED, ctx),
+        pause(by, ctx.clocks.now + POLL_PAUSE)
     }
 }
 

@@ -24,7 +24,6 @@ pub use shared::Shared;
 use crate::kept::{from_bytes, to_bytes};
 use crate::trouble::Trouble;
 use crate::{Action, Ctx, Event, Machine, Slept};
-use dialect::Base;
 use droves_facts::{DeviceState, Dur, Mono};
 use lane::Lane;
 use record::{RECORD_VERSION, SHARED_VERSION};
@@ -54,7 +53,7 @@ enum State {
     /// Link: what comes over it.
     Holding(Box<link::Holding>),
     /// Link: the answer to a poll that was sent by this.
-    Polling(Arc<Shared>, Base),
+    Polling(link::Polling),
     /// Link: the end of the pause after a poll that was sent by this.
     Pausing(Arc<Shared>, Mono),
     /// Transfer: a piece.
@@ -90,7 +89,7 @@ impl Machine for Agent {
         let Step { state, action } = match (std::mem::take(&mut self.state), event) {
             (State::Asking(state), event) => state.on(event, lane, ctx),
             (State::Holding(state), event) => state.on(event, lane, ctx),
-            (State::Polling(by, base), event) => link::polled(&by, base, event, lane, ctx),
+            (State::Polling(state), event) => state.on(event, lane, ctx),
             (State::Fetching, event) => transfer::on(event, lane, ctx),
             (State::Registering(session), event) => fcm::registered(lane, session, event, ctx),
             (State::Saving(session), Event::Saved) => main::saved(lane, session, ctx),

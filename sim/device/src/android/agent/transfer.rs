@@ -72,6 +72,7 @@ fn proceed(lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
         headers: &[("accept-encoding", "identity")],
         varying,
         body: None,
+        idle_end: None,
     };
     match question.ask(Sink::Digest(WHOLE_MAX), WHOLE_LASTS, Reasons::NONE, ctx) {
         Ok(action) => Step::to(State::Fetching, action),

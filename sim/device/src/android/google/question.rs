@@ -21,6 +21,8 @@ pub(super) fn ask(operation: Operation, ask: &Ask, ctx: &Ctx<'_>) -> Action {
         identity: None,
         sign: None,
         sink: Sink::Keep(ctx.limits.body_bytes_max),
+        wait_max: ctx.limits.request_wait_max,
+        idle_end: None,
     };
     Action {
         what: What::Request(Box::new(request)),

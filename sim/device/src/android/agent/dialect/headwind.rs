@@ -100,7 +100,15 @@ impl Speech for Headwind {
         };
         let headers = if body.is_some() { JSON } else { &[] };
         let url = format!("{}{}", who.url, path.write()).into();
-        Some(Question { operation, method, url, headers, varying: Vec::new(), body: body.map(Into::into) })
+        Some(Question {
+            operation,
+            method,
+            url,
+            headers,
+            varying: Vec::new(),
+            body: body.map(Into::into),
+            idle_end: None,
+        })
     }
 
     fn heard(&self, task: Task, body: &[u8]) -> Result<Heard, Trouble> {
@@ -154,6 +162,8 @@ impl Speech for Headwind {
             headers: &[],
             varying: vec![(REQUEST_SIGNATURE, signature.into())],
             body: None,
+            // What it shows is a page of an error.
+            idle_end: Some(500),
         }
     }
 
@@ -179,6 +189,7 @@ fn signed(who: &Who<'_>, operation: Operation) -> Question {
         headers: &[],
         varying: vec![(REQUEST_SIGNATURE, signature.into()), (CPU_ARCH, CPU.into())],
         body: None,
+        idle_end: None,
     }
 }
 

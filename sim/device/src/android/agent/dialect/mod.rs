@@ -195,6 +195,8 @@ pub(super) struct Question {
     pub(super) headers: &'static [(&'static str, &'static str)],
     pub(super) varying: Vec<(&'static str, Box<str>)>,
     pub(super) body: Option<Bytes>,
+    /// The status by which the server ends what it has held for nothing.
+    pub(super) idle_end: Option<u16>,
 }
 
 impl Question {
@@ -216,6 +218,8 @@ impl Question {
             identity: None,
             sign: None,
             sink,
+            wait_max: wait,
+            idle_end: self.idle_end,
         };
         let limits = ctx.limits;
         let until = ctx.clocks.now + limits.connect_wait_max + limits.tls_wait_max + wait;

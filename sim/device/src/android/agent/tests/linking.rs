@@ -176,6 +176,19 @@ fn a_poll_that_fails_comes_again_after_a_minute() {
 }
 
 #[test]
+fn a_server_that_ends_a_poll_at_once_is_complained_of_and_asked_again_after_a_pause() {
+    for (status, kind) in [(500, "status_500"), (503, "status_503")] {
+        let mut rig = Rig::enrolled(polling());
+        rig.forget();
+        rig.answer(1, status, b"<html>", &[]);
+        rig.wait(Dur::secs(4));
+        assert_eq!((rig.count(Operation::AndroidPoll), rig.complaints()), (0, vec![kind]));
+        rig.wait(Dur::secs(2));
+        assert_eq!(rig.count(Operation::AndroidPoll), 1);
+    }
+}
+
+#[test]
 fn the_way_of_pushes_changes_with_the_configuration() {
     let mut rig = Rig::enrolled(Rig::mqtt());
     rig.config = polling();

@@ -257,6 +257,37 @@ fn an_unknown_request_to_android_is_told_of_once() {
 }
 
 #[test]
+fn a_fault_that_can_strike_nobody_is_warned_of() {
+    let fleet = |phones: &str| PCS.replace("ios, count: 5", phones);
+    let warned = |fleet: &str, fault: &str| {
+        let said = said(&format!("{fleet}faults: [ {{ {fault} }} ]\n"));
+        assert!(said.starts_with("loaded"), "{said}");
+        said.contains("this fault strikes nobody")
+    };
+    let (apple, google) = (fleet("ios, count: 5"), fleet("android, count: 5"));
+    let agents = fleet("android, count: 5, managed_by: agent");
+    let woken = agents.replace("server: practice", "server: practice, vars: { firebase_project: fleet-1 }");
+    for (fleet, fault, is_idle) in [
+        (&apple, "push: lost", false),
+        (&apple, "push: lost, who: phones", false),
+        (&google, "push: lost", false),
+        (&google, "push: lost, who: phones", true),
+        (&agents, "push: { answer: 429 }, who: phones", true),
+        (&woken, "push: { answer: 429 }, who: phones", false),
+        (&agents, "google: lose", true),
+        (&google, "google: lose", false),
+        (&apple, "server: gone_is_done", true),
+        (&google, "server: gone_is_done", false),
+        (&google, "server: { refuse: Authorization }", false),
+        (&google, "server: { refuse: Authorization }, who: phones", true),
+        (&agents, "server: wrong_signature", true),
+        (&agents, "server: hang_up", false),
+    ] {
+        assert_eq!(warned(fleet, fault), is_idle, "{fault}");
+    }
+}
+
+#[test]
 fn nothing_comes_back_of_a_message() {
     let phones = PCS.replace("ios, count: 5", "android, count: 5, managed_by: agent");
     let nodes = "who: pcs, nodes: [ { get: ./DevDetail/SwV }, { replace: ./Device/A, format: int, data: 1 } ]";

@@ -4,10 +4,10 @@ use super::Checks;
 use super::fleet::sigma;
 use super::phases::{World, names};
 use crate::language::{self, NetworkFault, PushFault};
-use crate::plan::{Delay, Fault, FaultKind, GoogleFault, Phase, ServerFault, Strikes, ThresholdLine};
+use crate::plan::{Delay, Fault, FaultKind, GoogleFault, Managed, Phase, ServerFault, Strikes, Target, ThresholdLine};
 use crate::problem::{Problem, nearest};
 use crate::yaml::{At, Named, TextOr};
-use droves_facts::{Dur, PhaseIx, PopulationIx};
+use droves_facts::{Dur, PhaseIx, Platform, PopulationIx};
 use droves_wire::windows::soap::FaultKind as SoapFault;
 
 /// What push services can answer: APNs (developer.apple.com, "Handling notification responses from APNs") and WNS
@@ -19,23 +19,68 @@ pub(super) struct Stage<'a> {
     pub(super) world: &'a World<'a>,
     pub(super) phases: &'a [Phase],
     pub(super) written: &'a At<Vec<At<language::Phase>>>,
-    /// Whether the server is the embedded one.
-    pub(super) embedded: bool,
+    /// The server, if it is a sound one.
+    pub(super) target: Option<&'a Target>,
 }
 
 /// The faults.
 pub(super) fn faults(written: &[At<language::Fault>], stage: &Stage<'_>, checks: &mut Checks<'_>) -> Vec<Fault> {
     let mut faults = Vec::new();
+    let embedded = stage.target.is_some_and(|target| target.url.is_none());
     for fault in written {
-        let what = kind(fault, stage.embedded, checks);
+        let what = kind(fault, embedded, checks);
         let who = fault.who.as_ref().map(|who| populations(who, stage.world, checks));
         let during = fault.during.as_ref().and_then(|name| phase(name, stage, checks));
         let length = fault.length.as_ref().and_then(|l| checks.above_zero(&l.map(|l| l.0), "a length such as `30s`"));
         let after = fault.after.map_or(Dur::ZERO, |after| after.0);
         let strikes = strikes(fault, checks);
+        if let Some(missing) = what.and_then(|what| missing(what, who.as_deref(), stage)) {
+            checks.push(Problem::warning("this fault strikes nobody", fault.place).labelled(missing));
+        }
         faults.extend(what.map(|what| Fault { what, strikes, who, during, after, length }));
     }
     faults
+}
+
+/// What is not there that a fault would strike.
+fn missing(what: FaultKind, who: Option<&[PopulationIx]>, stage: &Stage<'_>) -> Option<&'static str> {
+    let Stage { world, target, .. } = stage;
+    let chosen = |(ix, _): &(usize, _)| who.is_none_or(|who| who.iter().any(|chosen| chosen.0 as usize == *ix));
+    let any = |of: &dyn Fn(Platform, Option<Managed>) -> bool| {
+        world.kinds.iter().enumerate().filter(chosen).any(|(_, (platform, managed))| of(*platform, *managed))
+    };
+    let is_googles = |_, managed| matches!(managed, Some(Managed::Google { .. }));
+    let agent = world.server.and_then(|server| server.enroll_agent.as_ref());
+    let (is_there, missing) = match what {
+        FaultKind::PushAnswer(_) | FaultKind::PushLost => {
+            let project = agent.and_then(|agent| agent.fcm.as_ref());
+            let by_fcm = project.is_some_and(|project| !is_empty(project, *target));
+            let is_pushed =
+                |platform, managed| platform != Platform::Android || (managed == Some(Managed::Agent) && by_fcm);
+            (any(&is_pushed), "no push service wakes these devices")
+        }
+        FaultKind::Google(..)
+        | FaultKind::Server(ServerFault::LoseOnQuota | ServerFault::CrashOnForgotten | ServerFault::GoneIsDone) => {
+            (any(&is_googles), "Google manages none of these devices")
+        }
+        FaultKind::Server(ServerFault::WrongReference | ServerFault::Refuse(_)) => {
+            (any(&|platform, _| platform == Platform::Windows), "none of these devices runs Windows")
+        }
+        FaultKind::Server(ServerFault::WrongSignature) => {
+            let are_checked = agent.is_some_and(|agent| agent.checked);
+            let looks = |_, managed| managed == Some(Managed::Agent) && are_checked;
+            (any(&looks), "agents look at signatures where the server's profile has `checked: true`")
+        }
+        _ => return None,
+    };
+    (!is_there).then_some(missing)
+}
+
+/// Whether a template comes to nothing: it is made of variables that are empty.
+fn is_empty(template: &str, target: Option<&Target>) -> bool {
+    let vars = target.into_iter().flat_map(|target| &target.vars);
+    let mut named = vars.filter(|(name, _)| template.contains(&format!("vars.{name}"))).peekable();
+    named.peek().is_some() && named.all(|(_, value)| value.is_empty())
 }
 
 fn strikes(fault: &At<language::Fault>, checks: &mut Checks<'_>) -> Strikes {

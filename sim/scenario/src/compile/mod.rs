@@ -96,8 +96,7 @@ pub(crate) fn compile(
     if let Some(profile) = &profile {
         fleet::check_enrolls(&scenario.fleet, profile, checks);
     }
-    let embedded = target.as_ref().is_some_and(|t| t.url.is_none());
-    let stage = faults::Stage { world: &world, phases: &phases, written: &scenario.phases, embedded };
+    let stage = faults::Stage { world: &world, phases: &phases, written: &scenario.phases, target: target.as_ref() };
     let faults = faults::faults(&scenario.faults, &stage, checks);
     let thresholds = faults::thresholds(&scenario.thresholds, checks);
     if !checks.problems.iter().any(Problem::is_error) {

@@ -31,7 +31,7 @@ pub fn render_of(
     let told = Told { recipe, at };
     let mut report = Map::new();
     let mut set = |field: &str, value: Value| drop(report.insert(field.to_owned(), value));
-    set("hardwareInfo", told.hardware());
+    set("hardwareInfo", told.hardware(sections.have("hardwareStatusSamples")));
     set("securityPosture", json!({ "devicePosture": "SECURE" }));
     if !details.is_empty() {
         set("nonComplianceDetails", details.iter().map(|detail| detail_json(detail)).collect());
@@ -54,7 +54,7 @@ pub fn render_of(
     section("deviceSettings", &|| told.settings());
     section("systemProperties", &|| told.properties());
     section("defaultApplicationInfo", &|| told.default_applications());
-    section("commonCriteriaModeInfo", &|| json!({ "commonCriteriaModeStatus": "COMMON_CRITERIA_MODE_DISABLED" }));
+    section("commonCriteriaModeInfo", &|| told.common_criteria());
     report
 }
 

@@ -33,6 +33,19 @@ const ENTERPRISE_ID_API_MIN: u16 = 31;
 const SAMPLES_A_DAY: u64 = 96;
 const SAMPLES_EVERY: Dur = Dur::secs(900);
 const LANGUAGES: [&str; 4] = ["en-US", "de-DE", "fr-FR", "pt-BR"];
+/// As Google's own devices have them.
+const DEFAULT_APPLICATIONS: [(&str, &str); 8] = [
+    ("DEFAULT_ASSISTANT", "com.google.android.googlequicksearchbox"),
+    ("DEFAULT_BROWSER", "com.android.chrome"),
+    ("DEFAULT_CALL_REDIRECTION", "com.google.android.dialer"),
+    ("DEFAULT_CALL_SCREENING", "com.google.android.dialer"),
+    ("DEFAULT_DIALER", "com.google.android.dialer"),
+    ("DEFAULT_HOME", "com.google.android.apps.nexuslauncher"),
+    ("DEFAULT_SMS", "com.google.android.apps.messaging"),
+    ("DEFAULT_WALLET", "com.google.android.gms"),
+];
+const OF_PROFILES: [&str; 4] =
+    ["DEFAULT_BROWSER", "DEFAULT_CALL_REDIRECTION", "DEFAULT_CALL_SCREENING", "DEFAULT_DIALER"];
 const CARRIERS: [&str; 4] = ["Telekom.de", "Vodafone", "Orange F", "T-Mobile"];
 
 impl Told<'_> {
@@ -44,7 +57,8 @@ impl Told<'_> {
         self.recipe.mode == Mode::PersonalWorkProfile
     }
 
-    pub(super) fn hardware(&self) -> Value {
+    /// `status`: whether the policy asks for the hardware's status.
+    pub(super) fn hardware(&self, status: bool) -> Value {
         let recipe = self.recipe;
         let mut rng = self.rng(HARDWARE);
         let mut hardware = json!({
@@ -54,11 +68,13 @@ impl Told<'_> {
             "hardware": recipe.model.to_lowercase().replace(' ', "_"),
             "serialNumber": recipe.serial,
             "deviceBasebandVersion": format!("g5300q-{}-B-{}", rng.below(1_000_000), 10_000_000 + rng.below(1_000_000)),
-            "cpuShutdownTemperatures": [115, 115, 115, 115],
-            "cpuThrottlingTemperatures": [95, 95, 95, 95],
-            "batteryShutdownTemperatures": [60],
-            "skinThrottlingTemperatures": [43],
         });
+        if status {
+            hardware["cpuShutdownTemperatures"] = json!([115, 115, 115, 115]);
+            hardware["cpuThrottlingTemperatures"] = json!([95, 95, 95, 95]);
+            hardware["batteryShutdownTemperatures"] = json!([60]);
+            hardware["skinThrottlingTemperatures"] = json!([43]);
+        }
         if self.is_personal() && recipe.api_level >= ENTERPRISE_ID_API_MIN {
             hardware["enterpriseSpecificId"] = hardware["serialNumber"].clone();
         }
@@ -106,7 +122,7 @@ impl Told<'_> {
         self.rng(PATCH | u64::from(self.patch().strftime("%Y%m").to_string().parse::<u32>().unwrap_or(0)) << 8)
     }
 
-    /// Who belongs to his own device tells of no SIM and no radio.
+    /// Who belongs to his own device tells of no SIM and no radio. A SIM that one can touch has no state of activation.
     pub(super) fn network(&self) -> Value {
         let mut rng = self.rng(NETWORK);
         let mut hex_byte = || format!("{:02x}", rng.below(256));
@@ -121,7 +137,6 @@ impl Told<'_> {
                 "carrierName": carrier,
                 "phoneNumber": format!("+1555{:07}", rng.below(10_000_000)),
                 "iccId": format!("8901{:015}", rng.below(1_000_000_000_000_000)),
-                "activationState": "ACTIVATED",
             }]);
         }
         network
@@ -132,16 +147,20 @@ impl Told<'_> {
         json!({ "totalRam": int64(ram), "totalInternalStorage": int64(storage) })
     }
 
-    /// How much is free, as of the last hour.
+    /// How much is free, as of the last hour: the oldest first.
     pub(super) fn memory_events(&self) -> Value {
         let (ram, storage) = self.sizes();
         let mut rng = self.rng(MEMORY + (self.at.0.unsigned_abs() << 8));
-        let mut event = |kind: &str, total: i64| {
+        let mut event = |kind, total: i64| {
             let free = total / 100 * (10 + i64::try_from(rng.below(60)).unwrap_or(0));
-            let at = self.at - Dur::secs(rng.below(3_600));
-            json!({ "eventType": kind, "createTime": timestamp(at), "byteCount": int64(free) })
+            (self.at - Dur::secs(rng.below(3_600)), kind, free)
         };
-        json!([event("RAM_MEASURED", ram), event("INTERNAL_STORAGE_MEASURED", storage)])
+        let mut events = [event("RAM_MEASURED", ram), event("INTERNAL_STORAGE_MEASURED", storage)];
+        events.sort_unstable();
+        let events = events.map(
+            |(at, kind, free)| json!({ "eventType": kind, "createTime": timestamp(at), "byteCount": int64(free) }),
+        );
+        events.as_slice().into()
     }
 
     /// RAM and storage in bytes, as devices are sold.
@@ -178,8 +197,10 @@ impl Told<'_> {
 
     pub(super) fn power_events(&self) -> Value {
         let mut rng = self.rng(POWER);
+        // One percent in a quarter of an hour, and charged in between.
+        let mut level = 20 + rng.below(80);
         let levels = self.samples(|at| {
-            let level = 20 + rng.below(80);
+            level = if level == 20 { 99 } else { level - 1 };
             json!({ "eventType": "BATTERY_LEVEL_COLLECTED", "createTime": at, "batteryLevel": level })
         });
         let Value::Array(mut events) = levels else { return levels };
@@ -209,6 +230,13 @@ impl Told<'_> {
         })
     }
 
+    pub(super) fn common_criteria(&self) -> Value {
+        json!({
+            "commonCriteriaModeStatus": "COMMON_CRITERIA_MODE_DISABLED",
+            "policySignatureVerificationStatus": "POLICY_SIGNATURE_VERIFICATION_DISABLED",
+        })
+    }
+
     pub(super) fn properties(&self) -> Value {
         let Recipe { brand, model, android_version, .. } = self.recipe;
         let mut rng = self.rng_of_patch();
@@ -222,15 +250,15 @@ impl Told<'_> {
         })
     }
 
+    /// Of a work profile only what it has of its own, and the wallet where the device is the company's.
     pub(super) fn default_applications(&self) -> Value {
-        let of = |kind: &str, package: &str| {
-            json!({
-                "defaultApplicationType": kind,
-                "packageName": package,
-                "defaultApplicationSettingAttempts": [{ "packageName": package, "attemptOutcome": "SUCCESS" }],
-            })
+        let is_told = |kind: &str| match self.recipe.mode {
+            Mode::FullyManaged | Mode::Dedicated => true,
+            Mode::CompanyWorkProfile => OF_PROFILES.contains(&kind) || kind == "DEFAULT_WALLET",
+            Mode::PersonalWorkProfile => OF_PROFILES.contains(&kind),
         };
-        json!([of("DEFAULT_BROWSER", "com.android.chrome"), of("DEFAULT_DIALER", "com.google.android.dialer")])
+        let told = DEFAULT_APPLICATIONS.into_iter().filter(|(kind, _)| is_told(kind));
+        told.map(|(kind, package)| json!({ "defaultApplicationType": kind, "packageName": package })).collect()
     }
 }
 

@@ -71,6 +71,38 @@ fn a_device_tells_what_it_is_asked_and_may_tell() {
     assert_eq!(fields(&render(&recipe(Mode::Dedicated), Sections::default(), AT)).len(), 2);
 }
 
+/// As the reference has it (`enterprises.devices`).
+#[test]
+fn what_is_told_is_what_goes_with_the_device_and_its_policy() {
+    let told = |mode, sections| render(&recipe(mode), sections, AT);
+    let whole = told(Mode::FullyManaged, everything());
+    let hot = "cpuThrottlingTemperatures";
+    assert!(whole["hardwareInfo"].get(hot).is_some(), "only where the hardware's status is asked for");
+    for quiet in [told(Mode::FullyManaged, Sections::default()), told(Mode::PersonalWorkProfile, everything())] {
+        assert!(quiet["hardwareInfo"].get(hot).is_none());
+    }
+    let kinds = |mode| {
+        let told = told(mode, everything());
+        let apps = told["defaultApplicationInfo"].as_array().unwrap().clone();
+        apps.iter().map(|app| app["defaultApplicationType"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let counts = [Mode::Dedicated, Mode::CompanyWorkProfile, Mode::PersonalWorkProfile].map(|mode| kinds(mode).len());
+    assert_eq!(counts, [8, 5, 4]);
+    assert!(!kinds(Mode::PersonalWorkProfile).contains(&"DEFAULT_WALLET".to_owned()));
+    assert!(whole["networkInfo"]["telephonyInfos"][0].get("activationState").is_none(), "its SIM is no eSIM");
+    assert_eq!(
+        whole["commonCriteriaModeInfo"]["policySignatureVerificationStatus"],
+        "POLICY_SIGNATURE_VERIFICATION_DISABLED"
+    );
+    for seed in 0..40 {
+        let report = render(&Recipe { seed, ..recipe(Mode::FullyManaged) }, everything(), AT);
+        for section in ["memoryEvents", "hardwareStatusSamples", "powerManagementEvents"] {
+            let times = report[section].as_array().unwrap().iter().map(|event| event["createTime"].to_string());
+            assert!(times.collect::<Vec<_>>().is_sorted(), "{section} in the order of time");
+        }
+    }
+}
+
 /// A day to the next a few things, a quarter of a year later the patch, and never what a device is.
 #[test]
 fn reports_differ_from_day_to_day_and_get_newer() {

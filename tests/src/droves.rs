@@ -147,6 +147,11 @@ impl Started {
         if is_ready && self.ready.is_file() { Ok(()) } else { Err(self.running.error("is not ready")) }
     }
 
+    /// The file in which it says that everything listens, and where.
+    pub fn ready_file(&self) -> &Path {
+        &self.ready
+    }
+
     /// What its ready file says.
     pub fn told(&self) -> Result<serde_json::Value, Error> {
         let text = std::fs::read(&self.ready).map_err(Error::at(&self.ready))?;

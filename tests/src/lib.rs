@@ -11,6 +11,7 @@
 mod browser;
 mod by_hand;
 mod droves;
+mod emm;
 mod error;
 mod ground;
 mod headwind;
@@ -35,6 +36,7 @@ mod windows;
 pub use browser::Browser;
 pub use by_hand::{HandDevice, bare_command};
 pub use droves::{Droves, Run, Started};
+pub use emm::{Emm, emm_tests};
 pub use error::Error;
 pub use ground::{Ground, case};
 pub use headwind::{Headwind, headwind_tests};

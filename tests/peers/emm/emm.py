@@ -1,5 +1,5 @@
 """An EMM that manages its fleet through the Android Management API, with Google's own libraries: `emm.py`, settings as JSON on
-standard input. One line of JSON on standard output says that it is ready; README.md has the settings. It ends on SIGTERM."""
+standard input, or in the file that is named. One line of JSON on standard output says that it is ready; README.md has the settings. It ends on SIGTERM."""
 
 import json
 import os
@@ -95,7 +95,7 @@ def found(key, folder):
 
 
 def main():
-    given = json.load(sys.stdin)
+    given = json.load(open(sys.argv[1]) if len(sys.argv) > 1 else sys.stdin)
     unknown = set(given) - set(SETTINGS)
     if unknown:
         raise SystemExit(f"no such settings: {sorted(unknown)}")

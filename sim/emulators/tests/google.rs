@@ -32,6 +32,11 @@ fn every_field_of_every_schema_is_taken_and_comes_back_as_it_was() {
 }
 
 #[test]
+fn what_is_spelled_otherwise_is_answered_as_google_spells_it_and_what_it_does_not_know_is_refused() {
+    case("canonical", Quota { requests_max: 100_000, ..Quota::PER_MINUTE });
+}
+
+#[test]
 fn a_client_made_from_our_discovery_document_works_and_sends_its_batches_here() {
     case("discovery", Quota::DOCUMENTED);
 }

@@ -52,6 +52,7 @@ func management(url, key string) {
 	demand(do(enterprises.Get(name)).PrimaryColor == 7 && patched.PrimaryColor == 7, "the colour")
 
 	policies(enterprises.Policies, name)
+	foreign(service, name)
 	tokens(enterprises, name)
 	apps(service, name)
 	devices(service, name)
@@ -72,6 +73,23 @@ func policies(policies *amapi.EnterprisesPoliciesService, enterprise string) {
 	demand(len(do(policies.List(enterprise)).Policies) == 2, "two policies")
 	do(policies.Delete(enterprise + "/policies/q"))
 	demand(do(policies.Get(name)).Version == 3, "the third version")
+}
+
+// foreign reads a policy that another program has made, which spells its fields and numbers otherwise than the library.
+func foreign(service *amapi.Service, enterprise string) {
+	name := enterprise + "/policies/r"
+	body := `{"maximum_time_to_lock": 60000, "minimumApiLevel": "28", "location_mode": 0, "stayOnPluggedModes": [1],
+		"passwordRequirements": {"passwordMinimumLength": "8"}, "cameraDisabled": "true", "funDisabled": false}`
+	request, err := http.NewRequestWithContext(ctx, http.MethodPatch, service.BasePath+"v1/"+name, strings.NewReader(body))
+	check(err)
+	request.Header.Set("Authorization", last.bearer)
+	answer, err := http.DefaultClient.Do(request)
+	check(err)
+	demand(answer.StatusCode == 200, "%s", answer.Status)
+	read := do(service.Enterprises.Policies.Get(name))
+	demand(read.MaximumTimeToLock == 60000 && read.MinimumApiLevel == 28 && read.CameraDisabled, "%+v", read)
+	demand(read.StayOnPluggedModes[0] == "AC" && read.PasswordRequirements.PasswordMinimumLength == 8, "%+v", read)
+	do(service.Enterprises.Policies.Delete(name))
 }
 
 func tokens(enterprises *amapi.EnterprisesService, enterprise string) {

@@ -34,6 +34,8 @@ UNSAID = {
     ("Status", "details"),
     # Nobody's business.
     ("Command", "newPassword"),
+    # Google's to say, which nobody signs in to here.
+    ("GoogleAuthenticationSettings", "googleAuthenticationRequired"),
     # Only asked with.
     ("GenerateEnterpriseUpgradeUrlRequest", "adminEmail"),
     ("GenerateEnterpriseUpgradeUrlRequest", "allowedDomains"),
@@ -85,9 +87,12 @@ def enterprise(enterprises, name, turn):
     # Those that it wants to hear of stay, so that the rest of the turn can be heard.
     kinds = ["ENROLLMENT", "STATUS_REPORT", "COMMAND", "USAGE_LOGS"]
     sent["enabledNotificationTypes"] = [*kinds, *sent["enabledNotificationTypes"]]
-    for own in GOOGLES["Enterprise"]:
-        sent[own] = schema.example({"type": "string"}, turn)
-    same("Enterprise", sent, enterprises.patch(name=name, body=sent).execute())
+    for own in GOOGLES["Enterprise"] - {"name"}:
+        sent[own] = schema.DOCUMENT["schemas"]["Enterprise"]["properties"][own]["enum"][0]
+    patched = enterprises.patch(name=name, body=sent).execute()
+    # All that it has is Google's to say.
+    sent["googleAuthenticationSettings"] = {}
+    same("Enterprise", sent, patched)
     same("Enterprise", sent, enterprises.get(name=name).execute())
 
 
@@ -108,7 +113,7 @@ def policies(policies, name, turn):
 
 def tokens(enterprises, name, turn):
     tokens, sent = enterprises.enrollmentTokens(), schema.filled("EnrollmentToken", turn)
-    sent.update(policyName=f"{name}/policies/p", duration="3600s", oneTimeOnly=False)
+    sent.update(policyName=f"{name}/policies/p", duration="3600s")
     same("EnrollmentToken", sent, tokens.create(parent=name, body=sent).execute())
     migrations, sent = enterprises.migrationTokens(), schema.filled("MigrationToken", turn)
     del sent["expireTime"]

@@ -199,6 +199,9 @@ def case_discovery(url, key):
     assert answers["good"]["name"] == name and answers["policy"]["version"] == "1", answers
     assert answers["bad"].resp.status == 403, answers["bad"]
     with urllib.request.urlopen(f"{url}/$discovery/rest?version=v1") as answer:
+        served = json.load(answer)["schemas"]
+    assert served == {name: schema.bare(of) for name, of in schema.DOCUMENT["schemas"].items()}, "Google's types"
+    with urllib.request.urlopen(f"{url}/$discovery/rest?version=v1") as answer:
         ours = dict(schema.methods(json.load(answer)))
     assert set(ours) == set(schema.METHODS)
     for id, theirs in schema.METHODS.items():

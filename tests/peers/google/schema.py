@@ -100,3 +100,46 @@ def example(schema, turn):
         return {"key": example(schema["additionalProperties"], turn)}
     return EXAMPLES[schema.get("format", kind)]
 
+
+KINDS = {"boolean": "bool", "google-datetime": "timestamp", "google-duration": "duration", "google-fieldmask": "mask", "byte": "bytes"}
+
+
+def table():
+    """The schemas as the emulator keeps them (`schemas.txt`): a line each, and below it one for each of its fields."""
+    for name, schema in sorted(DOCUMENT["schemas"].items()):
+        yield name
+        for field, of in sorted(schema.get("properties", {}).items()):
+            yield f"  {field} {row(of)}{' read-only' if of.get('readOnly') else ''}"
+
+
+def row(schema):
+    """A type: `[..]` is a list of it, `{..}` a map to it; enums are all their values."""
+    if "$ref" in schema:
+        return schema["$ref"]
+    kind = schema["type"]
+    if kind == "array":
+        return f"[{row(schema['items'])}]"
+    if kind == "object":
+        return f"{{{row(schema['additionalProperties'])}}}"
+    if "enum" in schema:
+        return "|".join(schema["enum"])
+    kind = schema.get("format", kind)
+    return KINDS.get(kind, kind)
+
+
+TOLD = ("id", "type", "format", "enum", "$ref", "readOnly")
+
+
+def bare(schema):
+    """A schema without what is for people."""
+    told = {key: schema[key] for key in TOLD if key in schema}
+    for key in ("items", "additionalProperties"):
+        if key in schema:
+            told[key] = bare(schema[key])
+    if "properties" in schema:
+        told["properties"] = {name: bare(of) for name, of in schema["properties"].items()}
+    return told
+
+
+if __name__ == "__main__":
+    print("\n".join(table()))

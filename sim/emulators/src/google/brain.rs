@@ -162,7 +162,7 @@ impl Google {
                 let used_up = self.meter.count(now, project.as_deref().unwrap_or(NO_PROJECT))?;
                 self.used_up = used_up.or(self.used_up);
                 *delay = self.wrong(now, verb, path, project.as_deref().unwrap_or(NO_PROJECT))?;
-                let body = object(body)?;
+                let body = management::body(verb, path, body)?;
                 self.check_topic(&body)?;
                 self.management.expire(now);
                 let asked = management::Asked { now, project: project.as_deref(), query: &query, body };

@@ -1,18 +1,14 @@
 //! The discovery document: what of the Android Management API is played here, in Google's own form (*API Discovery Service*,
 //! RestDescription), with our own address in it. Clients that are built from it send their batches here too.
-//!
-//! Resources are named and not described: whatever a caller puts into a policy is kept.
 
-use super::management::METHODS;
-use super::management::Method;
+use super::management::{METHODS, Method, SCHEMAS};
 use serde_json::{Map, Value, json};
 
 /// The document; `url` is where this Google is, without a slash at its end.
 pub(crate) fn document(url: &str) -> Value {
     let mut resources = Map::new();
     METHODS.iter().for_each(|method| place(&mut resources, method.id, method));
-    let names = METHODS.iter().flat_map(|method| method.request.into_iter().chain([method.response]));
-    let schemas: Map<_, _> = names.map(|name| (name.to_owned(), schema(name))).collect();
+    let schemas: Map<_, _> = SCHEMAS.iter().map(|(name, schema)| ((*name).to_owned(), schema.describe(name))).collect();
     let root = format!("{url}/");
     json!({
         "kind": "discovery#restDescription", "discoveryVersion": "v1",
@@ -96,8 +92,4 @@ fn common_parameters() -> Value {
     let mut all: Map<_, _> = names.iter().map(|name| ((*name).to_owned(), parameter(name))).collect();
     all.insert("prettyPrint".to_owned(), json!({ "type": "boolean", "location": "query" }));
     Value::Object(all)
-}
-
-fn schema(name: &str) -> Value {
-    json!({ "id": name, "type": "object", "additionalProperties": { "type": "any" } })
 }

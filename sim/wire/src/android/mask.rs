@@ -50,6 +50,11 @@ impl FieldMask {
         self.paths.iter().map(|path| path.join(".")).collect::<Vec<_>>().join(",")
     }
 
+    /// Its paths, each a field in a field.
+    pub fn paths(&self) -> impl Iterator<Item = &[String]> {
+        self.paths.iter().map(Vec::as_slice)
+    }
+
     /// The fields of the resource that it touches, each once for each path.
     pub fn fields(&self) -> impl Iterator<Item = &str> {
         self.paths.iter().filter_map(|path| path.first()).map(String::as_str)

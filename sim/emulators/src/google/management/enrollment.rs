@@ -24,17 +24,11 @@ const LASTS: Dur = Dur::secs(3_600);
 const LASTS_MIN: Dur = Dur::secs(60);
 /// What `get` and `list` show.
 const SHOWN: [&str; 5] = ["name", "expirationTimestamp", "allowPersonalUsage", "value", "qrCode"];
-const PERSONAL_USAGES: [&str; 3] =
-    ["PERSONAL_USAGE_ALLOWED", "PERSONAL_USAGE_DISALLOWED", "PERSONAL_USAGE_DISALLOWED_USERLESS"];
 
 impl Management {
     pub(super) fn create_enrollment_token(&mut self, parent: &str, asked: Asked<'_>) -> Result<Value, Status> {
         let (now, mut body) = (asked.now, asked.body.clone());
         check_additional_data(&body)?;
-        let usage = text(&body, "allowPersonalUsage");
-        if usage.is_some_and(|usage| !PERSONAL_USAGES.contains(&usage)) {
-            return Err(Status::bad_field("enrollmentToken.allowPersonalUsage", "unknown"));
-        }
         let lasts = match text(&body, "duration") {
             None => LASTS,
             Some(lasts) => read_duration(lasts)

@@ -17,16 +17,6 @@ pub(super) struct Signup {
 }
 
 pub(super) const UPGRADE: &str = "ENTERPRISE_UPGRADE";
-/// The first is ignored.
-const KINDS: [&str; 7] = [
-    "NOTIFICATION_TYPE_UNSPECIFIED",
-    "ENROLLMENT",
-    "STATUS_REPORT",
-    "COMMAND",
-    "USAGE_LOGS",
-    "COMPLIANCE_REPORT",
-    UPGRADE,
-];
 const OUTPUT_ONLY: [&str; 3] = ["enterpriseType", "managedGoogleDomainType", "managedGooglePlayAccountsEnterpriseType"];
 const SIZES: Sizes = Sizes { default: 100, max: 100 };
 
@@ -63,8 +53,6 @@ impl Management {
         }
         let id = format!("LC{}", self.ids.letters(8, b"0123456789abcdefghijklmnopqrstuvwxyz"));
         let mut body = asked.body;
-        check_kinds(&body)?;
-        without(&mut body, &OUTPUT_ONLY);
         body.insert("name".to_owned(), format!("enterprises/{id}").into());
         body.insert("enterpriseType".to_owned(), "MANAGED_GOOGLE_PLAY_ACCOUNTS_ENTERPRISE".into());
         let managed = if is_emms { "EMM_MANAGED" } else { "CUSTOMER_MANAGED" };
@@ -87,10 +75,8 @@ impl Management {
         })
     }
 
-    pub(super) fn patch_enterprise(&mut self, name: &str, mut asked: Asked<'_>) -> Result<Value, Status> {
+    pub(super) fn patch_enterprise(&mut self, name: &str, asked: Asked<'_>) -> Result<Value, Status> {
         let mask = asked.query.mask()?;
-        check_kinds(&asked.body)?;
-        without(&mut asked.body, &OUTPUT_ONLY);
         let enterprise = self.enterprise(name, &asked)?;
         let mut body = enterprise.body.clone();
         match mask {
@@ -158,13 +144,4 @@ fn check_project(project: &str, asked: &Asked<'_>) -> Result<(), Status> {
         return Ok(());
     }
     Err(Status::new(Code::PermissionDenied, format!("The caller has no permission for project {project}")))
-}
-
-fn check_kinds(body: &Object) -> Result<(), Status> {
-    let kinds = body.get("enabledNotificationTypes").and_then(Value::as_array);
-    let is_unknown = |kind: &&Value| !KINDS.iter().any(|known| kind == known);
-    match kinds.and_then(|kinds| kinds.iter().find(is_unknown)) {
-        Some(kind) => Err(Status::bad_field("enterprise.enabledNotificationTypes", format!("unknown: {kind}"))),
-        None => Ok(()),
-    }
 }

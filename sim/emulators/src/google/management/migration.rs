@@ -17,16 +17,12 @@ pub(super) struct MigrationToken {
 
 const SIZES: Sizes = Sizes { default: 100, max: 100 };
 const TTL_MAX: Dur = Dur::secs(7 * 86_400);
-const MODES: [&str; 3] = ["WORK_PROFILE_PERSONALLY_OWNED", "WORK_PROFILE_COMPANY_OWNED", "FULLY_MANAGED"];
 
 impl Management {
     pub(super) fn create_migration_token(&mut self, parent: &str, asked: Asked<'_>) -> Result<Value, Status> {
         let mut body = asked.body.clone();
-        for field in ["deviceId", "userId", "policy"] {
+        for field in ["deviceId", "userId", "policy", "managementMode"] {
             need(&body, field, 1_024)?;
-        }
-        if !MODES.contains(&need(&body, "managementMode", 64)?) {
-            return Err(Status::bad_field("managementMode", "unknown"));
         }
         check_additional_data(&body)?;
         let until = until(asked.now, &body)?;

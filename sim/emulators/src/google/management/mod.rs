@@ -1,7 +1,7 @@
 //! The Android Management API: what an EMM tells Google of its enterprises, and what Google makes of it.
 //!
-//! Resources are kept as they came; only what Google itself adds or judges is looked at. Nothing here knows HTTP. Devices
-//! are driven from outside, by the methods of [`fleet`].
+//! Bodies are read by their types ([`typed`]) and kept as that makes them; beyond it only what Google itself adds or judges is
+//! looked at. Nothing here knows HTTP. Devices are driven from outside, by the methods of [`fleet`].
 
 mod apps;
 mod arrival;
@@ -15,10 +15,13 @@ mod method;
 mod migration;
 mod policy;
 mod record;
+mod schema;
+mod typed;
 
 pub use fleet::{Departure, EnrollError, Enrolled, Enrollment, Migration, Order, Outcome, Unknown};
 pub(crate) use gone::Ghost;
 pub(crate) use method::{METHODS, Method, find};
+pub(crate) use schema::SCHEMAS;
 
 use super::lanes::{About, Lanes};
 use super::query::Query;
@@ -95,6 +98,11 @@ pub(crate) struct Notification {
     pub(crate) about: About,
 }
 
+/// The body of a call, as the type that its method takes; `path` without the slash that it begins with.
+pub(crate) fn body(verb: &str, path: &str, body: &[u8]) -> Result<Object, Status> {
+    typed::read(find(verb, path).map(|(method, _)| method), body)
+}
+
 /// A call as its method takes it.
 pub(crate) struct Asked<'a> {
     pub(crate) now: Wall,
@@ -126,6 +134,9 @@ impl Management {
     /// Answers a call; `path` without the slash that it begins with.
     pub(crate) fn answer(&mut self, verb: &str, path: &str, asked: Asked<'_>) -> Result<Value, Status> {
         let (method, name) = find(verb, path).ok_or_else(|| Status::new(Code::NotFound, "Method not found."))?;
+        if let (Some(request), Some(mask)) = (method.request, asked.query.mask()?) {
+            typed::check_mask(request, &mask, "updateMask")?;
+        }
         match method.call {
             Call::SignupUrlCreate => self.create_signup_url(&asked),
             Call::EnterpriseCreate => self.create_enterprise(asked),

@@ -1,7 +1,7 @@
 //! Policies. Each change that is accepted makes a new version, and nudges every device that refers to it.
 
 use super::super::page::{Sizes, page};
-use super::{Asked, Management, Object, empty, last, not_found, without_empty};
+use super::{Asked, Management, Object, empty, last, not_found, typed, without_empty};
 use droves_wire::android::value::int64;
 use droves_wire::android::{Code, FieldMask, Status};
 use serde_json::{Value, json};
@@ -60,6 +60,7 @@ impl Management {
             let mask = change.get("updateMask").and_then(Value::as_str).unwrap_or_default();
             let mask =
                 FieldMask::read(mask).map_err(|error| Status::bad_field("changes.updateMask", error.to_string()))?;
+            mask.iter().try_for_each(|mask| typed::check_mask("ApplicationPolicy", mask, "changes.updateMask"))?;
             let known = applications.iter_mut().find(|application| application["packageName"] == package);
             match (known, mask) {
                 (Some(Value::Object(known)), Some(mask)) => mask.apply(known, wanted),

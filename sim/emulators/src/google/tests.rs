@@ -1,6 +1,7 @@
 //! What no client needs to be there for: what time brings, and what is done wrong on order.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod asked;
 mod ear;
 mod faults;
 mod lanes;

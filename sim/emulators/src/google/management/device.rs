@@ -42,7 +42,7 @@ impl Management {
         }
         let enterprise = self.enterprise(name, &asked)?;
         let policy = text(&asked.body, "policyName").filter(|_| fields.iter().any(|field| field == "policyName"));
-        let policy = policy.map(|given| enterprise.policy_name(given));
+        let policy = policy.map(|given| enterprise.policy_name("device.policyName", given)).transpose()?;
         let is_new = policy.is_some_and(|policy| enterprise.assign(last(name), &policy));
         let device = enterprise.devices.get_mut(last(name)).ok_or_else(|| not_found(name))?;
         for field in fields {

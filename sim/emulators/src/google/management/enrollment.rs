@@ -37,7 +37,8 @@ impl Management {
         };
         let (id, value) = (self.ids.hex(22), self.ids.token(20));
         let enterprise = self.enterprise(parent, &asked)?;
-        let policy = enterprise.policy_name(text(&body, "policyName").unwrap_or("default"));
+        let policy =
+            enterprise.policy_name("enrollmentToken.policyName", text(&body, "policyName").unwrap_or("default"))?;
         let until = now + lasts;
         // Deprecated, and ignored.
         without(&mut body, &["user"]);

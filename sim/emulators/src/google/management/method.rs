@@ -90,7 +90,7 @@ const OPERATION: &str = "enterprises/*/devices/*/operations/*";
 const OPERATIONS: &str = "enterprises/*/devices/*/operations";
 const ENROLLMENT_TOKEN: &str = "enterprises/*/enrollmentTokens/*";
 const MIGRATION_TOKEN: &str = "enterprises/*/migrationTokens/*";
-const POLICY: &str = "enterprises/*/policies/*";
+pub(super) const POLICY: &str = "enterprises/*/policies/*";
 const WEB_APP: &str = "enterprises/*/webApps/*";
 
 /// All of them.

@@ -28,7 +28,7 @@ impl Management {
         let until = until(asked.now, &body)?;
         let (id, value) = (self.ids.hex(16), self.ids.token(40));
         let enterprise = self.enterprise(parent, &asked)?;
-        let policy = enterprise.policy_name(text(&body, "policy").unwrap_or_default());
+        let policy = enterprise.policy_name("migrationToken.policy", text(&body, "policy").unwrap_or_default())?;
         body.insert("name".to_owned(), format!("{parent}/migrationTokens/{id}").into());
         body.insert("policy".to_owned(), policy.into());
         body.insert("value".to_owned(), value.clone().into());

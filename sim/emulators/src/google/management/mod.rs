@@ -27,7 +27,7 @@ use super::lanes::{About, Lanes};
 use super::query::Query;
 use command::Operation;
 use droves_facts::{Dice, LaneIx, Philox, Purpose, Wall};
-use droves_wire::android::{Code, Status};
+use droves_wire::android::{Code, Status, name};
 use enrollment::EnrollmentToken;
 use enterprise::Signup;
 use gone::Gone;
@@ -206,9 +206,12 @@ impl Enterprise {
         }
     }
 
-    /// The whole name of a policy, which may be given by its id alone.
-    fn policy_name(&self, given: &str) -> String {
-        if given.contains('/') { given.to_owned() } else { format!("{}/policies/{given}", self.name()) }
+    /// The whole name of a policy of this enterprise, which may be given by its id alone.
+    fn policy_name(&self, field: &str, given: &str) -> Result<String, Status> {
+        let own = format!("{}/policies/", self.name());
+        let name = format!("{own}{}", given.strip_prefix(&own).unwrap_or(given));
+        let is_one = name::is_like(&name, method::POLICY);
+        if is_one { Ok(name) } else { Err(Status::bad_field(field, "not the name of a policy of this enterprise")) }
     }
 }
 

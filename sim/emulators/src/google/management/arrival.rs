@@ -124,6 +124,7 @@ impl Enterprise {
             sections: self.asked(&policy).only(|field| AT_ENROLLMENT.contains(&field)),
             given,
             operations: BTreeMap::new(),
+            past: BTreeMap::new(),
         };
         self.meet(device.serial(), lane, before, &name);
         let about = About { lane, ends: Ends::Nothing };

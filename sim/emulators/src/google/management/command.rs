@@ -72,7 +72,7 @@ impl Management {
             Operation { name: format!("{name}/operations/{number}"), command, order, is_delivered: false, end: None };
         let shown = operation.shown();
         device.operations.insert(number, operation);
-        device.forget_done();
+        device.put_away_done();
         let enterprise = name.split('/').nth(1).unwrap_or_default();
         self.deadlines.insert((deadline, enterprise.to_owned(), last(name).to_owned(), number));
         self.nudged.insert(named, lane);
@@ -80,22 +80,21 @@ impl Management {
     }
 
     pub(super) fn list_operations(&mut self, name: &str, asked: &Asked<'_>) -> Result<Value, Status> {
-        let operations = &self.device(name, asked)?.operations;
-        let by_text: BTreeMap<String, &Operation> =
-            operations.iter().map(|(key, of)| (format!("{key:020}"), of)).collect();
-        page(&by_text, asked.query, "operations", SIZES, |operation| operation.shown())
+        let device = &*self.device(name, asked)?;
+        let by_text: BTreeMap<String, u64> = device.numbers().map(|number| (format!("{number:020}"), number)).collect();
+        page(&by_text, asked.query, "operations", SIZES, |number| device.operation(*number).unwrap_or_default())
     }
 
     pub(super) fn get_operation(&mut self, name: &str, asked: &Asked<'_>) -> Result<Value, Status> {
         let number = last(name).parse::<u64>().ok();
-        let operation = number.and_then(|number| self.device(name, asked).ok()?.operations.get(&number));
-        operation.map(Operation::shown).ok_or_else(|| not_found(name))
+        let operation = number.and_then(|number| self.device(name, asked).ok()?.operation(number));
+        operation.ok_or_else(|| not_found(name))
     }
 
     /// What is done stays done.
     pub(super) fn cancel_operation(&mut self, name: &str, asked: &Asked<'_>) -> Result<Value, Status> {
         let number = last(name).parse::<u64>().map_err(|_| not_found(name))?;
-        if !self.device(name, asked)?.operations.contains_key(&number) {
+        if self.device(name, asked)?.operation(number).is_none() {
             return Err(not_found(name));
         }
         let device = name.split('/').nth(3).unwrap_or_default().to_owned();

@@ -44,6 +44,8 @@ pub(super) struct Device {
     /// Fields that are kept as they came.
     pub(super) given: Object,
     pub(super) operations: BTreeMap<u64, Operation>,
+    /// Those that are long done, as they are answered.
+    pub(super) past: BTreeMap<u64, Box<str>>,
 }
 
 /// A version of a policy that was handed out.
@@ -86,8 +88,10 @@ struct Shelf<T> {
 
 /// Versions that were handed out and not reported, at most; the oldest is forgotten.
 const HANDED_MAX: usize = 8;
-/// Commands of a device that are done and still known, at most.
+/// Commands of a device that are done and kept with the open ones, at most.
 const DONE_MAX: usize = 16;
+/// Commands that are kept as what is answered of them, some 500 bytes each, at most: the oldest is forgotten.
+const PAST_MAX: usize = 240;
 const SHELF_MIN: usize = 1_024;
 /// What a device may be; another word of its own is not believed.
 const STATES: [&str; 4] = ["ACTIVE", "DISABLED", "LOST", "PREPARING_FOR_MIGRATION"];
@@ -122,12 +126,29 @@ impl Device {
         self.applied_state = STATES.into_iter().find(|state| *state == said).unwrap_or(self.state);
     }
 
-    /// Forgets the oldest commands that are done, where there are many.
-    pub(super) fn forget_done(&mut self) {
+    /// Keeps less of the oldest commands that are done, where there are many: an EMM that compares asks for them again.
+    pub(super) fn put_away_done(&mut self) {
         let done = self.operations.iter().filter(|(_, operation)| operation.end.is_some());
         let done: Vec<u64> = done.map(|(number, _)| *number).collect();
         let many = done.len().saturating_sub(DONE_MAX);
-        done.iter().take(many).for_each(|number| drop(self.operations.remove(number)));
+        for number in done.into_iter().take(many) {
+            let shown = self.operations.remove(&number).map(|operation| operation.shown().to_string().into());
+            shown.into_iter().for_each(|shown| drop(self.past.insert(number, shown)));
+        }
+        while self.past.len() > PAST_MAX {
+            self.past.pop_first();
+        }
+    }
+
+    /// A command of it, as it is answered.
+    pub(super) fn operation(&self, number: u64) -> Option<Value> {
+        let past = || serde_json::from_str(self.past.get(&number)?).ok();
+        self.operations.get(&number).map(Operation::shown).or_else(past)
+    }
+
+    /// The numbers of the commands that are known.
+    pub(super) fn numbers(&self) -> impl Iterator<Item = u64> {
+        self.past.keys().chain(self.operations.keys()).copied()
     }
 
     pub(super) fn serial(&self) -> &str {

@@ -29,3 +29,38 @@ fn a_policy_is_one_of_the_enterprise_that_names_it() {
     check(&format!("{enterprise}/policies/"), None);
     check(&format!("{enterprise}/devices/p"), None);
 }
+
+#[test]
+fn a_command_that_is_long_done_is_still_known_and_weighs_little() {
+    const COMMANDS: usize = 300;
+    let mut stage = Stage::new(None);
+    let device = stage.enroll("a").unwrap();
+    stage.ask("PATCH", &format!("/v1/{}?updateMask=pubsubTopic", stage.enterprise), &json!({}));
+    let mut done = Vec::new();
+    let live = allocation_counter::measure(|| {
+        for _ in 0..COMMANDS {
+            let issued = stage.ask("POST", &format!("/v1/{device}:issueCommand"), &json!({ "type": "LOCK" }));
+            let name = issued["name"].as_str().unwrap().to_owned();
+            assert_eq!(stage.google.done(stage.now, &name, Outcome::Done(Object::new())), Ok(true));
+            done.push(stage.ask("GET", &format!("/v1/{name}"), &json!({})));
+        }
+    });
+    assert!(live.bytes_current < 1 << 20, "{} bytes", live.bytes_current);
+    let known: Vec<_> = done.iter().map(|of| stage.call("GET", &target(of), &json!({})).status).collect();
+    let forgotten = known.iter().take_while(|status| **status == 404).count();
+    assert_eq!((forgotten, known[forgotten..].iter().all(|status| *status == 200)), (COMMANDS - 257, true));
+    assert_eq!(stage.ask("GET", &target(&done[forgotten]), &json!({})), done[forgotten], "it is as it was");
+    assert_eq!(stage.call("POST", &format!("{}:cancel", target(&done[forgotten])), &json!({})).status, 200);
+    let (mut listed, mut page) = (Vec::new(), String::new());
+    loop {
+        let answer = stage.ask("GET", &format!("/v1/{device}/operations?pageToken={page}"), &json!({}));
+        listed.extend(answer["operations"].as_array().unwrap().clone());
+        let Some(next) = answer["nextPageToken"].as_str() else { break };
+        next.clone_into(&mut page);
+    }
+    assert_eq!(listed, done[forgotten..]);
+}
+
+fn target(operation: &Value) -> String {
+    format!("/v1/{}", operation["name"].as_str().unwrap())
+}

@@ -155,8 +155,13 @@ def case_agents(url, key):
     settings = {flag: True for flag in SECTIONS} | {"applicationReportingSettings": {"includeRemovedApps": True}}
     body = {"statusReportingSettings": settings}
     enterprises.policies().patch(name=f"{name}/policies/p", body=body).execute()
-    value = enterprises.enrollmentTokens().create(parent=name, body={"policyName": "p"}).execute()["value"]
     pulled(subscriber, 1)
+
+    def token(usage):
+        body = {"policyName": "p", "allowPersonalUsage": usage}
+        return enterprises.enrollmentTokens().create(parent=name, body=body).execute()["value"]
+
+    allowed, nobodys = token("PERSONAL_USAGE_ALLOWED"), token("PERSONAL_USAGE_DISALLOWED_USERLESS")
 
     def ask(lane, **what):
         return device("ask", lane=lane, ask=what)["answer"]
@@ -171,7 +176,11 @@ def case_agents(url, key):
                 {"setting": "passwordPolicies", "reason": "USER_ACTION", "package": "", "failure": ""},
             ],
         }  # fmt: skip
-        one = ask(lane, enroll={"token": value, "recipe": recipe})["enrolled"]["device"]
+        right, wrong = (nobodys, allowed) if mode == "dedicated" else (allowed, nobodys)
+        if mode != "fully_managed":
+            enroll = {"enroll": {"token": wrong, "recipe": recipe}}
+            assert device("ask", lane=lane, ask=enroll) == {"status": 409}, "a token for others"
+        one = ask(lane, enroll={"token": right, "recipe": recipe})["enrolled"]["device"]
         policy = ask(lane, sync={"device": one, "applied": 0})["sync"]["policy"]
         assert policy["body"]["statusReportingSettings"] == settings
         assert ask(lane, report={"device": one, "applied": 1, "recipe": recipe}) == "taken"

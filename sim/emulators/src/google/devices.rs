@@ -13,7 +13,7 @@ impl Google {
     /// Answers a lane's agent.
     ///
     /// # Errors
-    /// 403 for a token that is not good, 404 for a device that is not there (any more), 429 for a project that is full.
+    /// 403 for a token that is not good, 409 for one that is not for such a device, 404 for a device that is not there (any more), 429 for a project that is full.
     pub fn ask(&mut self, now: Wall, lane: LaneIx, ask: Ask) -> Result<Answer, u16> {
         let answer = match self.last_answer(&ask) {
             Some(answer) => Ok(answer),
@@ -49,6 +49,7 @@ impl Google {
                 let enrolled =
                     self.management.enroll_lane(now, lane, enrollment, recipe).map_err(|error| match error {
                         EnrollError::Token => 403_u16,
+                        EnrollError::Usage => 409,
                         EnrollError::Full => 429,
                     })?;
                 Ok(Answer::Enrolled { device: enrolled.name.into(), policy: enrolled.policy.into() })

@@ -62,7 +62,7 @@ pub struct Enroll {
 }
 
 /// What Google answers. A device that is not there (any more) is answered with status 404, a token that is not good
-/// with 403, a project that is full with 429, and no answer.
+/// with 403, one that is not for devices managed in this way with 409, a project that is full with 429, and no answer.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {

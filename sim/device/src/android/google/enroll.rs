@@ -71,7 +71,7 @@ pub(super) fn done(lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
 /// The enrollment came to nothing. A token that is not good stays so; anything else is tried again, a few times.
 fn failed(lane: &mut Lane, trouble: &Trouble, ctx: &mut Ctx<'_>) -> Step {
     trouble.complain(ctx);
-    let is_refused = trouble.kind == status_kind(403);
+    let is_refused = [403, 409].map(status_kind).contains(&trouble.kind);
     if !is_refused && lane.record.tries + 1 < ctx.limits.enrollment_tries_max {
         lane.record.ask_at = lane.again_at(ctx);
         return lane.rest(ctx);

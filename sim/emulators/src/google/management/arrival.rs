@@ -5,7 +5,7 @@ use super::fleet::{EnrollError, Enrolled, Enrollment, Migration};
 use super::record::{Kept, Origin};
 use super::{Device, Enterprise, Management, Notification, Object, last, text};
 use droves_facts::{LaneIx, Wall};
-use droves_wire::android::adp::Recipe;
+use droves_wire::android::adp::{Mode, Recipe};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -58,8 +58,10 @@ impl Management {
         let id = self.free_id()?;
         let (owner, token_id) = self.token_values.get(&enrollment.token).ok_or(EnrollError::Token)?;
         let enterprise = self.enterprises.get_mut(owner).ok_or(EnrollError::Token)?;
-        let (origin, policy) = enterprise.take_token(now, token_id).ok_or(EnrollError::Token)?;
         let Enrollment { management_mode, ownership, api_level, hardware, .. } = enrollment;
+        let is_dedicated = recipe.as_ref().is_some_and(|kept| kept.mode() == Mode::Dedicated);
+        let (origin, policy) =
+            enterprise.take_token(now, token_id, |usage| allows(usage, management_mode, is_dedicated))?;
         let given = of_hardware(hardware);
         let origin = Some(origin);
         let before = self.lanes.name(lane).map(Arc::clone);
@@ -134,13 +136,21 @@ impl Enterprise {
     }
 
     /// What a token makes of its device, and the policy that it gives it. One that is good for one device is gone with it.
-    fn take_token(&mut self, now: Wall, id: &str) -> Option<(Arc<Origin>, Arc<str>)> {
-        let token = self.enrollment_tokens.get(id).filter(|token| token.until > now)?;
+    fn take_token(
+        &mut self,
+        now: Wall,
+        id: &str,
+        is_for_it: impl Fn(Option<&str>) -> bool,
+    ) -> Result<(Arc<Origin>, Arc<str>), EnrollError> {
+        let token = self.enrollment_tokens.get(id).filter(|token| token.until > now).ok_or(EnrollError::Token)?;
+        if !is_for_it(text(&token.body, "allowPersonalUsage")) {
+            return Err(EnrollError::Usage);
+        }
         let taken = (Arc::clone(&token.origin), Arc::clone(&token.policy));
         if token.body.get("oneTimeOnly") == Some(&Value::Bool(true)) {
             self.enrollment_tokens.remove(id);
         }
-        Some(taken)
+        Ok(taken)
     }
 
     /// The device of this serial number gets this name, and is gone under those that it had. Where a serial number is that
@@ -159,6 +169,17 @@ impl Enterprise {
             let departing = self.departing.get(id).is_some_and(is_its).then(|| self.departing.remove(id)).flatten();
             here.or(departing).into_iter().for_each(|device| self.gone.keep(device));
         }
+    }
+}
+
+/// Whether a token of this `allowPersonalUsage` is for such a device (Google, *EnrollmentToken*): where personal usage is
+/// disallowed there is no work profile, neither on a company's device nor on somebody's own, and a dedicated device has to be
+/// of nobody. What is not specified restricts nothing else.
+fn allows(usage: Option<&str>, management_mode: &str, is_dedicated: bool) -> bool {
+    match usage {
+        Some("PERSONAL_USAGE_DISALLOWED_USERLESS") => management_mode == "DEVICE_OWNER",
+        Some("PERSONAL_USAGE_DISALLOWED") => management_mode == "DEVICE_OWNER" && !is_dedicated,
+        _ => !is_dedicated,
     }
 }
 

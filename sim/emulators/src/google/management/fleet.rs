@@ -57,6 +57,9 @@ pub enum EnrollError {
     /// No token of that value, or not any more.
     #[error("enrollment token is unknown, used up or expired")]
     Token,
+    /// The token is not for devices that are managed in this way.
+    #[error("allowPersonalUsage of the enrollment token does not fit how the device is managed")]
+    Usage,
     /// The project has as many devices as it may.
     #[error("quota of enrolled devices is used up")]
     Full,

@@ -4,7 +4,7 @@
 use super::{Enterprise, Object, Operation, last};
 use droves_facts::{LaneIx, Wall};
 use droves_wire::android::Fields;
-use droves_wire::android::adp::{App, Detail, Recipe};
+use droves_wire::android::adp::{App, Detail, Mode, Recipe};
 use droves_wire::android::report::{Sections, render_of};
 use droves_wire::android::value::{int64, timestamp};
 use serde_json::Value;
@@ -251,6 +251,10 @@ impl Kept {
         let apps = std::mem::take(&mut recipe.apps).into_iter().map(|app| pool.apps.one(app)).collect();
         let details = std::mem::take(&mut recipe.details).into_iter().map(|detail| pool.details.one(detail)).collect();
         Kept { recipe, apps, details }
+    }
+
+    pub(super) fn mode(&self) -> Mode {
+        self.recipe.mode
     }
 
     pub(super) fn api_level(&self) -> u32 {

@@ -1,6 +1,8 @@
 //! What an EMM may ask for, and what it finds later.
 
 use super::*;
+use droves_facts::LaneIx;
+use droves_wire::android::adp::{Answer as Said, Ask, Enroll, Mode, Recipe};
 
 #[test]
 fn a_policy_is_one_of_the_enterprise_that_names_it() {
@@ -63,4 +65,35 @@ fn a_command_that_is_long_done_is_still_known_and_weighs_little() {
 
 fn target(operation: &Value) -> String {
     format!("/v1/{}", operation["name"].as_str().unwrap())
+}
+
+#[test]
+fn a_token_is_for_devices_that_are_managed_as_it_says() {
+    use Mode::{CompanyWorkProfile, Dedicated, FullyManaged, PersonalWorkProfile};
+    let mut stage = Stage::of(None, 100);
+    let tokens = format!("/v1/{}/enrollmentTokens", stage.enterprise);
+    let mut lane = 0;
+    let mut check = |usage: &str, good: &[Mode]| {
+        for mode in [FullyManaged, Dedicated, CompanyWorkProfile, PersonalWorkProfile] {
+            lane += 1;
+            let asked = json!({ "allowPersonalUsage": usage, "oneTimeOnly": true });
+            let token: Box<str> = stage.ask("POST", &tokens, &asked)["value"].as_str().unwrap().into();
+            let mut enroll = |mode| {
+                let recipe = Recipe { mode, serial: format!("s{lane}").into(), ..Recipe::default() };
+                let enroll = Ask::Enroll(Box::new(Enroll { token: token.clone(), recipe }));
+                stage.google.ask(stage.now, LaneIx(lane), enroll)
+            };
+            match enroll(mode) {
+                Ok(Said::Enrolled { .. }) => assert!(good.contains(&mode), "{usage} {mode:?}"),
+                refused => {
+                    assert_eq!((refused, good.contains(&mode)), (Err(409), false), "{usage} {mode:?}");
+                    assert!(enroll(good[0]).is_ok(), "a token that was refused is not used up");
+                }
+            }
+        }
+    };
+    check("ALLOW_PERSONAL_USAGE_UNSPECIFIED", &[FullyManaged, CompanyWorkProfile, PersonalWorkProfile]);
+    check("PERSONAL_USAGE_ALLOWED", &[FullyManaged, CompanyWorkProfile, PersonalWorkProfile]);
+    check("PERSONAL_USAGE_DISALLOWED", &[FullyManaged]);
+    check("PERSONAL_USAGE_DISALLOWED_USERLESS", &[FullyManaged, Dedicated]);
 }

@@ -53,14 +53,16 @@ fn google_hears_who_the_device_is() {
 }
 
 #[test]
-fn a_token_that_is_not_good_ends_it() {
-    let mut rig = Rig::new(managed(Mode::FullyManaged));
-    rig.played.instead.push_back(Ok((403, Bytes::new())));
-    let action = rig.order(Order::Enroll);
-    assert!(matches!(action.what, What::End(crate::Why::GaveUp)), "{action:?}");
-    assert_eq!((rig.words(), rig.state()), (vec!["enroll"], DeviceState::Failed));
-    let failed = Outcome::Failed { blame: Blame::Server, kind: "status_403" };
-    assert_eq!((rig.ended.as_slice(), rig.complaints()), (&[(Operation::Enroll, failed)][..], vec!["status_403"]));
+fn a_token_that_is_not_good_or_not_for_it_ends_it() {
+    for (status, kind) in [(403, "status_403"), (409, "status_409")] {
+        let mut rig = Rig::new(managed(Mode::FullyManaged));
+        rig.played.instead.push_back(Ok((status, Bytes::new())));
+        let action = rig.order(Order::Enroll);
+        assert!(matches!(action.what, What::End(crate::Why::GaveUp)), "{action:?}");
+        assert_eq!((rig.words(), rig.state()), (vec!["enroll"], DeviceState::Failed));
+        let failed = Outcome::Failed { blame: Blame::Server, kind };
+        assert_eq!((rig.ended.as_slice(), rig.complaints()), (&[(Operation::Enroll, failed)][..], vec![kind]));
+    }
 }
 
 #[test]

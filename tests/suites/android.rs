@@ -102,6 +102,7 @@ fn lived(run: &Run, truth: &Value) {
         assert_eq!(run.number(&format!("fanout.{hop}")), asked, "{hop}: {:#}", run.summary["fanout"]);
         assert!(run.number(&format!("fanout.hops_us.{hop}.max")) > 0, "{hop}: {:#}", run.summary["fanout"]);
     }
+    assert!(run.number("fanout.hops_us.notified.max") > 0, "{:#}", run.summary["fanout"]);
     let android = &truth["android"];
     assert_eq!((&android["enrolled"], &android["unenrolled"]), (&json!(all), &json!(STOLEN)), "{truth:#}");
     assert_eq!(truth["enrolled"]["devices"], all - STOLEN, "{truth:#}");

@@ -4,7 +4,7 @@
 
 use droves_engine::forecast::{Foresee, Foreseen, foresee};
 use droves_facts::{Dur, Limits, Mono, Operation, PhaseIx, Waker};
-use droves_measure::{Hop, PerSession, echoes, herds};
+use droves_measure::{Hop, Kind, PerSession, echoes, herds};
 use droves_scenario::Given;
 use droves_shard::forecast::{Model, Network, Server, Service};
 use droves_wire::digest;
@@ -402,6 +402,9 @@ fn androids_are_asked_through_google_and_by_their_agents() {
     assert!((slow / 2..slow).contains(&quota), "{quota} {slow}");
     let asked = |of: &Foreseen, hop| of.folds.fanout.count(Some(policy), hop);
     assert_eq!(asked(&foreseen, Hop::Quota), 20, "what agents are asked goes by no quota");
+    let all = |hop| foreseen.folds.fanout.count(None, hop);
+    assert_eq!((asked(&foreseen, Hop::Notified), all(Hop::Notified)), (20, 40));
+    assert_eq!(all(Hop::Accepted), 50, "what agents have done goes by no notification");
 }
 
 /// The administrator calls each clone by what Google calls it: no command goes to another.
@@ -436,12 +439,18 @@ fn what_google_does_wrong_is_seen() {
         let phases = format!("phases:\n{}  - wait: 1h\n{lock}{faults}", ENROLL.replace("10m", "1h"));
         let (foreseen, _) = play_androids("{}", &phases);
         let told = foreseen.folds.counts.tries(None, Operation::AndroidNotification).succeeded;
+        // What Google does late is in the hop, and nothing of it is the server's.
+        let response = foreseen.folds.series.times(None, Operation::AndroidNotification, Kind::Response);
+        assert!(response.max_us() < Some(100_000), "{:?}", response.latency());
+        let notified = foreseen.folds.fanout.times(Some(PhaseIx(2)), Hop::Notified).min_us();
+        assert_eq!(notified > Some(59_000_000), fault.contains("late"), "{fault}: {notified:?}");
         (told, foreseen.folds.fanout.count(Some(PhaseIx(2)), Hop::Accepted))
     };
     let (told, accepted) = play("");
     assert_eq!(accepted, 20);
     assert_eq!(play("google: lose, about: COMMAND"), (told - 20, 0));
     assert_eq!(play("google: { repeat: { fixed: 1m } }, about: COMMAND"), (told + 20, 20));
+    assert_eq!(play("google: { late: { fixed: 1m } }, about: COMMAND"), (told, 20));
     // What is refused once for its quota is called again.
     assert_eq!(play("google: { answer: 429 }, about: enterprises.devices.issueCommand, nth: 3"), (told, 20));
 }

@@ -171,6 +171,12 @@ pub enum What {
         /// What it answers.
         status: CommandStatus,
     },
+    /// Where the server hears of an answer by whoever manages its devices: it is being told, or has been handed it. May be
+    /// said more than once.
+    Notified {
+        /// The command.
+        command: CommandKey,
+    },
     /// The server has taken a command's answer: a 2xx.
     Accepted {
         /// The command.

@@ -1,5 +1,5 @@
-//! The hops of a push: asked → queued → pushed → woken → connected → delivered → answered → accepted. Of `pushed`, the
-//! part is told apart that a server has waited for a quota.
+//! The hops of a push: asked → queued → pushed → woken → connected → delivered → answered → notified → accepted. Of
+//! `pushed`, the part is told apart that a server has waited for a quota.
 //!
 //! A command's hops belong to the phase in which it was queued. A hop that is missing, or that came before the one
 //! before it (a device delivered its command before the slow call that queued it was answered), is no sample, and is
@@ -29,6 +29,9 @@ pub enum Hop {
     Delivered,
     /// From there to the device having done it.
     Answered,
+    /// From there to the server being told so, by whoever manages the device. Where the device tells the server itself there is
+    /// no such hop.
+    Notified,
     /// From there to the server having taken the answer.
     Accepted,
     /// From the administrator's call begun to the server having taken the answer.
@@ -36,7 +39,7 @@ pub enum Hop {
 }
 
 /// Every hop with its name in thresholds and results, in order.
-pub const HOPS: [(Hop, &str); 9] = [
+pub const HOPS: [(Hop, &str); 10] = [
     (Hop::Queued, "queued"),
     (Hop::Pushed, "pushed"),
     (Hop::Quota, "quota"),
@@ -44,6 +47,7 @@ pub const HOPS: [(Hop, &str); 9] = [
     (Hop::Connected, "connected"),
     (Hop::Delivered, "delivered"),
     (Hop::Answered, "answered"),
+    (Hop::Notified, "notified"),
     (Hop::Accepted, "accepted"),
     (Hop::Total, "total"),
 ];

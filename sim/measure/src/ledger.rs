@@ -72,6 +72,7 @@ const ANSWERED: u16 = 16;
 const ACCEPTED: u16 = 32;
 const LATE: u16 = 64;
 const MOOT: u16 = 128;
+const NOTIFIED: u16 = 256;
 
 /// What is told apart.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -210,6 +211,7 @@ impl Ledger {
                     entry.last = step(at);
                 }
             }
+            What::Notified { command } => self.notified(lane, *command, at, fanout),
             What::Accepted { command, status } => self.accepted(lane, *command, *status, at, fanout),
             What::Device { to: DeviceState::Enrolling, .. } => {}
             // What was queued for a device before it had enrolled is void too: servers clear the queue at Authenticate.
@@ -262,6 +264,9 @@ impl Ledger {
             self.wakes.delivered(lane, phase, moment(entry.queued), moment(entry.last).unwrap_or(queued), fanout);
             if flags & ANSWERED != 0 {
                 fanout.reached(phase, Hop::Answered, None, queued);
+            }
+            if flags & NOTIFIED != 0 {
+                fanout.reached(phase, Hop::Notified, None, queued);
             }
             if flags & ACCEPTED != 0 {
                 fanout.reached(phase, Hop::Accepted, None, queued);
@@ -324,6 +329,18 @@ impl Ledger {
             self.delivered(lane, command, at, fanout);
         }
         self.configured.insert(lane, step(at));
+    }
+
+    /// The server is told of an answer, or, where there was none in time, of that.
+    fn notified(&mut self, lane: LaneIx, command: CommandKey, at: Mono, fanout: &mut Fanout) {
+        let known = self.open.get_mut(&Key::new(lane, command)).filter(|entry| entry.flags & NOTIFIED == 0);
+        let Some(entry) = known else { return };
+        if entry.flags & QUEUED != 0 {
+            let answered = moment(entry.last).filter(|_| entry.flags & ANSWERED != 0);
+            fanout.reached(phase_of(entry), Hop::Notified, answered, at);
+        }
+        entry.flags |= NOTIFIED;
+        entry.last = step(at);
     }
 
     fn accepted(&mut self, lane: LaneIx, command: CommandKey, status: CommandStatus, at: Mono, fanout: &mut Fanout) {

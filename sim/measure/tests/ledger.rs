@@ -129,6 +129,24 @@ fn a_repetition_after_not_now_or_a_lost_answer_is_lawful() {
 }
 
 #[test]
+fn the_way_of_a_notification_is_a_hop_of_its_own() {
+    let notified = |second| at(second, 1, What::Notified { command: A });
+    let [answer, taken] = answered(5, 1, A, CommandStatus::Acknowledged);
+    let taken = Fact { at: Mono(12_000_000), ..taken };
+    let seconds = |facts: &[Fact]| {
+        let mut folds = Folds::default();
+        facts.iter().for_each(|fact| folds.apply(fact));
+        [Hop::Notified, Hop::Accepted]
+            .map(|hop| folds.fanout.times(Some(PhaseIx(1)), hop).max_us().map(|us| us / 1_000_000))
+    };
+    let told = [queued(1, A), delivered(4, 1, A), answer.clone(), notified(9), notified(11), taken.clone()];
+    assert_eq!(seconds(&told), [Some(4), Some(3)], "from the first on");
+    let [queued, delivered, ..] = &told;
+    assert_eq!(seconds(&[delivered.clone(), answer, notified(9), taken.clone(), queued.clone()]), [None, None]);
+    assert_eq!(seconds(&[queued.clone(), delivered.clone(), notified(9), taken]), [None, Some(3)], "it was never done");
+}
+
+#[test]
 fn hops_are_between_the_moments_that_were() {
     let mut folds = Folds::default();
     let mut facts = vec![
@@ -161,7 +179,8 @@ proptest! {
                 1 => {
                     admin.push(queued(lane, command));
                     mine.push(delivered(second, lane, command));
-                    mine.extend(answered(second + 1, lane, command, CommandStatus::Acknowledged));
+                    let [answer, taken] = answered(second + 1, lane, command, CommandStatus::Acknowledged);
+                    mine.extend([answer, at(second + 1, lane, What::Notified { command }), taken]);
                 }
                 2 => {
                     admin.push(queued(lane, command));

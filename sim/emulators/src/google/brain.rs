@@ -261,7 +261,7 @@ impl Google {
 
     /// What became of a post.
     pub fn pushed(&mut self, now: Wall, post: &Outbound, status: Option<u16>, took: Dur) {
-        self.pubsub.pushed(now, &post.subscription, &post.ack_id, status, took);
+        self.pubsub.pushed(now, post, status, took);
     }
 
     /// The token that a post shows.

@@ -110,6 +110,7 @@ impl Google {
     /// What there is to say of lanes since this was last asked, now: how far commands and policies have come, and whether the
     /// quota is used up.
     pub fn take_said(&mut self, now: Mono) -> Vec<(LaneIx, What)> {
+        self.pubsub.take_notified().into_iter().for_each(|about| self.management.lanes.notified(about));
         self.pubsub.take_acknowledged().into_iter().for_each(|about| self.management.lanes.acknowledged(about));
         let used_up = self.used_up.take().map(|rest| (LaneIx::NOBODY, What::QuotaUsedUp { until: now + rest }));
         used_up.into_iter().chain(self.management.lanes.take_said()).collect()

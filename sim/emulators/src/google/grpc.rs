@@ -176,7 +176,7 @@ fn update(pubsub: &mut PubSub, _: Wall, of: UpdateSubscriptionRequest) -> Result
 
 /// A delivery, as it is sent.
 pub(super) fn received(delivery: &Delivery) -> ReceivedMessage {
-    let Delivery { ack_id, message, attempt } = delivery;
+    let Delivery { ack_id, message, attempt, .. } = delivery;
     ReceivedMessage {
         ack_id: ack_id.clone(),
         message: Some(PubsubMessage {

@@ -22,6 +22,7 @@ struct Lane {
     changes: u32,
     delivered: u32,
     answered: u32,
+    notified: u32,
     accepted: u32,
 }
 
@@ -76,7 +77,8 @@ impl Lanes {
     /// A lane's device has a new name: what was changed for the one before is void.
     pub(crate) fn enrolled(&mut self, lane: LaneIx, name: Arc<str>) {
         if let Some(of) = self.of(lane) {
-            (of.delivered, of.answered, of.accepted) = (of.changes, of.changes, of.changes);
+            let all = of.changes;
+            (of.delivered, of.answered, of.notified, of.accepted) = (all, all, all, all);
             self.names.insert(lane, name);
         }
     }
@@ -107,6 +109,19 @@ impl Lanes {
         self.changes_delivered(lane, changes);
         let news = self.of(lane).map(|of| raise(&mut of.answered, changes));
         self.say_all(lane, news, |command| What::Answered { command, status: CommandStatus::Acknowledged });
+    }
+
+    /// A notification goes to the server.
+    pub(crate) fn notified(&mut self, about: About) {
+        let About { lane, ends } = about;
+        match ends {
+            Ends::Nothing => {}
+            Ends::Command(command, _) => self.say(lane, COMMAND, command, |command| What::Notified { command }),
+            Ends::Changes(changes) => {
+                let news = self.of(lane).map(|of| raise(&mut of.notified, changes));
+                self.say_all(lane, news, |command| What::Notified { command });
+            }
+        }
     }
 
     /// A notification was acknowledged, perhaps not for the first time.

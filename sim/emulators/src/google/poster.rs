@@ -38,9 +38,9 @@ impl Poster {
     /// Posts one, and tells what became of it.
     async fn post(self: Rc<Self>, post: Outbound) {
         let started = self.clock.now();
-        // When it was published, by the run's clock.
-        let age = self.shared.look(|_, now| now.since(post.published));
-        let due = Mono(started.0.saturating_sub(age.0));
+        // When it might have gone, by the run's clock.
+        let late = self.shared.look(|_, now| now.since(post.due));
+        let due = Mono(started.0.saturating_sub(late.0));
         let operation = Operation::AndroidNotification;
         self.shared.told.say(started, post.lane, What::RequestStarted { operation });
         let sent = tokio::time::timeout(post.wait_max.std(), self.send(&post)).await;

@@ -245,7 +245,7 @@ impl Androids {
             true => Outcome::Succeeded,
             false => Outcome::Failed { blame: Blame::Server, kind: status_kind(status) },
         };
-        let due = mono(post.published()).min(began);
+        let due = mono(post.due()).min(began);
         let timing = RequestTiming { due, started: began, sent: began, first_byte: Some(self.now), ended: self.now };
         let bytes_out = u32::try_from(post.body().len() + HEAD_BYTES).unwrap_or(u32::MAX);
         let operation = Operation::AndroidNotification;

@@ -284,8 +284,8 @@ fn draw_funnel(frame: &mut Frame<'_>, area: Rect, view: &View, progress: &Progre
         Hop::Answered => Some("answered"),
         Hop::Accepted => Some("accepted"),
         Hop::Total => Some("total p50"),
-        // A part of another: it stands above.
-        Hop::Quota => None,
+        // A part of another stands above; what only devices have that Google manages has no place here.
+        Hop::Quota | Hop::Notified => None,
     };
     let width = (area.width / 8).max(9);
     let column = |text: String| format!("{text:>0$}", usize::from(width));

@@ -48,6 +48,8 @@ pub(crate) struct PubSub {
     published: u64,
     /// What acknowledgments since the last time have ended.
     acknowledged: Vec<About>,
+    /// What the server was told of since the last time, for the first time.
+    notified: Vec<About>,
 }
 
 #[derive(Debug, Default)]
@@ -126,7 +128,9 @@ impl PubSub {
         self.settle(now);
         let subscription = self.subscriptions.get_mut(name).ok_or_else(|| absent("subscription", name))?;
         let lease = lease.unwrap_or(subscription.settings.ack_deadline);
-        Ok(subscription.queue.take(now, messages_max, lease, &subscription.settings))
+        let pulled = subscription.queue.take(now, messages_max, lease, &subscription.settings);
+        self.notified.extend(pulled.iter().filter_map(Delivery::tells_of));
+        Ok(pulled)
     }
 
     /// Messages are done with. What is unknown, or was acknowledged before, or has a newer id, is passed over.
@@ -141,6 +145,11 @@ impl PubSub {
         let done = ack_ids.filter_map(|id| subscription.queue.acknowledge(id)).map(|message| message.about);
         self.acknowledged.extend(done.filter(|about| about.ends != Ends::Nothing));
         Ok(())
+    }
+
+    /// What messages that were handed out since this was last asked tell of, those that come again aside.
+    pub(crate) fn take_notified(&mut self) -> Vec<About> {
+        std::mem::take(&mut self.notified)
     }
 
     /// What acknowledgments have ended since this was last asked.
@@ -194,6 +203,13 @@ impl PubSub {
     /// When something is due that nobody asks for: a lease's end, or a push.
     pub(crate) fn next(&self, now: Wall) -> Option<Wall> {
         self.subscriptions.values().filter_map(|subscription| subscription.next(now)).min()
+    }
+}
+
+impl Delivery {
+    /// What the server hears of by it that it has not heard before.
+    fn tells_of(&self) -> Option<About> {
+        Some(self.message.about).filter(|about| self.is_first && about.ends != Ends::Nothing)
     }
 }
 

@@ -20,7 +20,7 @@ pub struct Outbound {
     pub(crate) wait_max: Dur,
     /// Whom it is about.
     pub(crate) lane: LaneIx,
-    pub(crate) published: Wall,
+    pub(crate) due: Wall,
 }
 
 impl Outbound {
@@ -29,9 +29,9 @@ impl Outbound {
         self.lane
     }
 
-    /// When its message was published.
-    pub fn published(&self) -> Wall {
-        self.published
+    /// When it might have gone, had the server answered what was posted before it.
+    pub fn due(&self) -> Wall {
+        self.due
     }
 
     /// Where to.
@@ -52,11 +52,14 @@ pub(super) struct Pace {
     window: usize,
     refusals: u32,
     paused_until: Wall,
+    /// When the last place that was waited for would have been free at a server that answers quickly.
+    place_free: Wall,
 }
 
 impl Default for Pace {
     fn default() -> Self {
-        Pace { window: WINDOW_FIRST, refusals: 0, paused_until: Wall(i64::MIN) }
+        let never = Wall(i64::MIN);
+        Pace { window: WINDOW_FIRST, refusals: 0, paused_until: never, place_free: never }
     }
 }
 
@@ -83,24 +86,26 @@ impl PubSub {
             }
             let free = pace.window.saturating_sub(queue.out());
             let deliveries = queue.take(now, free, settings.ack_deadline, settings);
-            let posted = |delivery| outbound(name, push, delivery, settings.ack_deadline);
+            let posted = |delivery| outbound(name, push, delivery, settings.ack_deadline, pace);
+            self.notified.extend(deliveries.iter().filter_map(Delivery::tells_of));
             out.extend(deliveries.into_iter().map(posted));
         }
         out
     }
 
     /// What became of a post: the status, if there was an answer, and how long it took.
-    pub(crate) fn pushed(&mut self, now: Wall, subscription: &str, ack_id: &str, status: Option<u16>, took: Dur) {
-        let Some(Subscription { queue, pace, .. }) = self.subscriptions.get_mut(subscription) else { return };
+    pub(crate) fn pushed(&mut self, now: Wall, post: &Outbound, status: Option<u16>, took: Dur) {
+        let Some(Subscription { queue, pace, .. }) = self.subscriptions.get_mut(&post.subscription) else { return };
+        pace.answered(post.due, queue.out(), took);
         if is_taken(status) {
-            let about = queue.acknowledge(ack_id).map(|message| message.about);
+            let about = queue.acknowledge(&post.ack_id).map(|message| message.about);
             self.acknowledged.extend(about.filter(|about| about.ends != Ends::Nothing));
             pace.refusals = 0;
             if took < QUICK {
                 pace.window = (pace.window + 1).min(WINDOW_MAX);
             }
         } else {
-            queue.extend(ack_id, now);
+            queue.extend(&post.ack_id, now);
             pace.refusals += 1;
             pace.window = (pace.window / 2).max(1);
             if pace.refusals > REFUSALS_FREE {
@@ -109,6 +114,23 @@ impl PubSub {
             }
         }
         self.settle(now);
+    }
+}
+
+impl Pace {
+    /// When a message might have gone. Pauses, and a window that grows only with the answers, are Pub/Sub's own, and none of
+    /// that is charged to the server.
+    fn due(&self, allowed: Wall) -> Wall {
+        allowed.max(self.paused_until).max(self.place_free)
+    }
+
+    /// A post has left its place, with so many out until then. In a full window another message has waited for that, and the
+    /// wait is Pub/Sub's as long as it finds the server quick; what it takes longer is the server's, and goes from a late
+    /// post on to the next at its place: whoever waits behind a server that hangs is as late by it.
+    fn answered(&mut self, due: Wall, out: usize, took: Dur) {
+        if out >= self.window {
+            self.place_free = self.place_free.max(due + took.min(QUICK));
+        }
     }
 }
 
@@ -127,8 +149,8 @@ impl Subscription {
     }
 }
 
-fn outbound(subscription: &str, push: &settings::Push, delivery: Delivery, wait_max: Dur) -> Outbound {
-    let Delivery { ack_id, message, attempt } = delivery;
+fn outbound(subscription: &str, push: &settings::Push, delivery: Delivery, wait_max: Dur, pace: &Pace) -> Outbound {
+    let Delivery { ack_id, message, attempt, allowed, .. } = delivery;
     let (headers, body) = match push.bare {
         None => {
             let mut body = json!({ "message": message.json(true), "subscription": subscription });
@@ -150,16 +172,6 @@ fn outbound(subscription: &str, push: &settings::Push, delivery: Delivery, wait_
         }
     };
     let (endpoint, token) = (push.endpoint.clone(), push.token.clone());
-    let (lane, published) = (message.about.lane, message.published);
-    Outbound {
-        subscription: subscription.to_owned(),
-        ack_id,
-        endpoint,
-        headers,
-        body,
-        token,
-        wait_max,
-        lane,
-        published,
-    }
+    let (lane, due) = (message.about.lane, pace.due(allowed));
+    Outbound { subscription: subscription.to_owned(), ack_id, endpoint, headers, body, token, wait_max, lane, due }
 }

@@ -14,6 +14,9 @@ pub(crate) struct Delivery {
     pub(crate) message: Arc<Message>,
     /// How often it was delivered, with this time; said only where what fails too often is put away.
     pub(crate) attempt: Option<u32>,
+    pub(crate) is_first: bool,
+    /// Since when it might have gone, as far as the message goes.
+    pub(crate) allowed: Wall,
 }
 
 /// In the order of publishing: by number of the message in this subscription.
@@ -57,14 +60,16 @@ impl Queue {
         let due = self.due(now, count, settings);
         due.into_iter()
             .filter_map(|number| {
-                let Waiting { message, attempts, .. } = self.waiting.remove(&number)?;
+                let Waiting { message, attempts, not_before } = self.waiting.remove(&number)?;
                 self.leases += 1;
                 let (attempt, until) = (attempts + 1, now + lease);
                 let leased = Leased { number, message: Arc::clone(&message), attempts: attempt, until };
                 self.leased.insert(self.leases, leased);
                 self.ends.insert((until, self.leases));
                 let ack_id = format!("{}:{}", message.id, self.leases);
-                Some(Delivery { ack_id, message, attempt: settings.dead_letter.as_ref().map(|_| attempt) })
+                let (is_first, allowed) = (attempts == 0, not_before);
+                let attempt = settings.dead_letter.as_ref().map(|_| attempt);
+                Some(Delivery { ack_id, message, attempt, is_first, allowed })
             })
             .collect()
     }

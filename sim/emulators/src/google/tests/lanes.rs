@@ -85,6 +85,7 @@ pub(super) fn spelled(lane: LaneIx, what: &What) -> String {
         What::Delivered { command, named: true } => (command, "delivered"),
         What::Answered { command, status: CommandStatus::Acknowledged } => (command, "answered"),
         What::Answered { command, status: CommandStatus::Error } => (command, "failed"),
+        What::Notified { command } => (command, "notified"),
         What::Accepted { command, status: CommandStatus::Acknowledged } => (command, "accepted"),
         What::Accepted { command, status: CommandStatus::Error } => (command, "accepted as failed"),
         other => panic!("{other:?}"),
@@ -191,14 +192,17 @@ fn a_command_is_followed_by_its_order_to_the_acknowledgment() {
     }
     assert_eq!(stage.said(7), "command 0 delivered, command 0 answered, command 1 delivered, command 1 failed");
     stage.heard();
-    assert_eq!(stage.said(7), "command 0 accepted, command 1 accepted as failed");
+    assert_eq!(
+        stage.said(7),
+        "command 0 notified, command 1 notified, command 0 accepted, command 1 accepted as failed"
+    );
     // Under its next name the lane's device goes on counting.
     let device = stage.agent_enrolls(7, recipe(1, 0));
     stage.ask("POST", &format!("/v1/{device}:issueCommand"), &json!({ "type": "LOCK", "duration": "30s" }));
     stage.now = stage.now + Dur::secs(30);
     stage.google.tick(stage.now);
     stage.heard();
-    assert_eq!(stage.said(7), "command 2 accepted as failed", "nobody did it");
+    assert_eq!(stage.said(7), "command 2 notified, command 2 accepted as failed", "nobody did it");
 }
 
 #[test]
@@ -222,7 +226,10 @@ fn changes_of_a_policy_are_followed_also_those_that_are_skipped() {
     assert_eq!(stage.said(7), "policy 0 delivered, policy 1 delivered", "not applied yet");
     stage.agent_reports(7, &device, 3, recipe(1, 0));
     stage.heard();
-    assert_eq!(stage.said(7), "policy 0 answered, policy 1 answered, policy 0 accepted, policy 1 accepted");
+    assert_eq!(
+        stage.said(7),
+        "policy 0 answered, policy 1 answered, policy 0 notified, policy 1 notified, policy 0 accepted, policy 1 accepted"
+    );
     assert_eq!(stage.agent_syncs(7, &device, 3).0, None);
     // Another policy counts as a change, also one of the same version.
     ["q"; 3].iter().for_each(|id| stage.sets_policy(id, &json!({})));
@@ -234,7 +241,7 @@ fn changes_of_a_policy_are_followed_also_those_that_are_skipped() {
     assert_eq!(stage.agent_syncs(7, &device, 3).0, None);
     stage.agent_reports(7, &device, 3, recipe(1, 0));
     stage.heard();
-    assert_eq!(stage.said(7), "policy 2 delivered, policy 2 answered, policy 2 accepted");
+    assert_eq!(stage.said(7), "policy 2 delivered, policy 2 answered, policy 2 notified, policy 2 accepted");
     stage.sets_policy("p", &json!({}));
     assert_eq!(stage.agent_syncs(7, &device, 3).0, None, "its policy is another");
     let applied = stage.ask("GET", &format!("/v1/{device}"), &json!({}))["appliedPolicyName"].clone();
@@ -422,6 +429,7 @@ fn whoever_plays_devices_hears_of_nudges_and_of_every_post() {
     let expected = [
         "command 0 accepted 7",
         "command 0 answered 7",
+        "command 0 notified 7",
         "post 7",
         "post 7",
         "posted \"status_500\" true 7",

@@ -116,6 +116,11 @@ fn gos_library_hears_of_every_notification_by_a_stream() {
     go_case("pull");
 }
 
+#[test]
+fn gos_library_takes_large_messages_by_a_stream() {
+    go_case("large");
+}
+
 /// Four pings of the library, one in half a minute.
 #[test]
 fn a_stream_of_gos_library_stays_up_and_what_it_holds_does_not_come_again() {

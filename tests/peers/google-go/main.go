@@ -28,6 +28,7 @@ var (
 		"push":       push,
 		"pull":       pull,
 		"keepalive":  keepalive,
+		"large":      large,
 		"pstest":     beside,
 	}
 )

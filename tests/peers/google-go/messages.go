@@ -194,6 +194,33 @@ func (w watched) RecvMsg(message any) error {
 	return err
 }
 
+// large hears a hundred reports by a stream, each as large as they get: together they are more than an answer may have, and what
+// is too large for the library ends its stream for good.
+func large(_, _ string) {
+	client := granted()
+	subscribed(client, &pb.Subscription{})
+	const count = 100
+	sender := client.Publisher(topic)
+	for range count {
+		sender.Publish(ctx, &pubsub.Message{Data: make([]byte, 250_000)})
+	}
+	sender.Flush()
+	var mutex sync.Mutex
+	came := map[string]bool{}
+	until, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	check(client.Subscriber(subscription).Receive(until, func(_ context.Context, message *pubsub.Message) {
+		mutex.Lock()
+		defer mutex.Unlock()
+		came[message.ID] = true
+		message.Ack()
+		if len(came) == count {
+			cancel()
+		}
+	}))
+	demand(len(came) == count, "%d of %d", len(came), count)
+}
+
 // keepalive holds messages for as long as four pings take: the stream stays, and nothing comes again.
 func keepalive(_, _ string) {
 	watch := watched{nil, new(atomic.Int32), new(atomic.Int32), new(atomic.Int32)}

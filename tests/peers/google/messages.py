@@ -392,9 +392,10 @@ def case_keepalive(url, key):
     subscriber.create_subscription(name=SUBSCRIPTION, topic=TOPIC)
     ids = [publisher.publish(TOPIC, str(n).encode()).result(60) for n in range(5)]
 
-    def stream(outstanding):
+    def stream(outstanding, octets=0):
         requests = queue.SimpleQueue()
         first = {"stream_ack_deadline_seconds": 600, "max_outstanding_messages": outstanding, "protocol_version": 1}
+        first["max_outstanding_bytes"] = octets
         requests.put(pubsub_v1.types.StreamingPullRequest(subscription=SUBSCRIPTION, **first))
         return requests, subscriber.streaming_pull(requests=iter(requests.get, None), timeout=60)
 
@@ -412,6 +413,13 @@ def case_keepalive(url, key):
     while len(again) < 4:
         again += [of.message.message_id for of in next(iter(answers)).received_messages]
     assert sorted(again) == ids[1:], "all but the one that was acknowledged"
+    answers.cancel()
+    requests, answers = stream(10, 1)
+    [one] = next(iter(answers)).received_messages
+    requests.put(pubsub_v1.types.StreamingPullRequest())
+    assert not next(iter(answers)).received_messages, "no room for a second"
+    requests.put(pubsub_v1.types.StreamingPullRequest(ack_ids=[one.ack_id]))
+    assert len(next(iter(answers)).received_messages) == 1
     subscriber.delete_subscription(subscription=SUBSCRIPTION)
     try:
         next(iter(answers))

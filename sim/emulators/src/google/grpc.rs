@@ -1,7 +1,7 @@
 //! Pub/Sub by gRPC, as Google's client libraries speak it to an emulator: in the clear, and without saying who calls. What it
 //! does is what REST does; the messages become its JSON.
 
-use super::pubsub::{Delivery, PubSub};
+use super::pubsub::{Delivery, PubSub, Room};
 use super::query::Query;
 use super::rpc;
 use super::server::Shared;
@@ -106,7 +106,7 @@ async fn subscriber(shared: Arc<Shared>, method: &str, request: Request<Incoming
             unary(shared, request, |pubsub, now, of: PullRequest| {
                 let count = usize::try_from(of.max_messages).ok().filter(|count| *count > 0);
                 let count = count.ok_or_else(|| Status::bad_field("max_messages", "must be positive"))?;
-                let pulled = pubsub.pull(now, &of.subscription, count.min(1_000), None)?;
+                let pulled = pubsub.pull(now, &of.subscription, Room::of_answer(count.min(1_000)), None)?;
                 Ok(PullResponse { received_messages: pulled.iter().map(received).collect() })
             })
             .await

@@ -2,6 +2,7 @@
 //! answered by an empty answer: a client that hears none believes the stream dead.
 
 use super::grpc::received;
+use super::pubsub::{ANSWER_BYTES_MAX, Delivery, Room};
 use super::rpc::{self, told};
 use super::server::Shared;
 use droves_facts::Dur;
@@ -34,7 +35,37 @@ const LEASE_S: std::ops::RangeInclusive<i32> = 10..=600;
 /// What a stream has given out, and not seen acknowledged.
 struct Held {
     subscription: String,
-    ack_ids: Vec<String>,
+    out: Vec<Out>,
+    /// How much of it the client takes.
+    room: Room,
+}
+
+struct Out {
+    ack_id: String,
+    bytes: usize,
+}
+
+impl Held {
+    fn new(first: &StreamingPullRequest) -> Self {
+        let room = |most: i64| usize::try_from(most).ok().filter(|most| *most > 0);
+        let messages = room(first.max_outstanding_messages).unwrap_or(OUTSTANDING_MAX);
+        let room = Room { messages, bytes: room(first.max_outstanding_bytes).unwrap_or(usize::MAX), takes_one: true };
+        Held { subscription: first.subscription.clone(), out: Vec::new(), room }
+    }
+
+    /// How much the client takes in one answer, as it is now.
+    fn room(&self) -> Room {
+        let out: usize = self.out.iter().map(|out| out.bytes).sum();
+        Room {
+            messages: self.room.messages.saturating_sub(self.out.len()).min(ANSWER_MESSAGES_MAX),
+            bytes: self.room.bytes.saturating_sub(out).min(ANSWER_BYTES_MAX),
+            takes_one: self.out.is_empty(),
+        }
+    }
+
+    fn hold(&mut self, pulled: &[Delivery]) {
+        self.out.extend(pulled.iter().map(|of| Out { ack_id: of.ack_id.clone(), bytes: of.message.bytes() }));
+    }
 }
 
 type Answer = Result<StreamingPullResponse, tonic::Status>;
@@ -59,13 +90,21 @@ impl StreamingService<StreamingPullRequest> for Pull {
 }
 
 /// Serves a stream to its end. Whoever hangs up gives back what it holds.
-async fn run(shared: Arc<Shared>, requests: Streaming<StreamingPullRequest>, answers: Sender<Answer>) {
-    let mut held = Held { subscription: String::new(), ack_ids: Vec::new() };
-    let ended = converse(&shared, requests, &answers, &mut held).await;
-    // The subscription may be gone.
-    let _given_back = shared.with(|google, now| {
-        google.pubsub().modify(now, &held.subscription, held.ack_ids.iter().map(String::as_str), Dur::ZERO).is_ok()
-    });
+async fn run(shared: Arc<Shared>, mut requests: Streaming<StreamingPullRequest>, answers: Sender<Answer>) {
+    let ended = match requests.message().await {
+        Ok(Some(first)) => {
+            let mut held = Held::new(&first);
+            let ended = converse(&shared, &first, requests, &answers, &mut held).await;
+            // The subscription may be gone.
+            let _given_back = shared.with(|google, now| {
+                let ack_ids = held.out.iter().map(|out| out.ack_id.as_str());
+                google.pubsub().modify(now, &held.subscription, ack_ids, Dur::ZERO).is_ok()
+            });
+            ended
+        }
+        Ok(None) => Ok(()),
+        Err(why) => Err(why),
+    };
     if let Err(why) = ended {
         // Nobody is left to be told where this fails.
         let _told = answers.send(Err(why)).await.is_ok();
@@ -74,29 +113,25 @@ async fn run(shared: Arc<Shared>, requests: Streaming<StreamingPullRequest>, ans
 
 async fn converse(
     shared: &Shared,
+    first: &StreamingPullRequest,
     mut requests: Streaming<StreamingPullRequest>,
     answers: &Sender<Answer>,
     held: &mut Held,
 ) -> Result<(), tonic::Status> {
-    let Some(first) = requests.message().await? else { return Ok(()) };
-    held.subscription.clone_from(&first.subscription);
-    let mut lease = lease(&first)?;
-    let outstanding_max = usize::try_from(first.max_outstanding_messages).ok().filter(|count| *count > 0);
-    let outstanding_max = outstanding_max.unwrap_or(OUTSTANDING_MAX);
+    let mut lease = lease(first)?;
     let (mut changes, end) = (shared.changes(), Instant::now() + STREAM_LASTS);
     loop {
         changes.mark_unchanged();
         let (pulled, rest) = shared.look(|google, now| {
             let pubsub = google.pubsub();
-            held.ack_ids.retain(|ack_id| pubsub.is_out(&held.subscription, ack_id));
-            let free = outstanding_max.saturating_sub(held.ack_ids.len());
-            let pulled = pubsub.pull(now, &held.subscription, free.min(ANSWER_MESSAGES_MAX), Some(lease));
-            let next = pubsub.next_pull(now, &held.subscription, free > 0);
+            held.out.retain(|out| pubsub.is_out(&held.subscription, &out.ack_id));
+            let pulled = pubsub.pull(now, &held.subscription, held.room(), Some(lease));
+            let next = pubsub.next_pull(now, &held.subscription);
             (pulled, next.map_or(REST_MAX, |next| next.since(now)))
         });
         let pulled = pulled.map_err(told)?;
         if !pulled.is_empty() {
-            held.ack_ids.extend(pulled.iter().map(|delivery| delivery.ack_id.clone()));
+            held.hold(&pulled);
             let answer = StreamingPullResponse { received_messages: pulled.iter().map(received).collect() };
             if answers.send(Ok(answer)).await.is_err() {
                 return Ok(());

@@ -12,7 +12,7 @@ mod settings;
 
 pub(crate) use iam::PUBLISHER;
 pub use push::{Outbound, is_taken};
-pub(crate) use queue::Delivery;
+pub(crate) use queue::{ANSWER_BYTES_MAX, Delivery, Room};
 
 use super::lanes::{About, Ends};
 use super::management::Object;
@@ -67,6 +67,8 @@ struct Subscription {
     policy: Object,
 }
 
+/// What a message costs beside its parts.
+const HEAD_BYTES: usize = 100;
 /// What a message may have (Google, *Pub/Sub quotas and limits*).
 const MESSAGE_BYTES_MAX: usize = 10_000_000;
 const ATTRIBUTES_MAX: usize = 100;
@@ -117,18 +119,18 @@ impl PubSub {
         Ok(id)
     }
 
-    /// At most so many messages that are due, each leased for the subscription's ack deadline, or for another.
+    /// Messages that are due, as many as there is room for, each leased for the subscription's ack deadline, or for another.
     pub(crate) fn pull(
         &mut self,
         now: Wall,
         name: &str,
-        messages_max: usize,
+        room: Room,
         lease: Option<Dur>,
     ) -> Result<Vec<Delivery>, Status> {
         self.settle(now);
         let subscription = self.subscriptions.get_mut(name).ok_or_else(|| absent("subscription", name))?;
         let lease = lease.unwrap_or(subscription.settings.ack_deadline);
-        let pulled = subscription.queue.take(now, messages_max, lease, &subscription.settings);
+        let pulled = subscription.queue.take(now, room, lease, &subscription.settings);
         self.notified.extend(pulled.iter().filter_map(Delivery::tells_of));
         Ok(pulled)
     }
@@ -179,10 +181,11 @@ impl PubSub {
         self.subscriptions.get(name).is_some_and(|subscription| subscription.queue.is_out(ack_id))
     }
 
-    /// When there may be something to pull: at a lease's end, or, for those who take more, when a message is due.
-    pub(crate) fn next_pull(&self, now: Wall, name: &str, takes_more: bool) -> Option<Wall> {
+    /// When there may be something to pull for those who have pulled what they have room for: at a lease's end, or when a
+    /// message is due that is not yet.
+    pub(crate) fn next_pull(&self, now: Wall, name: &str) -> Option<Wall> {
         let Subscription { queue, settings, .. } = self.subscriptions.get(name)?;
-        let due = takes_more.then(|| queue.next_due(now, settings)).flatten();
+        let due = queue.next_due(now, settings).filter(|due| *due > now);
         due.into_iter().chain(queue.next_end()).min()
     }
 
@@ -214,6 +217,12 @@ impl Delivery {
 }
 
 impl Message {
+    /// What it takes of an answer.
+    pub(crate) fn bytes(&self) -> usize {
+        let attributes: usize = self.attributes.iter().map(|(name, value)| name.len() + value.len()).sum();
+        HEAD_BYTES + self.data.len() + attributes + self.ordering_key.len()
+    }
+
     /// As REST and pushes have it.
     fn json(&self, both_styles: bool) -> Value {
         let mut message = json!({ "messageId": self.id, "publishTime": timestamp(self.published) });

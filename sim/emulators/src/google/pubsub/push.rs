@@ -2,7 +2,7 @@
 //! subscriptions*).
 
 use super::super::lanes::Ends;
-use super::{Delivery, PubSub, Subscription, settings};
+use super::{Delivery, PubSub, Room, Subscription, settings};
 use droves_facts::{Dur, LaneIx, Wall};
 use serde_json::json;
 
@@ -85,7 +85,8 @@ impl PubSub {
                 continue;
             }
             let free = pace.window.saturating_sub(queue.out());
-            let deliveries = queue.take(now, free, settings.ack_deadline, settings);
+            let room = Room { messages: free, ..Room::ALL };
+            let deliveries = queue.take(now, room, settings.ack_deadline, settings);
             let posted = |delivery| outbound(name, push, delivery, settings.ack_deadline, pace);
             self.notified.extend(deliveries.iter().filter_map(Delivery::tells_of));
             out.extend(deliveries.into_iter().map(posted));

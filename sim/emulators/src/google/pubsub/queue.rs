@@ -19,6 +19,15 @@ pub(crate) struct Delivery {
     pub(crate) allowed: Wall,
 }
 
+/// How much is taken at once.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Room {
+    pub(crate) messages: usize,
+    pub(crate) bytes: usize,
+    /// The first message is taken however large it is: it would never go.
+    pub(crate) takes_one: bool,
+}
+
 /// In the order of publishing: by number of the message in this subscription.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
@@ -45,8 +54,21 @@ struct Leased {
     until: Wall,
 }
 
+/// What the messages of an answer may have: whatever of it a library takes, it takes one message of the largest.
+pub(crate) const ANSWER_BYTES_MAX: usize = 10 << 20;
+
 /// A message that failed too often: where it goes, and how often it was tried.
 pub(super) type Dead = (String, Arc<Message>, u32);
+
+impl Room {
+    /// For all that there is.
+    pub(super) const ALL: Room = Room { messages: usize::MAX, bytes: usize::MAX, takes_one: true };
+
+    /// For an answer of at most so many messages.
+    pub(crate) fn of_answer(messages: usize) -> Self {
+        Room { messages, bytes: ANSWER_BYTES_MAX, takes_one: true }
+    }
+}
 
 impl Queue {
     /// Takes a message that may go from then on.
@@ -56,8 +78,8 @@ impl Queue {
         self.waiting.insert(self.messages, waiting);
     }
 
-    pub(super) fn take(&mut self, now: Wall, count: usize, lease: Dur, settings: &Settings) -> Vec<Delivery> {
-        let due = self.due(now, count, settings);
+    pub(super) fn take(&mut self, now: Wall, room: Room, lease: Dur, settings: &Settings) -> Vec<Delivery> {
+        let due = self.due(now, room, settings);
         due.into_iter()
             .filter_map(|number| {
                 let Waiting { message, attempts, not_before } = self.waiting.remove(&number)?;
@@ -75,18 +97,22 @@ impl Queue {
     }
 
     /// Numbers of messages that may go. Behind one that may not, none of the same ordering key may.
-    fn due(&self, now: Wall, count: usize, settings: &Settings) -> Vec<u64> {
+    fn due(&self, now: Wall, room: Room, settings: &Settings) -> Vec<u64> {
         let key = |message: &Arc<Message>| {
             Some(message.ordering_key.clone()).filter(|key| settings.ordered && !key.is_empty())
         };
         let mut held: BTreeSet<String> = self.leased.values().filter_map(|leased| key(&leased.message)).collect();
-        let mut due = Vec::new();
+        let (mut due, mut bytes) = (Vec::new(), 0);
         for (number, waiting) in &self.waiting {
-            if due.len() == count {
+            if due.len() == room.messages {
                 break;
             }
             let is_free = key(&waiting.message).is_none_or(|key| held.insert(key));
             if is_free && waiting.not_before <= now {
+                bytes += waiting.message.bytes();
+                if bytes > room.bytes && !(due.is_empty() && room.takes_one) {
+                    break;
+                }
                 due.push(*number);
             }
         }
@@ -137,7 +163,7 @@ impl Queue {
 
     /// When a message may go, as far as that is a matter of time.
     pub(super) fn next_due(&self, now: Wall, settings: &Settings) -> Option<Wall> {
-        if !self.due(now, 1, settings).is_empty() {
+        if !self.due(now, Room { messages: 1, ..Room::ALL }, settings).is_empty() {
             return Some(now);
         }
         self.waiting.values().map(|waiting| waiting.not_before).filter(|not_before| *not_before > now).min()
@@ -163,7 +189,11 @@ mod tests {
     use super::*;
 
     fn message(id: &str, ordering_key: &str) -> Arc<Message> {
-        let (attributes, data) = (BTreeMap::new(), Vec::new());
+        message_of(id, ordering_key, 0)
+    }
+
+    fn message_of(id: &str, ordering_key: &str, bytes: usize) -> Arc<Message> {
+        let (attributes, data) = (BTreeMap::new(), vec![0; bytes]);
         Arc::new(Message {
             id: id.to_owned(),
             published: at(0),
@@ -187,7 +217,7 @@ mod tests {
     fn take(queue: &mut Queue, settings: &Settings, secs: i64) -> (String, Vec<Dead>, Vec<String>) {
         let mut dead = Vec::new();
         queue.settle(at(secs), settings, &mut dead);
-        let taken = queue.take(at(secs), 10, Dur::secs(10), settings);
+        let taken = queue.take(at(secs), Room::of_answer(10), Dur::secs(10), settings);
         let said = taken
             .iter()
             .map(|of| format!("{}/{}", of.message.id, of.attempt.unwrap_or(0)))
@@ -228,6 +258,24 @@ mod tests {
         assert_eq!(take(&mut queue, &settings, 2).0, "");
         assert_eq!(take(&mut queue, &settings, 16).0, "", "10 s doubled is 15 at most");
         assert_eq!(take(&mut queue, &settings, 17).0, "a/3");
+    }
+
+    #[test]
+    fn what_is_taken_at_once_has_room() {
+        let mut queue = Queue::default();
+        for (id, bytes) in [("a", 9_000), ("b", 3_000), ("c", 3_000), ("d", 3_000)] {
+            queue.put(message_of(id, "", bytes), at(0));
+        }
+        let mut take = |messages, takes_one| {
+            let room = Room { messages, bytes: 7_000, takes_one };
+            let taken = queue.take(at(0), room, Dur::secs(10), &settings());
+            taken.iter().map(|of| of.message.id.clone()).collect::<Vec<_>>().concat()
+        };
+        assert_eq!(take(9, false), "", "nothing goes before it");
+        assert_eq!(take(9, true), "a");
+        assert_eq!(take(9, true), "bc");
+        assert_eq!(take(0, true), "");
+        assert_eq!(take(9, false), "d");
     }
 
     #[test]

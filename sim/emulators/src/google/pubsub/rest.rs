@@ -4,7 +4,7 @@ use super::super::management::Object;
 use super::super::page::{Sizes, page};
 use super::super::query::Query;
 use super::settings::Settings;
-use super::{PubSub, Subscription, Topic, absent};
+use super::{PubSub, Room, Subscription, Topic, absent};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use droves_facts::{Dur, Wall};
@@ -173,7 +173,7 @@ impl PubSub {
         let count = body.get("maxMessages").and_then(Value::as_u64).and_then(|count| usize::try_from(count).ok());
         let count =
             count.filter(|count| *count > 0).ok_or_else(|| Status::bad_field("maxMessages", "must be positive"))?;
-        let pulled = self.pull(now, name, count.min(PULLED_MAX), None)?;
+        let pulled = self.pull(now, name, Room::of_answer(count.min(PULLED_MAX)), None)?;
         let shown = pulled.iter().map(|delivery| {
             let mut received = json!({ "ackId": delivery.ack_id, "message": delivery.message.json(false) });
             if let Some(attempt) = delivery.attempt {

@@ -1,9 +1,11 @@
 //! Deliveries of messages: when each might have gone.
 
-use super::Stage;
+use super::{Stage, TOPIC};
 use crate::Delay;
 use crate::google::{Fault, FaultOrder, Object, Outbound};
 use crate::push::Strikes;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use droves_facts::{Dur, Wall};
 use serde_json::json;
 
@@ -78,4 +80,16 @@ fn a_slow_start_is_not_the_servers_and_a_server_that_hangs_is() {
     stage.ask("GET", "/v1/projects/p/topics/amapi", &json!({}));
     reports(&mut stage, &device, 1);
     assert_eq!(lateness(&mut stage, |_| (Dur::ms(5), 200)), [0], "what comes later has waited for nobody");
+}
+
+#[test]
+fn an_answer_has_ten_megabytes_of_messages_and_the_rest_is_in_the_next() {
+    let mut stage = Stage::new(None);
+    stage.heard();
+    let message = json!({ "data": STANDARD.encode(vec![0; 250_000]) });
+    (0..2).for_each(|_| {
+        drop(stage.ask("POST", &format!("{TOPIC}:publish"), &json!({ "messages": vec![message.clone(); 30] })))
+    });
+    let counts = [(); 3].map(|()| stage.messages().len());
+    assert_eq!(counts, [41, 19, 0]);
 }

@@ -1,7 +1,8 @@
 //! Pub/Sub by gRPC, as Google's client libraries speak it to an emulator: in the clear, and without saying who calls. What it
 //! does is what REST does; the messages become its JSON.
 
-use super::pubsub::{Delivery, PubSub, Room};
+use super::lanes::About;
+use super::pubsub::{Delivery, Draft, PubSub, Room};
 use super::query::Query;
 use super::rpc;
 use super::server::Shared;
@@ -156,12 +157,11 @@ async fn iam(shared: Arc<Shared>, method: &str, request: Request<Incoming>) -> R
 }
 
 fn publish(pubsub: &mut PubSub, now: Wall, of: PublishRequest) -> Result<PublishResponse, Status> {
-    if of.messages.is_empty() {
-        return Err(Status::bad_field("messages", "required"));
-    }
-    let one =
-        |message: PubsubMessage| pubsub.publish(now, &of.topic, message.attributes, message.data, message.ordering_key);
-    let message_ids = of.messages.into_iter().map(one).collect::<Result<_, _>>()?;
+    let draft = |message| {
+        let PubsubMessage { attributes, data, ordering_key, .. } = message;
+        Draft { attributes, data, ordering_key, about: About::NOBODY }
+    };
+    let message_ids = pubsub.publish(now, &of.topic, of.messages.into_iter().map(draft).collect())?;
     Ok(PublishResponse { message_ids })
 }
 

@@ -3,6 +3,7 @@
 use super::Google;
 use super::faults::{Fault, FaultOrder, Occasion};
 use super::management::{Ghost, Notification};
+use super::pubsub::Draft;
 use crate::orders::OrderId;
 use droves_facts::{Dur, Philox, Wall};
 use std::collections::BTreeMap;
@@ -28,8 +29,9 @@ impl Google {
         let Notification { topic, kind, data, about, .. } = notification;
         let attributes = BTreeMap::from([("notificationType".to_owned(), kind.to_owned())]);
         let may = self.pubsub.may_publish(&topic);
-        let put = may.then(|| self.pubsub.publish_late(now, &topic, attributes, data, String::new(), about, delays));
-        self.lost += u64::from(!matches!(put, Some(Ok(_))));
+        let draft = Draft { attributes, data, ordering_key: String::new(), about };
+        let put = may.then(|| self.pubsub.publish_late(now, &topic, draft, delays));
+        self.lost += u64::from(!matches!(put, Some(Ok(()))));
     }
 
     fn put_wrong(&mut self, now: Wall, notification: Notification, fault: Fault, mut rng: Philox) {

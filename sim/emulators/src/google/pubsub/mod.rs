@@ -40,12 +40,22 @@ pub(crate) struct Message {
     pub(crate) about: About,
 }
 
+/// A message that is not published yet.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    pub(crate) attributes: BTreeMap<String, String>,
+    pub(crate) data: Vec<u8>,
+    pub(crate) ordering_key: String,
+    pub(crate) about: About,
+}
+
 /// The service.
 #[derive(Debug, Default)]
 pub(crate) struct PubSub {
     topics: BTreeMap<String, Topic>,
     subscriptions: BTreeMap<String, Subscription>,
     published: u64,
+    leases: u64,
     /// What acknowledgments since the last time have ended.
     acknowledged: Vec<About>,
     /// What the server was told of since the last time, for the first time.
@@ -76,47 +86,37 @@ const ATTRIBUTES_MAX: usize = 100;
 const ID_FIRST: u64 = 9_153_709_134_000_000;
 
 impl PubSub {
-    /// Publishes a message; its id.
-    pub(crate) fn publish(
-        &mut self,
-        now: Wall,
-        topic: &str,
-        attributes: BTreeMap<String, String>,
-        data: Vec<u8>,
-        ordering_key: String,
-    ) -> Result<String, Status> {
-        self.publish_late(now, topic, attributes, data, ordering_key, About::NOBODY, &[Dur::ZERO])
-    }
-
-    /// Publishes a message that is about a lane, and reaches subscriptions so much later, once for each of the delays; its
-    /// id.
-    #[expect(clippy::too_many_arguments, reason = "the parts of a message")]
-    pub(crate) fn publish_late(
-        &mut self,
-        now: Wall,
-        topic: &str,
-        attributes: BTreeMap<String, String>,
-        data: Vec<u8>,
-        ordering_key: String,
-        about: About,
-        delays: &[Dur],
-    ) -> Result<String, Status> {
+    /// Publishes messages, all or none; their ids.
+    pub(crate) fn publish(&mut self, now: Wall, topic: &str, drafts: Vec<Draft>) -> Result<Vec<String>, Status> {
         if !self.topics.contains_key(topic) {
             return Err(absent("topic", topic));
         }
-        if data.is_empty() && attributes.is_empty() {
-            return Err(Status::bad_field("messages", "some message has neither data nor attributes"));
+        if drafts.is_empty() {
+            return Err(Status::bad_field("messages", "required"));
         }
-        if data.len() > MESSAGE_BYTES_MAX || attributes.len() > ATTRIBUTES_MAX {
-            return Err(Status::bad_field("messages", "message is too large"));
+        drafts.iter().try_for_each(Draft::check)?;
+        Ok(drafts.into_iter().map(|draft| self.put(now, topic, draft, &[Dur::ZERO])).collect())
+    }
+
+    /// Publishes a message that reaches subscriptions so much later, once for each of the delays.
+    pub(crate) fn publish_late(&mut self, now: Wall, topic: &str, draft: Draft, delays: &[Dur]) -> Result<(), Status> {
+        if !self.topics.contains_key(topic) {
+            return Err(absent("topic", topic));
         }
+        draft.check()?;
+        self.put(now, topic, draft, delays);
+        Ok(())
+    }
+
+    fn put(&mut self, now: Wall, topic: &str, draft: Draft, delays: &[Dur]) -> String {
+        let Draft { attributes, data, ordering_key, about } = draft;
         self.published += 1;
         let id = (ID_FIRST + self.published).to_string();
         let message = Arc::new(Message { id: id.clone(), published: now, attributes, data, ordering_key, about });
         for subscription in self.subscriptions.values_mut().filter(|of| of.settings.topic == topic) {
             delays.iter().for_each(|delay| subscription.queue.put(Arc::clone(&message), now + *delay));
         }
-        Ok(id)
+        id
     }
 
     /// Messages that are due, as many as there is room for, each leased for the subscription's ack deadline, or for another.
@@ -130,7 +130,7 @@ impl PubSub {
         self.settle(now);
         let subscription = self.subscriptions.get_mut(name).ok_or_else(|| absent("subscription", name))?;
         let lease = lease.unwrap_or(subscription.settings.ack_deadline);
-        let pulled = subscription.queue.take(now, room, lease, &subscription.settings);
+        let pulled = subscription.queue.take(now, room, lease, &subscription.settings, &mut self.leases);
         self.notified.extend(pulled.iter().filter_map(Delivery::tells_of));
         Ok(pulled)
     }
@@ -199,7 +199,9 @@ impl PubSub {
             let mut attributes = message.attributes.clone();
             attributes.insert("CloudPubSubDeadLetterSourceDeliveryCount".to_owned(), attempts.to_string());
             // A topic that is gone takes its dead letters with it.
-            let _id = self.publish(now, &topic, attributes, message.data.clone(), message.ordering_key.clone()).ok();
+            let (data, ordering_key) = (message.data.clone(), message.ordering_key.clone());
+            let _ids =
+                self.publish(now, &topic, vec![Draft { attributes, data, ordering_key, about: About::NOBODY }]).ok();
         }
     }
 
@@ -213,6 +215,18 @@ impl Delivery {
     /// What the server hears of by it that it has not heard before.
     fn tells_of(&self) -> Option<About> {
         Some(self.message.about).filter(|about| self.is_first && about.ends != Ends::Nothing)
+    }
+}
+
+impl Draft {
+    fn check(&self) -> Result<(), Status> {
+        if self.data.is_empty() && self.attributes.is_empty() {
+            return Err(Status::bad_field("messages", "some message has neither data nor attributes"));
+        }
+        if self.data.len() > MESSAGE_BYTES_MAX || self.attributes.len() > ATTRIBUTES_MAX {
+            return Err(Status::bad_field("messages", "message is too large"));
+        }
+        Ok(())
     }
 }
 

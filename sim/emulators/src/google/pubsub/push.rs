@@ -86,7 +86,7 @@ impl PubSub {
             }
             let free = pace.window.saturating_sub(queue.out());
             let room = Room { messages: free, ..Room::ALL };
-            let deliveries = queue.take(now, room, settings.ack_deadline, settings);
+            let deliveries = queue.take(now, room, settings.ack_deadline, settings, &mut self.leases);
             let posted = |delivery| outbound(name, push, delivery, settings.ack_deadline, pace);
             self.notified.extend(deliveries.iter().filter_map(Delivery::tells_of));
             out.extend(deliveries.into_iter().map(posted));

@@ -36,7 +36,6 @@ pub(super) struct Queue {
     /// Ends of leases, with the lease's number.
     ends: BTreeSet<(Wall, u64)>,
     messages: u64,
-    leases: u64,
 }
 
 #[derive(Debug)]
@@ -78,17 +77,26 @@ impl Queue {
         self.waiting.insert(self.messages, waiting);
     }
 
-    pub(super) fn take(&mut self, now: Wall, room: Room, lease: Dur, settings: &Settings) -> Vec<Delivery> {
+    /// Takes what may go. Leases are numbered on from those of all queues: an id of one is none of another, not even of one
+    /// that has come in its place.
+    pub(super) fn take(
+        &mut self,
+        now: Wall,
+        room: Room,
+        lease: Dur,
+        settings: &Settings,
+        leases: &mut u64,
+    ) -> Vec<Delivery> {
         let due = self.due(now, room, settings);
         due.into_iter()
             .filter_map(|number| {
                 let Waiting { message, attempts, not_before } = self.waiting.remove(&number)?;
-                self.leases += 1;
+                *leases += 1;
                 let (attempt, until) = (attempts + 1, now + lease);
                 let leased = Leased { number, message: Arc::clone(&message), attempts: attempt, until };
-                self.leased.insert(self.leases, leased);
-                self.ends.insert((until, self.leases));
-                let ack_id = format!("{}:{}", message.id, self.leases);
+                self.leased.insert(*leases, leased);
+                self.ends.insert((until, *leases));
+                let ack_id = format!("{}:{leases}", message.id);
                 let (is_first, allowed) = (attempts == 0, not_before);
                 let attempt = settings.dead_letter.as_ref().map(|_| attempt);
                 Some(Delivery { ack_id, message, attempt, is_first, allowed })
@@ -217,7 +225,8 @@ mod tests {
     fn take(queue: &mut Queue, settings: &Settings, secs: i64) -> (String, Vec<Dead>, Vec<String>) {
         let mut dead = Vec::new();
         queue.settle(at(secs), settings, &mut dead);
-        let taken = queue.take(at(secs), Room::of_answer(10), Dur::secs(10), settings);
+        let mut leases = secs.unsigned_abs() * 100;
+        let taken = queue.take(at(secs), Room::of_answer(10), Dur::secs(10), settings, &mut leases);
         let said = taken
             .iter()
             .map(|of| format!("{}/{}", of.message.id, of.attempt.unwrap_or(0)))
@@ -266,9 +275,10 @@ mod tests {
         for (id, bytes) in [("a", 9_000), ("b", 3_000), ("c", 3_000), ("d", 3_000)] {
             queue.put(message_of(id, "", bytes), at(0));
         }
+        let mut leases = 0;
         let mut take = |messages, takes_one| {
             let room = Room { messages, bytes: 7_000, takes_one };
-            let taken = queue.take(at(0), room, Dur::secs(10), &settings());
+            let taken = queue.take(at(0), room, Dur::secs(10), &settings(), &mut leases);
             taken.iter().map(|of| of.message.id.clone()).collect::<Vec<_>>().concat()
         };
         assert_eq!(take(9, false), "", "nothing goes before it");

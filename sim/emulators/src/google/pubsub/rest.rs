@@ -4,13 +4,12 @@ use super::super::management::Object;
 use super::super::page::{Sizes, page};
 use super::super::query::Query;
 use super::settings::Settings;
-use super::{PubSub, Room, Subscription, Topic, absent};
+use super::{About, Draft, PubSub, Room, Subscription, Topic, absent};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use droves_facts::{Dur, Wall};
 use droves_wire::android::{Code, FieldMask, Status, name};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 
 const TOPIC: &str = "projects/*/topics/*";
 const SUBSCRIPTION: &str = "projects/*/subscriptions/*";
@@ -103,22 +102,9 @@ impl PubSub {
     }
 
     fn publish_all(&mut self, now: Wall, topic: &str, body: &Object) -> Result<Value, Status> {
-        let messages = body.get("messages").and_then(Value::as_array).filter(|messages| !messages.is_empty());
-        let messages = messages.ok_or_else(|| Status::bad_field("messages", "required"))?;
-        let mut ids = Vec::new();
-        for message in messages {
-            let data = message["data"].as_str().unwrap_or_default();
-            let data = STANDARD.decode(data).map_err(|_| Status::bad_field("messages.data", "not base64"))?;
-            let attributes: BTreeMap<_, _> = message["attributes"]
-                .as_object()
-                .into_iter()
-                .flatten()
-                .filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
-                .collect();
-            let key = message["orderingKey"].as_str().unwrap_or_default().to_owned();
-            ids.push(self.publish(now, topic, attributes, data, key)?);
-        }
-        Ok(json!({ "messageIds": ids }))
+        let messages = body.get("messages").and_then(Value::as_array).into_iter().flatten();
+        let drafts = messages.map(draft).collect::<Result<_, _>>()?;
+        Ok(json!({ "messageIds": self.publish(now, topic, drafts)? }))
     }
 
     pub(crate) fn create_subscription(&mut self, name: &str, mut body: Object) -> Result<Value, Status> {
@@ -205,6 +191,15 @@ impl PubSub {
         let here = here.map(|(name, _)| (name.clone(), name.clone())).collect();
         page(&here, query, "subscriptions", SIZES, |name: &String| json!(name))
     }
+}
+
+fn draft(message: &Value) -> Result<Draft, Status> {
+    let data = message["data"].as_str().unwrap_or_default();
+    let data = STANDARD.decode(data).map_err(|_| Status::bad_field("messages.data", "not base64"))?;
+    let attributes = message["attributes"].as_object().into_iter().flatten();
+    let attributes = attributes.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect();
+    let ordering_key = message["orderingKey"].as_str().unwrap_or_default().to_owned();
+    Ok(Draft { attributes, data, ordering_key, about: About::NOBODY })
 }
 
 /// `{"topic": {..}, "updateMask": ".."}`

@@ -1,6 +1,6 @@
 //! Deliveries of messages: when each might have gone.
 
-use super::{Stage, TOPIC};
+use super::{SUBSCRIPTION, Stage, TOPIC};
 use crate::Delay;
 use crate::google::{Fault, FaultOrder, Object, Outbound};
 use crate::push::Strikes;
@@ -92,4 +92,34 @@ fn an_answer_has_ten_megabytes_of_messages_and_the_rest_is_in_the_next() {
     });
     let counts = [(); 3].map(|()| stage.messages().len());
     assert_eq!(counts, [41, 19, 0]);
+}
+
+#[test]
+fn an_id_of_a_subscription_that_is_gone_acknowledges_nothing() {
+    let mut stage = Stage::new(None);
+    stage.heard();
+    let pulls = |stage: &mut Stage| {
+        stage.ask("POST", &format!("{TOPIC}:publish"), &json!({ "messages": [{ "data": "AAAA" }] }));
+        let pulled = stage.ask("POST", &format!("{SUBSCRIPTION}:pull"), &json!({ "maxMessages": 1 }));
+        pulled["receivedMessages"][0]["ackId"].as_str().unwrap().to_owned()
+    };
+    let late = pulls(&mut stage);
+    stage.ask("DELETE", SUBSCRIPTION, &json!({}));
+    stage.ask("PUT", SUBSCRIPTION, &json!({ "topic": TOPIC.trim_start_matches("/v1/") }));
+    (0..3).for_each(|_| drop(pulls(&mut stage)));
+    stage.ask("POST", &format!("{SUBSCRIPTION}:acknowledge"), &json!({ "ackIds": [late] }));
+    stage.now = stage.now + Dur::secs(10);
+    assert_eq!(stage.messages().len(), 3, "leases are over, and none was acknowledged");
+}
+
+#[test]
+fn messages_are_published_all_or_none() {
+    let mut stage = Stage::new(None);
+    stage.heard();
+    let (good, bad) = (json!({ "data": "AAAA" }), [json!({}), json!({ "data": "?" })]);
+    for bad in bad {
+        let messages = json!({ "messages": [good, bad] });
+        assert_eq!(stage.ask("POST", &format!("{TOPIC}:publish"), &messages)["error"]["code"], 400);
+        assert_eq!(stage.messages().len(), 0);
+    }
 }

@@ -1,6 +1,7 @@
 """Pub/Sub: by REST, by push, by gRPC, by streams; and what the Android Management API publishes."""
 
 import base64
+import functools
 import http.server
 import json
 import queue
@@ -345,11 +346,17 @@ def case_grpc(url, key):
             raise AssertionError("gone, and found")
         except exceptions.NotFound:
             pass
-    filtered = {"name": SUBSCRIPTION, "topic": TOPIC, "filter": 'attributes.a = "b"'}
-    for call in (
-        lambda: subscriber.create_subscription(request=filtered),
-        lambda: subscriber.list_snapshots(project=f"projects/{PROJECT}"),
-    ):
+    unplayed = [
+        {"filter": 'attributes.a = "b"'},
+        {"enable_exactly_once_delivery": True},
+        {"bigquery_config": {"table": "p.d.t"}},
+        {"cloud_storage_config": {"bucket": "b"}},
+        {"message_transforms": [{"javascript_udf": {"function_name": "f", "code": "function f(m) { return m; }"}}]},
+    ]
+    publisher.create_topic(name=TOPIC)
+    subscription = {"name": SUBSCRIPTION, "topic": TOPIC}
+    calls = [functools.partial(subscriber.create_subscription, request=subscription | wanted) for wanted in unplayed]
+    for call in [*calls, lambda: subscriber.list_snapshots(project=f"projects/{PROJECT}")]:
         try:
             call()
             raise AssertionError("what is not played was taken")

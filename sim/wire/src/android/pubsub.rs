@@ -68,7 +68,7 @@ messages! {
     PublishResponse {
         #[prost(string, repeated, tag = "1")] message_ids: Vec<String>,
     }
-    /// A subscription.
+    /// A subscription. Of what is not played it matters only that it is there.
     Subscription {
         #[prost(string, tag = "1")] name: String,
         #[prost(string, tag = "2")] topic: String,
@@ -81,7 +81,11 @@ messages! {
         #[prost(message, optional, tag = "13")] dead_letter_policy: Option<DeadLetterPolicy>,
         #[prost(message, optional, tag = "14")] retry_policy: Option<RetryPolicy>,
         #[prost(bool, tag = "16")] enable_exactly_once_delivery: bool,
+        #[prost(message, optional, tag = "18")] bigquery_config: Option<()>,
         #[prost(int32, tag = "19")] state: i32,
+        #[prost(message, optional, tag = "22")] cloud_storage_config: Option<()>,
+        #[prost(message, repeated, tag = "25")] message_transforms: Vec<()>,
+        #[prost(message, optional, tag = "27")] bigtable_config: Option<()>,
     }
     /// Where messages are pushed to.
     PushConfig {
@@ -212,6 +216,10 @@ impl Subscription {
             ("enableMessageOrdering", flag(self.enable_message_ordering)),
             ("filter", json!(self.filter)),
             ("enableExactlyOnceDelivery", flag(self.enable_exactly_once_delivery)),
+            ("bigqueryConfig", flag(self.bigquery_config.is_some())),
+            ("cloudStorageConfig", flag(self.cloud_storage_config.is_some())),
+            ("messageTransforms", flag(!self.message_transforms.is_empty())),
+            ("bigtableConfig", flag(self.bigtable_config.is_some())),
             (
                 "deadLetterPolicy",
                 self.dead_letter_policy.as_ref().map_or(Value::Null, |policy| {
@@ -252,6 +260,11 @@ impl Subscription {
                 maximum_backoff: read_lasting(&policy["maximumBackoff"]),
             }),
             enable_exactly_once_delivery: json["enableExactlyOnceDelivery"] == true,
+            // Nobody here has such a one.
+            bigquery_config: None,
+            cloud_storage_config: None,
+            message_transforms: Vec::new(),
+            bigtable_config: None,
             state: i32::from(json["state"] == "ACTIVE"),
         }
     }

@@ -39,8 +39,14 @@ const RETENTION_MIN: Dur = Dur::secs(600);
 const RETENTION_MAX: Dur = Dur::secs(31 * 86_400);
 const RETRY_MAX: Dur = Dur::secs(600);
 /// What would change deliveries, and is not played.
-const UNPLAYED: [&str; 5] =
-    ["filter", "enableExactlyOnceDelivery", "bigqueryConfig", "cloudStorageConfig", "messageTransforms"];
+const UNPLAYED: [&str; 6] = [
+    "filter",
+    "enableExactlyOnceDelivery",
+    "bigqueryConfig",
+    "cloudStorageConfig",
+    "messageTransforms",
+    "bigtableConfig",
+];
 
 impl Default for Settings {
     fn default() -> Self {

@@ -265,7 +265,7 @@ impl Google {
     }
 
     /// The token that a post shows.
-    pub(crate) fn token(&self, now: Wall, post: &Outbound) -> Option<String> {
+    pub(crate) fn token(&mut self, now: Wall, post: &Outbound) -> Option<String> {
         let (account, audience) = post.token.as_ref()?;
         self.signer.token(now, account, audience)
     }

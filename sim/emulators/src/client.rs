@@ -51,11 +51,11 @@ impl Client {
         Client { tls, dialler, authorised, clock, limits, resting: RefCell::default() }
     }
 
-    /// Sends a request to the host of a URL, and keeps so much of the answer. An error is what went wrong.
+    /// Sends a request, made when there is a connection for it, to the host of a URL, and keeps so much of the answer. An error is what went wrong.
     pub(crate) async fn send(
         &self,
         uri: &Uri,
-        outgoing: Outgoing,
+        outgoing: impl Fn() -> Outgoing,
         bytes_max: usize,
         wait_max: Dur,
     ) -> Result<Answer, Failed> {
@@ -68,7 +68,7 @@ impl Client {
                 Some(conn) => conn,
                 None => self.open(uri).await?,
             };
-            match conn.send(outgoing.clone(), Sink::Keep { bytes_max }, wait_max, &self.clock).await {
+            match conn.send(outgoing(), Sink::Keep { bytes_max }, wait_max, &self.clock).await {
                 Ok(answer) => {
                     self.resting.borrow_mut().entry(origin).or_default().push(conn);
                     return Ok(answer);

@@ -78,6 +78,7 @@ impl Google {
                 quota_windows: windows,
                 quota_us: lasted.0,
                 notifications_lost: google.lost(),
+                notifications_dropped: google.dropped(),
             }
         })
     }

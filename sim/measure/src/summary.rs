@@ -356,6 +356,8 @@ pub struct GoogleSummary {
     pub quota_us: u64,
     /// Notifications lost for want of a topic that takes them.
     pub notifications_lost: u64,
+    /// Notifications dropped here, as more waited for the server than there is room for.
+    pub notifications_dropped: u64,
 }
 
 /// The hops of commands: how many came to the end of each, and how long the whole took.
@@ -481,11 +483,7 @@ impl Summary {
             push: parts::push(counts, around),
             fanout: parts::fanout(folds, None),
             ledger: around.verdicts,
-            truth: TruthSummary {
-                agrees: counts.truths.agrees,
-                differs: counts.truths.differs,
-                unavailable: counts.truths.unavailable,
-            },
+            truth: parts::truth(counts),
             generator: parts::generator(folds, around),
             practice: PracticeSummary { cpu_s: around.practice_cpu_s },
             failures: parts::failures(counts),

@@ -232,14 +232,19 @@ mod tests {
         let quiet = PushService { accepted: 0, refused: BTreeMap::new(), woken: 0, ..fcm.clone() };
         let mut summary = Summary::of(&Folds::default(), &Surroundings::default());
         summary.push.services = [("apns".to_owned(), quiet), ("fcm".to_owned(), fcm)].into();
-        summary.google =
-            Some(GoogleSummary { quota_refused: 3, quota_windows: 1, quota_us: 2_000_000, notifications_lost: 0 });
+        summary.google = Some(GoogleSummary {
+            quota_refused: 3,
+            quota_us: 2_000_000,
+            notifications_dropped: 2,
+            ..Default::default()
+        });
         let page = page(&summary, &[], &[]);
         assert!(
             page.contains("<td>fcm<") && page.contains("<td>5 × 404, 14 × 429\n") && !page.contains("<td>apns<"),
             "{page}"
         );
         assert!(page.contains("Google: its quota refused 3 calls"), "{page}");
+        assert!(page.contains("; 2 notifications were dropped here"), "{page}");
     }
 
     #[test]

@@ -252,13 +252,17 @@ fn service((name, seen): (&String, &PushService)) -> String {
 
 /// How Google saw the server, if something is to be said of it.
 pub(crate) fn google(seen: &GoogleSummary) -> Option<String> {
-    let GoogleSummary { quota_refused, quota_windows, quota_us, notifications_lost } = *seen;
+    let GoogleSummary { quota_refused, quota_windows, quota_us, notifications_lost, notifications_dropped } = *seen;
     let quota = (quota_refused > 0).then(|| {
         let (calls, windows, long) = (count(quota_refused), count(quota_windows), time(Some(quota_us)));
         format!("its quota refused {calls} calls, and was used up for {long} in all (windows: {windows})")
     });
     let lost = (notifications_lost > 0).then(|| format!("no topic took {} notifications", count(notifications_lost)));
-    let said: Vec<String> = quota.into_iter().chain(lost).collect();
+    let dropped = (notifications_dropped > 0).then(|| {
+        let dropped = count(notifications_dropped);
+        format!("{dropped} notifications were dropped here, as no more have room that wait for the server")
+    });
+    let said: Vec<String> = quota.into_iter().chain(lost).chain(dropped).collect();
     (!said.is_empty()).then(|| format!("Google: {}.", said.join("; ")))
 }
 

@@ -2,7 +2,7 @@
 //! does is what REST does; the messages become its JSON.
 
 use super::lanes::About;
-use super::pubsub::{Delivery, Draft, PubSub, Room};
+use super::pubsub::{Data, Delivery, Draft, PubSub, Room};
 use super::query::Query;
 use super::rpc;
 use super::server::Shared;
@@ -159,6 +159,7 @@ async fn iam(shared: Arc<Shared>, method: &str, request: Request<Incoming>) -> R
 fn publish(pubsub: &mut PubSub, now: Wall, of: PublishRequest) -> Result<PublishResponse, Status> {
     let draft = |message| {
         let PubsubMessage { attributes, data, ordering_key, .. } = message;
+        let data = Data::Bytes(data);
         Draft { attributes, data, ordering_key, about: About::NOBODY }
     };
     let message_ids = pubsub.publish(now, &of.topic, of.messages.into_iter().map(draft).collect())?;
@@ -180,7 +181,7 @@ pub(super) fn received(delivery: &Delivery) -> ReceivedMessage {
     ReceivedMessage {
         ack_id: ack_id.clone(),
         message: Some(PubsubMessage {
-            data: message.data.clone(),
+            data: delivery.data().into_owned(),
             attributes: message.attributes.clone(),
             message_id: message.id.clone(),
             publish_time: Some(time(message.published)),

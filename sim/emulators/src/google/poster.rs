@@ -42,7 +42,7 @@ impl Poster {
         let late = self.shared.look(|_, now| now.since(post.due));
         let due = Mono(started.0.saturating_sub(late.0));
         let operation = Operation::AndroidNotification;
-        self.shared.told.say(started, post.lane, What::RequestStarted { operation });
+        self.shared.told.say(started, post.lane(), What::RequestStarted { operation });
         let sent = tokio::time::timeout(post.wait_max.std(), self.send(&post)).await;
         let ended = self.clock.now();
         let sent = sent.unwrap_or_else(|_elapsed| Err(Failed::server("timeout", "no answer in time")));
@@ -60,7 +60,11 @@ impl Poster {
             |count: fn(&Answer) -> u64| sent.as_ref().ok().map(count).and_then(|count| u32::try_from(count).ok());
         let (bytes_out, bytes_in) = (bytes(|answer| answer.bytes_out), bytes(|answer| answer.bytes_in));
         let (bytes_out, bytes_in) = (bytes_out.unwrap_or(0), bytes_in.unwrap_or(0));
-        self.shared.told.say(ended, post.lane, What::RequestEnded { operation, timing, outcome, bytes_out, bytes_in });
+        self.shared.told.say(
+            ended,
+            post.lane(),
+            What::RequestEnded { operation, timing, outcome, bytes_out, bytes_in },
+        );
     }
 
     async fn send(&self, post: &Outbound) -> Result<Answer, Failed> {
@@ -69,14 +73,17 @@ impl Poster {
         headers.insert(http::header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
         let token = self.shared.look(|google, now| google.token(now, post));
         let token = token.map(|token| ("authorization".to_owned(), format!("Bearer {token}")));
-        for (name, value) in post.headers.iter().chain(&token) {
+        for (name, value) in post.headers().into_iter().chain(token) {
             // An attribute that can't be a header is none.
             if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
                 headers.insert(name, value);
             }
         }
         let target = uri.path_and_query().cloned().unwrap_or_else(|| http::uri::PathAndQuery::from_static("/"));
-        let outgoing = Outgoing { method: Method::POST, target, headers, body: Bytes::from(post.body.clone()) };
+        let outgoing = || {
+            let (target, headers, body) = (target.clone(), headers.clone(), Bytes::from(post.body()));
+            Outgoing { method: Method::POST, target, headers, body }
+        };
         self.client.send(&uri, outgoing, ANSWER_BYTES_MAX, post.wait_max).await
     }
 }

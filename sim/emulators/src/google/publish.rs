@@ -77,6 +77,11 @@ impl Google {
         self.faults.struck()
     }
 
+    /// Notifications that were dropped here, for want of room.
+    pub fn dropped(&self) -> u64 {
+        self.pubsub.dropped()
+    }
+
     /// Notifications that were lost, for want of a topic that takes them.
     pub fn lost(&self) -> u64 {
         self.lost

@@ -64,7 +64,7 @@ impl Held {
     }
 
     fn hold(&mut self, pulled: &[Delivery]) {
-        self.out.extend(pulled.iter().map(|of| Out { ack_id: of.ack_id.clone(), bytes: of.message.bytes() }));
+        self.out.extend(pulled.iter().map(|of| Out { ack_id: of.ack_id.clone(), bytes: of.bytes() }));
     }
 }
 

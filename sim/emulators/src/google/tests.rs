@@ -246,7 +246,7 @@ fn a_push_is_refused_until_it_is_taken_and_refusals_slow_it_down() {
         stage.now = at;
         let posts = stage.google.tick(stage.now);
         assert_eq!(posts.len(), 1);
-        bodies.insert(posts[0].body.clone());
+        bodies.insert(posts[0].body());
         stage.google.pushed(stage.now, &posts[0], Some(203), Dur::ms(5));
     }
     assert_eq!(gaps, [0, 0, 0, 0, 100, 200], "milliseconds; 203 is no acknowledgment");

@@ -60,7 +60,7 @@ enum Coming {
     Call(emm::Call),
     Reply(u64, emm::Reply),
     Post { post: Outbound, began: Mono },
-    Posted { post: Outbound, began: Mono, status: u16 },
+    Posted { post: Outbound, began: Mono, status: u16, bytes: usize },
 }
 
 impl Androids {
@@ -206,15 +206,16 @@ impl Androids {
             }
             Coming::Reply(number, reply) => mind.called(self.now, wall(self.now), number, Some(reply)),
             Coming::Post { post, began } => {
+                let body = post.body();
                 let asked = Asked {
                     content_type: Some("application/json"),
                     authorization: Some(""),
-                    ..Asked::new("POST", post.endpoint(), post.body())
+                    ..Asked::new("POST", post.endpoint(), &body)
                 };
                 let status = mind::ask(mind, clocks(self.now), &asked).status;
-                self.comes(POST, Coming::Posted { post, began, status });
+                self.comes(POST, Coming::Posted { post, began, status, bytes: HEAD_BYTES + body.len() });
             }
-            Coming::Posted { post, began, status } => self.posted(&post, began, status),
+            Coming::Posted { post, began, status, bytes } => self.posted(&post, began, status, bytes),
         }
     }
 
@@ -238,7 +239,7 @@ impl Androids {
         emm::Reply { status: answer.status, location: answer.location, body: answer.body.into() }
     }
 
-    fn posted(&mut self, post: &Outbound, began: Mono, status: u16) {
+    fn posted(&mut self, post: &Outbound, began: Mono, status: u16, bytes: usize) {
         self.google.pushed(wall(self.now), post, Some(status), self.now.since(began));
         let is_taken = google::is_taken(Some(status));
         let outcome = match is_taken {
@@ -247,7 +248,7 @@ impl Androids {
         };
         let due = mono(post.due()).min(began);
         let timing = RequestTiming { due, started: began, sent: began, first_byte: Some(self.now), ended: self.now };
-        let bytes_out = u32::try_from(post.body().len() + HEAD_BYTES).unwrap_or(u32::MAX);
+        let bytes_out = u32::try_from(bytes).unwrap_or(u32::MAX);
         let operation = Operation::AndroidNotification;
         self.say(post.lane(), What::RequestEnded { operation, timing, outcome, bytes_out, bytes_in: 0 });
         self.overhear();

@@ -2,7 +2,7 @@
 
 use super::{
     ArrivalsSummary, ConnectionsSummary, FailureSummary, FanoutSummary, Generator, Identity, Makespan,
-    OperationSummary, PhaseSpan, PhaseSummary, PushSummary, Requests, Surroundings, WindowsSummary,
+    OperationSummary, PhaseSpan, PhaseSummary, PushSummary, Requests, Surroundings, TruthSummary, WindowsSummary,
 };
 use crate::counts::Counts;
 use crate::fanout::{HOPS, Hop};
@@ -153,6 +153,11 @@ pub(super) fn fanout(folds: &Folds, phase: Option<PhaseIx>) -> FanoutSummary {
             .collect(),
         without_sample: HOPS.into_iter().map(|(hop, _)| folds.fanout.missing(phase, hop)).sum(),
     }
+}
+
+pub(super) fn truth(counts: &Counts) -> TruthSummary {
+    let truths = &counts.truths;
+    TruthSummary { agrees: truths.agrees, differs: truths.differs, unavailable: truths.unavailable }
 }
 
 pub(super) fn generator(folds: &Folds, around: &Surroundings) -> Generator {

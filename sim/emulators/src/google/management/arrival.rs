@@ -122,7 +122,7 @@ impl Enterprise {
             synced: None,
             reported: None,
             origin,
-            recipe: recipe.map(Box::new),
+            recipe: recipe.map(Arc::new),
             sections: self.asked(&policy).only(|field| AT_ENROLLMENT.contains(&field)),
             given,
             operations: BTreeMap::new(),
@@ -130,7 +130,7 @@ impl Enterprise {
         };
         self.meet(device.serial(), lane, before, &name);
         let about = About { lane, ends: Ends::Nothing };
-        self.tell("ENROLLMENT", about, || self.show(&device, None).into(), to);
+        self.tell("ENROLLMENT", about, || self.still(&device), to);
         self.admit(device);
         Enrolled { name: name.to_string(), policy: policy.to_string() }
     }

@@ -3,6 +3,7 @@
 
 use super::super::lanes::About;
 use super::super::page::{Sizes, page};
+use super::super::pubsub::Data;
 use super::{Asked, Enterprise, Management, Notification, Object, empty, text, without, without_empty};
 use droves_wire::android::{Code, Status};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -134,7 +135,7 @@ impl Management {
 fn greet(enterprise: &Enterprise, to: &mut Vec<Notification>) {
     if let Some(topic) = text(&enterprise.body, "pubsubTopic").filter(|topic| !topic.is_empty()) {
         let (enterprise, topic) = (super::last(enterprise.name()).to_owned(), topic.to_owned());
-        let (report_of, data, about) = (None, Vec::new(), About::NOBODY);
+        let (report_of, data, about) = (None, Data::Bytes(Vec::new()), About::NOBODY);
         to.push(Notification { enterprise, topic, kind: "test", report_of, data, about });
     }
 }

@@ -2,7 +2,6 @@
 
 use super::super::lanes::{About, Ends};
 use super::command::End;
-use super::gone::end;
 use super::record::{Handed, Kept};
 use super::{Enterprise, Management, Object, last, text};
 use droves_facts::Wall;
@@ -161,7 +160,7 @@ impl Management {
         let kept = Kept::new(recipe, &mut self.pool);
         let is_compliant = applied > 0 && kept.is_compliant();
         device.api_level = kept.api_level();
-        device.recipe = Some(Box::new(kept));
+        device.recipe = Some(Arc::new(kept));
         self.reported(now, name, applied, &state, is_compliant)
     }
 
@@ -189,12 +188,12 @@ impl Management {
         let changes = device.applied.as_ref().filter(|of| of.version == applied).map_or(0, |of| of.changes);
         self.lanes.changes_answered(lane, changes);
         let Some(device) = enterprise.devices.get(id) else { return Err(Unknown) };
-        let body = || enterprise.show(device, None).into();
+        let still = || enterprise.still(device);
         let about = About { lane, ends: Ends::Changes(changes) };
-        enterprise.tell("STATUS_REPORT", about, body, &mut self.notifications);
+        enterprise.tell("STATUS_REPORT", about, still, &mut self.notifications);
         if changed {
             let about = About { lane, ends: Ends::Nothing };
-            enterprise.tell("COMPLIANCE_REPORT", about, body, &mut self.notifications);
+            enterprise.tell("COMPLIANCE_REPORT", about, still, &mut self.notifications);
         }
         Ok(())
     }
@@ -263,12 +262,9 @@ impl Management {
         let device = enterprise.remove(id).or_else(|| enterprise.departing.remove(id)).ok_or(Unknown)?;
         if departure == Departure::Told {
             let about = About { lane: device.lane, ends: Ends::Nothing };
-            let body = || {
-                let mut body = enterprise.show(&device, None);
-                end(&mut body, now);
-                body.into()
-            };
-            enterprise.tell("STATUS_REPORT", about, body, &mut self.notifications);
+            let mut still = enterprise.still(&device);
+            still.end(now);
+            enterprise.tell("STATUS_REPORT", about, || still, &mut self.notifications);
         }
         enterprise.gone.keep(device);
         Ok(())

@@ -1,9 +1,8 @@
 //! Devices that are no more: what Google knew last of the latest of them, for reports that it should not make any more.
 
 use super::super::lanes::{About, Ends};
-use super::{Device, Enterprise, Management, Notification, Object};
+use super::{Device, Enterprise, Management, Notification};
 use droves_facts::{Philox, Wall};
-use droves_wire::android::value::timestamp;
 use std::collections::VecDeque;
 
 /// The latest that have left, as they were.
@@ -39,13 +38,13 @@ impl Management {
         let devices: Vec<&Device> = enterprise.gone.0.iter().filter(fits).collect();
         let drawn = usize::try_from(rng.below(devices.len().max(1) as u64)).ok()?;
         let device = devices.get(drawn)?;
-        let mut body = enterprise.show(device, None);
+        let mut still = enterprise.still(device);
         if ghost == Ghost::Forgotten {
-            end(&mut body, now);
+            still.end(now);
         }
         let mut told = Vec::new();
         let about = About { lane: device.lane, ends: Ends::Nothing };
-        enterprise.tell("STATUS_REPORT", about, || body.into(), &mut told);
+        enterprise.tell("STATUS_REPORT", about, || still, &mut told);
         told.pop()
     }
 }
@@ -55,11 +54,4 @@ impl Enterprise {
     fn is_known_anew(&self, device: &Device) -> bool {
         self.names_by_serial.get(device.serial()).and_then(|names| names.last()) != Some(&device.name)
     }
-}
-
-/// Makes of a device's last state the report that it is gone.
-pub(super) fn end(body: &mut Object, now: Wall) {
-    body.insert("appliedState".to_owned(), "DELETED".into());
-    body.insert("state".to_owned(), "DELETED".into());
-    body.insert("lastStatusReportTime".to_owned(), timestamp(now).into());
 }

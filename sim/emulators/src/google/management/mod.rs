@@ -16,14 +16,17 @@ mod migration;
 mod policy;
 mod record;
 mod schema;
+mod still;
 mod typed;
 
 pub use fleet::{Departure, EnrollError, Enrolled, Enrollment, Migration, Order, Outcome, Unknown};
 pub(crate) use gone::Ghost;
 pub(crate) use method::{METHODS, Method, find};
 pub(crate) use schema::SCHEMAS;
+pub(crate) use still::Still;
 
 use super::lanes::{About, Lanes};
+use super::pubsub::Data;
 use super::query::Query;
 use command::Operation;
 use droves_facts::{Dice, LaneIx, Philox, Purpose, Wall};
@@ -85,7 +88,7 @@ struct Enterprise {
 }
 
 /// A message for an enterprise's topic.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Notification {
     /// The enterprise's id.
     pub(crate) enterprise: String,
@@ -94,7 +97,7 @@ pub(crate) struct Notification {
     pub(crate) kind: &'static str,
     /// The device, by name, of which this is a status report.
     pub(crate) report_of: Option<String>,
-    pub(crate) data: Vec<u8>,
+    pub(crate) data: Data,
     pub(crate) about: About,
 }
 
@@ -194,15 +197,20 @@ impl Enterprise {
     }
 
     /// Publishes what has become of a resource, if the enterprise wants to hear of that.
-    fn tell(&self, kind: &'static str, about: About, resource: impl FnOnce() -> Value, to: &mut Vec<Notification>) {
+    fn tell<D>(&self, kind: &'static str, about: About, resource: impl FnOnce() -> D, to: &mut Vec<Notification>)
+    where
+        D: Into<Data>,
+    {
         let Some(topic) = text(&self.body, "pubsubTopic") else { return };
         let wanted = self.body.get("enabledNotificationTypes").and_then(Value::as_array);
         if kind == enterprise::UPGRADE || wanted.is_some_and(|wanted| wanted.iter().any(|of| of == kind)) {
-            let resource = resource();
-            let data = serde_json::to_vec_pretty(&resource).unwrap_or_default();
-            let of = Some(&resource).filter(|_| kind == "STATUS_REPORT").and_then(|device| device["name"].as_str());
+            let data = resource().into();
+            let report_of = match &data {
+                Data::Device(still) if kind == "STATUS_REPORT" => Some(still.name().to_owned()),
+                _ => None,
+            };
             let (enterprise, topic) = (last(self.name()).to_owned(), topic.to_owned());
-            to.push(Notification { enterprise, topic, kind, report_of: of.map(str::to_owned), data, about });
+            to.push(Notification { enterprise, topic, kind, report_of, data, about });
         }
     }
 

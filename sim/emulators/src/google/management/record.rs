@@ -3,11 +3,8 @@
 
 use super::{Enterprise, Object, Operation, last};
 use droves_facts::{LaneIx, Wall};
-use droves_wire::android::Fields;
 use droves_wire::android::adp::{App, Detail, Mode, Recipe};
-use droves_wire::android::report::{Sections, render_of};
-use droves_wire::android::value::{int64, timestamp};
-use serde_json::Value;
+use droves_wire::android::report::Sections;
 use std::collections::{BTreeMap, HashSet};
 use std::hash::Hash;
 use std::sync::Arc;
@@ -38,7 +35,7 @@ pub(super) struct Device {
     pub(super) reported: Option<Wall>,
     pub(super) origin: Option<Arc<Origin>>,
     /// From which its reports are made.
-    pub(super) recipe: Option<Box<Kept>>,
+    pub(super) recipe: Option<Arc<Kept>>,
     /// What its last report has of that.
     pub(super) sections: Sections,
     /// Fields that are kept as they came.
@@ -66,10 +63,10 @@ pub(super) struct Origin {
 
 /// A recipe whose applications and details are the ones that other devices have too.
 #[derive(Debug)]
-pub(super) struct Kept {
-    recipe: Recipe,
-    apps: Box<[Arc<App>]>,
-    details: Box<[Arc<Detail>]>,
+pub(crate) struct Kept {
+    pub(super) recipe: Recipe,
+    pub(super) apps: Box<[Arc<App>]>,
+    pub(super) details: Box<[Arc<Detail>]>,
 }
 
 /// What many devices have: each once.
@@ -160,49 +157,6 @@ impl Device {
 }
 
 impl Enterprise {
-    /// A device as it is shown and told. Of its sections only those are made that are kept.
-    pub(super) fn show(&self, device: &Device, fields: Option<&Fields>) -> Object {
-        let mut shown = device.given.clone();
-        if let Some(kept) = &device.recipe {
-            let wanted = |field: &str| fields.is_none_or(|fields| fields.of(field).is_some());
-            let (apps, details) = (kept.apps.iter().map(|app| &**app), kept.details.iter().map(|detail| &**detail));
-            let (apps, details) = (apps.collect::<Vec<_>>(), details.collect::<Vec<_>>());
-            let at = device.reported.unwrap_or(device.enrolled);
-            shown.extend(render_of(&kept.recipe, &apps, &details, device.sections.only(wanted), at));
-        }
-        let mut set = |field: &str, value: Value| drop(shown.insert(field.to_owned(), value));
-        set("name", (&*device.name).into());
-        set("managementMode", device.management_mode.into());
-        set("ownership", device.ownership.into());
-        set("apiLevel", device.api_level.into());
-        set("state", device.state.into());
-        set("appliedState", device.applied_state.into());
-        set("policyName", (&*device.policy).into());
-        set("policyCompliant", device.is_compliant.into());
-        set("enrollmentTime", timestamp(device.enrolled).into());
-        if let Some(origin) = &device.origin {
-            set("enrollmentTokenName", origin.token.as_str().into());
-            origin.additional_data.iter().for_each(|data| set("enrollmentTokenData", data.as_str().into()));
-        }
-        if let Some(applied) = &device.applied {
-            set("appliedPolicyName", (&*applied.policy).into());
-            set("appliedPolicyVersion", int64(applied.version));
-        }
-        if let Some(at) = device.reported {
-            set("lastStatusReportTime", timestamp(at).into());
-        }
-        if let Some(at) = device.synced {
-            set("lastPolicySyncTime", timestamp(at).into());
-        }
-        let names = self.names_by_serial.get(device.serial()).map(Vec::as_slice).unwrap_or_default();
-        // Of many with one serial number, a device's own name may be forgotten, and with it which were before it.
-        let before = names.iter().position(|name| *name == device.name).and_then(|at| names.get(..at));
-        if let Some(before @ [_, ..]) = before {
-            set("previousDeviceNames", before.iter().map(|name| &**name).collect());
-        }
-        shown
-    }
-
     /// Takes a device in, whose policy nudges it from now on.
     pub(super) fn admit(&mut self, device: Device) {
         self.refer(&device.policy, &device.name);

@@ -4,12 +4,14 @@
 //! Of a subscription's settings those are taken that change what is delivered when; one that would (a filter, exactly-once
 //! delivery, an export) and is not played is refused. Of messages with the same ordering key one is out at a time.
 
+mod data;
 mod iam;
 mod push;
 mod queue;
 mod rest;
 mod settings;
 
+pub(crate) use data::Data;
 pub(crate) use iam::PUBLISHER;
 pub use push::{Outbound, is_taken};
 pub(crate) use queue::{ANSWER_BYTES_MAX, Delivery, Room};
@@ -18,6 +20,7 @@ use super::lanes::{About, Ends};
 use super::management::Object;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use data::{Place, Store};
 use droves_facts::{Dur, Wall};
 use droves_wire::android::value::timestamp;
 use droves_wire::android::{Code, Status};
@@ -25,26 +28,30 @@ use push::Pace;
 use queue::Queue;
 use serde_json::{Value, json};
 use settings::Settings;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// A message, as it was published.
-#[derive(PartialEq, Debug)]
+#[derive(Debug)]
 pub(crate) struct Message {
     pub(crate) id: String,
     pub(crate) published: Wall,
     pub(crate) attributes: BTreeMap<String, String>,
-    pub(crate) data: Vec<u8>,
+    data: Data,
+    /// What its data has, once it was written.
+    data_bytes: OnceLock<usize>,
     /// Empty for one that has no order.
     pub(crate) ordering_key: String,
     pub(crate) about: About,
+    _place: Place,
 }
 
 /// A message that is not published yet.
 #[derive(Debug)]
 pub(crate) struct Draft {
     pub(crate) attributes: BTreeMap<String, String>,
-    pub(crate) data: Vec<u8>,
+    pub(crate) data: Data,
     pub(crate) ordering_key: String,
     pub(crate) about: About,
 }
@@ -56,6 +63,9 @@ pub(crate) struct PubSub {
     subscriptions: BTreeMap<String, Subscription>,
     published: u64,
     leases: u64,
+    pub(super) store: Store,
+    /// Messages for which there was no room any more, and nobody to be told so.
+    dropped: u64,
     /// What acknowledgments since the last time have ended.
     acknowledged: Vec<About>,
     /// What the server was told of since the last time, for the first time.
@@ -95,24 +105,46 @@ impl PubSub {
             return Err(Status::bad_field("messages", "required"));
         }
         drafts.iter().try_for_each(Draft::check)?;
+        if !self.store.has_room(drafts.iter().map(Draft::held).sum()) {
+            return Err(Status::new(Code::ResourceExhausted, "There is no room for more messages here."));
+        }
         Ok(drafts.into_iter().map(|draft| self.put(now, topic, draft, &[Dur::ZERO])).collect())
     }
 
-    /// Publishes a message that reaches subscriptions so much later, once for each of the delays.
+    /// Publishes a message that reaches subscriptions so much later, once for each of the delays. Where there is no room for
+    /// it, it is dropped, and counted.
     pub(crate) fn publish_late(&mut self, now: Wall, topic: &str, draft: Draft, delays: &[Dur]) -> Result<(), Status> {
         if !self.topics.contains_key(topic) {
             return Err(absent("topic", topic));
         }
         draft.check()?;
-        self.put(now, topic, draft, delays);
+        match self.store.has_room(draft.held()) {
+            true => drop(self.put(now, topic, draft, delays)),
+            false => self.dropped += 1,
+        }
         Ok(())
     }
 
+    /// Messages that were dropped.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
     fn put(&mut self, now: Wall, topic: &str, draft: Draft, delays: &[Dur]) -> String {
+        let place = self.store.place(draft.held());
         let Draft { attributes, data, ordering_key, about } = draft;
         self.published += 1;
         let id = (ID_FIRST + self.published).to_string();
-        let message = Arc::new(Message { id: id.clone(), published: now, attributes, data, ordering_key, about });
+        let message = Arc::new(Message {
+            id: id.clone(),
+            published: now,
+            attributes,
+            data,
+            data_bytes: OnceLock::new(),
+            ordering_key,
+            about,
+            _place: place,
+        });
         for subscription in self.subscriptions.values_mut().filter(|of| of.settings.topic == topic) {
             delays.iter().for_each(|delay| subscription.queue.put(Arc::clone(&message), now + *delay));
         }
@@ -200,8 +232,8 @@ impl PubSub {
             attributes.insert("CloudPubSubDeadLetterSourceDeliveryCount".to_owned(), attempts.to_string());
             // A topic that is gone takes its dead letters with it.
             let (data, ordering_key) = (message.data.clone(), message.ordering_key.clone());
-            let _ids =
-                self.publish(now, &topic, vec![Draft { attributes, data, ordering_key, about: About::NOBODY }]).ok();
+            let draft = Draft { attributes, data, ordering_key, about: About::NOBODY };
+            let _put = self.publish_late(now, &topic, draft, &[Dur::ZERO]).ok();
         }
     }
 
@@ -212,6 +244,16 @@ impl PubSub {
 }
 
 impl Delivery {
+    /// What it holds.
+    pub(crate) fn data(&self) -> Cow<'_, [u8]> {
+        self.written.as_deref().map_or_else(|| self.message.data.bytes(), Cow::Borrowed)
+    }
+
+    /// What it takes of an answer.
+    pub(crate) fn bytes(&self) -> usize {
+        self.message.measure().0
+    }
+
     /// What the server hears of by it that it has not heard before.
     fn tells_of(&self) -> Option<About> {
         Some(self.message.about).filter(|about| self.is_first && about.ends != Ends::Nothing)
@@ -220,32 +262,42 @@ impl Delivery {
 
 impl Draft {
     fn check(&self) -> Result<(), Status> {
-        if self.data.is_empty() && self.attributes.is_empty() {
+        let data = self.data.held();
+        if data == 0 && self.attributes.is_empty() {
             return Err(Status::bad_field("messages", "some message has neither data nor attributes"));
         }
-        if self.data.len() > MESSAGE_BYTES_MAX || self.attributes.len() > ATTRIBUTES_MAX {
+        if data > MESSAGE_BYTES_MAX || self.attributes.len() > ATTRIBUTES_MAX {
             return Err(Status::bad_field("messages", "message is too large"));
         }
         Ok(())
     }
+
+    /// What it takes while it waits.
+    fn held(&self) -> usize {
+        HEAD_BYTES + self.data.held() + bytes_of(&self.attributes)
+    }
 }
 
 impl Message {
-    /// What it takes of an answer.
-    pub(crate) fn bytes(&self) -> usize {
-        let attributes: usize = self.attributes.iter().map(|(name, value)| name.len() + value.len()).sum();
-        HEAD_BYTES + self.data.len() + attributes + self.ordering_key.len()
+    /// What it takes of an answer; and its data, if that had to be written to know.
+    fn measure(&self) -> (usize, Option<Vec<u8>>) {
+        let mut written = None;
+        let data = *self.data_bytes.get_or_init(|| match self.data.bytes() {
+            Cow::Borrowed(bytes) => bytes.len(),
+            Cow::Owned(bytes) => written.insert(bytes).len(),
+        });
+        (HEAD_BYTES + data + bytes_of(&self.attributes) + self.ordering_key.len(), written)
     }
 
     /// As REST and pushes have it.
-    fn json(&self, both_styles: bool) -> Value {
+    fn json(&self, data: &[u8], both_styles: bool) -> Value {
         let mut message = json!({ "messageId": self.id, "publishTime": timestamp(self.published) });
         if both_styles {
             message["message_id"] = message["messageId"].clone();
             message["publish_time"] = message["publishTime"].clone();
         }
-        if !self.data.is_empty() {
-            message["data"] = STANDARD.encode(&self.data).into();
+        if !data.is_empty() {
+            message["data"] = STANDARD.encode(data).into();
         }
         if !self.attributes.is_empty() {
             message["attributes"] = json!(self.attributes);
@@ -255,6 +307,10 @@ impl Message {
         }
         message
     }
+}
+
+fn bytes_of(attributes: &BTreeMap<String, String>) -> usize {
+    attributes.iter().map(|(name, value)| name.len() + value.len()).sum()
 }
 
 fn absent(what: &str, name: &str) -> Status {

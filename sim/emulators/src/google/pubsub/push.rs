@@ -2,31 +2,32 @@
 //! subscriptions*).
 
 use super::super::lanes::Ends;
-use super::{Delivery, PubSub, Room, Subscription, settings};
+use super::{Delivery, Message, PubSub, Room, Subscription, settings, timestamp};
 use droves_facts::{Dur, LaneIx, Wall};
 use serde_json::json;
+use std::sync::Arc;
 
 /// A message to be posted.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, Debug)]
 pub struct Outbound {
     pub(crate) subscription: String,
     pub(crate) ack_id: String,
     pub(crate) endpoint: String,
-    pub(crate) headers: Vec<(String, String)>,
-    pub(crate) body: Vec<u8>,
+    message: Arc<Message>,
+    attempt: Option<u32>,
+    /// As in [`settings::Push`].
+    bare: Option<bool>,
     /// Whose token is to be shown, for which audience.
     pub(crate) token: Option<(String, String)>,
     /// How long an answer may take.
     pub(crate) wait_max: Dur,
-    /// Whom it is about.
-    pub(crate) lane: LaneIx,
     pub(crate) due: Wall,
 }
 
 impl Outbound {
     /// About whose device.
     pub fn lane(&self) -> LaneIx {
-        self.lane
+        self.message.about.lane
     }
 
     /// When it might have gone, had the server answered what was posted before it.
@@ -39,9 +40,33 @@ impl Outbound {
         &self.endpoint
     }
 
-    /// What.
-    pub fn body(&self) -> &[u8] {
-        &self.body
+    /// What. It is written now, as thousands may be out at once.
+    pub fn body(&self) -> Vec<u8> {
+        let data = self.message.data.bytes();
+        if self.bare.is_some() {
+            return data.into_owned();
+        }
+        let mut body = json!({ "message": self.message.json(&data, true), "subscription": self.subscription });
+        if let Some(attempt) = self.attempt {
+            body["deliveryAttempt"] = attempt.into();
+        }
+        serde_json::to_vec(&body).unwrap_or_default()
+    }
+
+    /// What goes before it.
+    pub(crate) fn headers(&self) -> Vec<(String, String)> {
+        let known = match self.bare {
+            None => vec![("content-type", "application/json".to_owned())],
+            Some(false) => Vec::new(),
+            Some(true) => vec![
+                ("x-goog-pubsub-subscription-name", self.subscription.clone()),
+                ("x-goog-pubsub-message-id", self.message.id.clone()),
+                ("x-goog-pubsub-publish-time", timestamp(self.message.published)),
+            ],
+        };
+        let known = known.into_iter().map(|(name, value)| (name.to_owned(), value));
+        let attributes = self.message.attributes.clone().into_iter().filter(|_| self.bare == Some(true));
+        known.chain(attributes).collect()
     }
 }
 
@@ -152,27 +177,15 @@ impl Subscription {
 
 fn outbound(subscription: &str, push: &settings::Push, delivery: Delivery, wait_max: Dur, pace: &Pace) -> Outbound {
     let Delivery { ack_id, message, attempt, allowed, .. } = delivery;
-    let (headers, body) = match push.bare {
-        None => {
-            let mut body = json!({ "message": message.json(true), "subscription": subscription });
-            if let Some(attempt) = attempt {
-                body["deliveryAttempt"] = attempt.into();
-            }
-            let json = ("content-type".to_owned(), "application/json".to_owned());
-            (vec![json], serde_json::to_vec(&body).unwrap_or_default())
-        }
-        Some(false) => (Vec::new(), message.data.clone()),
-        Some(true) => {
-            let known = [
-                ("x-goog-pubsub-subscription-name", subscription.to_owned()),
-                ("x-goog-pubsub-message-id", message.id.clone()),
-                ("x-goog-pubsub-publish-time", droves_wire::android::value::timestamp(message.published)),
-            ];
-            let known = known.into_iter().map(|(name, value)| (name.to_owned(), value));
-            (known.chain(message.attributes.clone()).collect(), message.data.clone())
-        }
-    };
-    let (endpoint, token) = (push.endpoint.clone(), push.token.clone());
-    let (lane, due) = (message.about.lane, pace.due(allowed));
-    Outbound { subscription: subscription.to_owned(), ack_id, endpoint, headers, body, token, wait_max, lane, due }
+    Outbound {
+        subscription: subscription.to_owned(),
+        ack_id,
+        endpoint: push.endpoint.clone(),
+        message,
+        attempt,
+        bare: push.bare,
+        token: push.token.clone(),
+        wait_max,
+        due: pace.due(allowed),
+    }
 }

@@ -8,10 +8,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// A message on its way.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Delivery {
     pub(crate) ack_id: String,
     pub(crate) message: Arc<Message>,
+    /// Its data, if that is written already.
+    pub(super) written: Option<Vec<u8>>,
     /// How often it was delivered, with this time; said only where what fails too often is put away.
     pub(crate) attempt: Option<u32>,
     pub(crate) is_first: bool,
@@ -89,7 +91,7 @@ impl Queue {
     ) -> Vec<Delivery> {
         let due = self.due(now, room, settings);
         due.into_iter()
-            .filter_map(|number| {
+            .filter_map(|(number, written)| {
                 let Waiting { message, attempts, not_before } = self.waiting.remove(&number)?;
                 *leases += 1;
                 let (attempt, until) = (attempts + 1, now + lease);
@@ -99,13 +101,13 @@ impl Queue {
                 let ack_id = format!("{}:{leases}", message.id);
                 let (is_first, allowed) = (attempts == 0, not_before);
                 let attempt = settings.dead_letter.as_ref().map(|_| attempt);
-                Some(Delivery { ack_id, message, attempt, is_first, allowed })
+                Some(Delivery { ack_id, message, written, attempt, is_first, allowed })
             })
             .collect()
     }
 
-    /// Numbers of messages that may go. Behind one that may not, none of the same ordering key may.
-    fn due(&self, now: Wall, room: Room, settings: &Settings) -> Vec<u64> {
+    /// Numbers of messages that may go, with their data if it had to be written to know its length. Behind one that may not, none of the same ordering key may.
+    fn due(&self, now: Wall, room: Room, settings: &Settings) -> Vec<(u64, Option<Vec<u8>>)> {
         let key = |message: &Arc<Message>| {
             Some(message.ordering_key.clone()).filter(|key| settings.ordered && !key.is_empty())
         };
@@ -117,11 +119,12 @@ impl Queue {
             }
             let is_free = key(&waiting.message).is_none_or(|key| held.insert(key));
             if is_free && waiting.not_before <= now {
-                bytes += waiting.message.bytes();
+                let (more, written) = if room.bytes == usize::MAX { (0, None) } else { waiting.message.measure() };
+                bytes += more;
                 if bytes > room.bytes && !(due.is_empty() && room.takes_one) {
                     break;
                 }
-                due.push(*number);
+                due.push((*number, written));
             }
         }
         due
@@ -194,21 +197,25 @@ fn lease_of(ack_id: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::super::super::lanes::About;
+    use super::super::data::{Data, Store};
     use super::*;
+    use std::sync::OnceLock;
 
     fn message(id: &str, ordering_key: &str) -> Arc<Message> {
         message_of(id, ordering_key, 0)
     }
 
     fn message_of(id: &str, ordering_key: &str, bytes: usize) -> Arc<Message> {
-        let (attributes, data) = (BTreeMap::new(), vec![0; bytes]);
+        let (attributes, data) = (BTreeMap::new(), Data::Bytes(vec![0; bytes]));
         Arc::new(Message {
             id: id.to_owned(),
             published: at(0),
             attributes,
             data,
+            data_bytes: OnceLock::new(),
             ordering_key: ordering_key.to_owned(),
             about: About::NOBODY,
+            _place: Store::default().place(0),
         })
     }
 

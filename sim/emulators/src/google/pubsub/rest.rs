@@ -4,7 +4,7 @@ use super::super::management::Object;
 use super::super::page::{Sizes, page};
 use super::super::query::Query;
 use super::settings::Settings;
-use super::{About, Draft, PubSub, Room, Subscription, Topic, absent};
+use super::{About, Data, Draft, PubSub, Room, Subscription, Topic, absent};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use droves_facts::{Dur, Wall};
@@ -161,7 +161,8 @@ impl PubSub {
             count.filter(|count| *count > 0).ok_or_else(|| Status::bad_field("maxMessages", "must be positive"))?;
         let pulled = self.pull(now, name, Room::of_answer(count.min(PULLED_MAX)), None)?;
         let shown = pulled.iter().map(|delivery| {
-            let mut received = json!({ "ackId": delivery.ack_id, "message": delivery.message.json(false) });
+            let mut received =
+                json!({ "ackId": delivery.ack_id, "message": delivery.message.json(&delivery.data(), false) });
             if let Some(attempt) = delivery.attempt {
                 received["deliveryAttempt"] = attempt.into();
             }
@@ -196,6 +197,7 @@ impl PubSub {
 fn draft(message: &Value) -> Result<Draft, Status> {
     let data = message["data"].as_str().unwrap_or_default();
     let data = STANDARD.decode(data).map_err(|_| Status::bad_field("messages.data", "not base64"))?;
+    let data = Data::Bytes(data);
     let attributes = message["attributes"].as_object().into_iter().flatten();
     let attributes = attributes.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect();
     let ordering_key = message["orderingKey"].as_str().unwrap_or_default().to_owned();

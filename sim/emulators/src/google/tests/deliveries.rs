@@ -123,3 +123,21 @@ fn messages_are_published_all_or_none() {
         assert_eq!(stage.messages().len(), 0);
     }
 }
+
+#[test]
+fn what_has_no_room_any_more_is_dropped_and_counted() {
+    let mut stage = Stage::new(None);
+    let device = stage.enroll("a").unwrap();
+    stage.heard();
+    stage.google.pubsub.store.bytes_max = 10_000;
+    reports(&mut stage, &device, 3);
+    assert_eq!((stage.google.dropped(), stage.google.lost()), (1, 0));
+    let publish = |stage: &mut Stage| {
+        let message = json!({ "data": STANDARD.encode(vec![0; 5_000]) });
+        stage.ask("POST", &format!("{TOPIC}:publish"), &json!({ "messages": [message] }))["error"]["code"].clone()
+    };
+    assert_eq!(publish(&mut stage), 429);
+    assert_eq!(stage.messages().len(), 2);
+    assert_eq!(publish(&mut stage), json!(null), "what is acknowledged makes room");
+    assert_eq!((stage.messages().len(), stage.google.dropped()), (1, 1));
+}

@@ -170,6 +170,31 @@ fn a_device_weighs_little_however_large_its_reports_are() {
 }
 
 #[test]
+fn reports_that_nobody_takes_weigh_little_and_are_as_they_were() {
+    const DEVICES: u32 = 100;
+    let mut stage = Stage::of(None, DEVICES as usize);
+    stage.sets_policy("p", &policy(true, true));
+    let devices: Vec<Box<str>> = (0..DEVICES).map(|lane| stage.agent_enrolls(lane, recipe(lane.into(), 120))).collect();
+    devices.iter().zip(0..).for_each(|(device, lane)| drop(stage.agent_syncs(lane, device, 0)));
+    while !stage.messages().is_empty() {}
+    let report = |stage: &mut Stage, lane: u32| {
+        stage.agent_reports(lane, &devices[lane as usize], 1, recipe(lane.into(), 120));
+    };
+    let waiting = allocation_counter::measure(|| (0..DEVICES).for_each(|lane| report(&mut stage, lane)));
+    let each = waiting.bytes_current / i64::from(DEVICES);
+    assert!((1_000..=8_192).contains(&each), "{each} bytes each");
+    let shown = stage.ask("GET", &format!("/v1/{}", devices[0]), &json!({}));
+    stage.now = stage.now + Dur::secs(1);
+    report(&mut stage, 0);
+    let told: Vec<Value> =
+        std::iter::from_fn(|| Some(stage.messages()).filter(|of| !of.is_empty())).flatten().collect();
+    assert_eq!(told.len(), 101);
+    assert_eq!(resource(&told[0]), shown);
+    assert_ne!(resource(&told[100]), shown);
+    assert!(told[0]["data"].as_str().unwrap().len() > 90_000);
+}
+
+#[test]
 fn a_command_is_followed_by_its_order_to_the_acknowledgment() {
     let mut stage = Stage::new(None);
     let device = stage.agent_enrolls(7, recipe(1, 0));

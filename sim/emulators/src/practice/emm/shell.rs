@@ -107,7 +107,7 @@ impl Caller {
         let outgoing = Outgoing { method, target, headers, body: call.body };
         let answer = self
             .client
-            .send(&uri, outgoing, self.limits.body_bytes_max, self.limits.request_wait_max)
+            .send(&uri, || outgoing.clone(), self.limits.body_bytes_max, self.limits.request_wait_max)
             .await
             .map_err(|failed| failed.text)?;
         let location = answer.headers.get(header::LOCATION).and_then(|value| value.to_str().ok()).map(str::to_owned);

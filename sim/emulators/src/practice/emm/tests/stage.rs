@@ -151,7 +151,7 @@ impl Stage {
             happened = true;
             let token = self.google.token(self.wall(), &post).unwrap_or_default();
             assert_eq!(post.endpoint.split('?').next(), Some("http://emm.example/android/pubsub"));
-            let (push, endpoint) = (Push { body: post.body.clone(), token }, post.endpoint.clone());
+            let (push, endpoint) = (Push { body: post.body(), token }, post.endpoint.clone());
             let (status, took) = self.push(&endpoint, &push);
             self.pushes.push((push, status));
             let status = Some(status).filter(|_| took < post.wait_max);

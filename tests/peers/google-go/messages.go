@@ -261,7 +261,7 @@ func keepalive(_, _ string) {
 	streams, pings, answers := watch.streams.Load(), watch.pings.Load(), watch.answers.Load()
 	demand(streams == 1 && answers >= 4 && pings >= answers, "%d streams, %d pings, %d answers", streams, pings, answers)
 	demand(delivered.Load() == 3, "%d deliveries of three messages", delivered.Load())
-	left, err := client.SubscriptionAdminClient.Pull(ctx, &pb.PullRequest{Subscription: subscription, MaxMessages: 10})
+	left, err := client.SubscriptionAdminClient.Pull(ctx, &pb.PullRequest{Subscription: subscription, MaxMessages: 10, ReturnImmediately: true})
 	check(err)
 	demand(len(left.ReceivedMessages) == 0, "what was acknowledged came again: %v", left.ReceivedMessages)
 }

@@ -81,7 +81,7 @@ func (s *scripted) publish(topic string, messages ...*pb.PubsubMessage) []string
 
 // pull takes what there is, by the data.
 func (s *scripted) pull(name string) map[string]*pb.ReceivedMessage {
-	pulled, err := s.sub.Pull(ctx, &pb.PullRequest{Subscription: "projects/p/subscriptions/" + name, MaxMessages: 100})
+	pulled, err := s.sub.Pull(ctx, &pb.PullRequest{Subscription: "projects/p/subscriptions/" + name, MaxMessages: 100, ReturnImmediately: true})
 	check(err)
 	came := map[string]*pb.ReceivedMessage{}
 	for _, received := range pulled.ReceivedMessages {

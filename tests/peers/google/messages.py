@@ -36,6 +36,20 @@ def pulled(subscriber, count):
     return found
 
 
+def nothing(subscriber):
+    """There is nothing to be pulled, and nobody waits for it."""
+    request = {"subscription": SUBSCRIPTION, "max_messages": 10, "return_immediately": True}
+    return not subscriber.pull(request=request).received_messages
+
+
+def waits(subscriber, publish):
+    """A pull that finds nothing waits until there is something."""
+    threading.Timer(0.5, publish).start()
+    [received] = subscriber.pull(subscription=SUBSCRIPTION, max_messages=10).received_messages
+    assert received.message.data == b"late"
+    subscriber.acknowledge(subscription=SUBSCRIPTION, ack_ids=[received.ack_id])
+
+
 def case_pubsub(url, key):
     """Topics, subscriptions, and what is delivered again, by REST."""
     publisher, subscriber = granted_topic(url, key)
@@ -61,7 +75,9 @@ def case_pubsub(url, key):
     assert [of.message.message_id for of in again] == [ids[0]]
     assert again[0].ack_id != first[0].ack_id and again[0].message.publish_time == first[0].message.publish_time
     subscriber.acknowledge(subscription=SUBSCRIPTION, ack_ids=[again[0].ack_id])
-    assert not subscriber.pull(subscription=SUBSCRIPTION, max_messages=10).received_messages
+    assert nothing(subscriber)
+    late = {"topic": TOPIC, "messages": [{"data": b"late"}]}
+    waits(subscriber, lambda: publisher.publish(**late))
     changed = {"name": SUBSCRIPTION, "ack_deadline_seconds": 60}
     update = {"subscription": changed, "update_mask": {"paths": ["ack_deadline_seconds"]}}
     assert subscriber.update_subscription(request=update).ack_deadline_seconds == 60
@@ -333,6 +349,8 @@ def case_grpc(url, key):
     lease = {"subscription": SUBSCRIPTION, "ack_ids": [received.ack_id], "ack_deadline_seconds": 60}
     subscriber.modify_ack_deadline(request=lease)
     subscriber.acknowledge(subscription=SUBSCRIPTION, ack_ids=[received.ack_id])
+    assert nothing(subscriber)
+    waits(subscriber, lambda: publisher.publish(TOPIC, b"late"))
     subscriber.modify_push_config(subscription=SUBSCRIPTION, push_config={})
     subscriber.delete_subscription(subscription=SUBSCRIPTION)
     publisher.delete_topic(topic=TOPIC)
@@ -480,7 +498,7 @@ def case_order(url, key):
         assert received.delivery_attempt == attempt
         refuse = {"subscription": SUBSCRIPTION, "ack_ids": [received.ack_id], "ack_deadline_seconds": 0}
         subscriber.modify_ack_deadline(request=refuse)
-    assert not subscriber.pull(subscription=SUBSCRIPTION, max_messages=1).received_messages
+    assert nothing(subscriber)
     [received] = subscriber.pull(subscription=dead_subscription, max_messages=1).received_messages
     assert received.message.data == b"bad"
     assert received.message.attributes["CloudPubSubDeadLetterSourceDeliveryCount"] == "5"

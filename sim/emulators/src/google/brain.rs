@@ -67,6 +67,15 @@ pub struct Answer {
     pub body: Vec<u8>,
     /// How much later it is to be sent.
     pub delay: Dur,
+    /// There was nothing, and whoever asks may wait: how long until there is something as time goes, if nothing else happens.
+    pub rest: Option<Dur>,
+}
+
+/// How long an answer takes, beside being made.
+#[derive(Default)]
+struct Later {
+    delay: Dur,
+    rest: Option<Dur>,
 }
 
 /// Google: the Android Management API, its tokens, and Pub/Sub.
@@ -133,15 +142,16 @@ impl Google {
                 Answer::new(if known { 200 } else { 404 }, "text/plain", Vec::new())
             }
             _ => {
-                let mut delay = Dur::ZERO;
-                let answer = self.called(now, request, &mut delay);
-                Answer { delay, ..answer.map_or_else(|refused| refused, |answer| Answer::json(200, &answer)) }
+                let mut later = Later::default();
+                let answer = self.called(now, request, &mut later);
+                let Later { delay, rest } = later;
+                Answer { delay, rest, ..answer.map_or_else(|refused| refused, |answer| Answer::json(200, &answer)) }
             }
         }
     }
 
     /// A call of an interface, with what all of them have in common; and how much later it is to be answered.
-    fn called(&mut self, now: Wall, request: &Request<'_>, delay: &mut Dur) -> Result<Value, Answer> {
+    fn called(&mut self, now: Wall, request: &Request<'_>, later: &mut Later) -> Result<Value, Answer> {
         let (verb, text, body) = match request.method_override.filter(|_| request.method == "POST") {
             Some(verb) => {
                 let form = std::str::from_utf8(request.body).map_err(|_| Status::bad_field("body", "not a form"))?;
@@ -156,12 +166,20 @@ impl Google {
         let project = self.accounts.caller(now, bearer)?.map(str::to_owned);
         let path = percent_encoding::percent_decode_str(request.path).decode_utf8_lossy();
         let mut answer = match path.strip_prefix("/v1/") {
-            Some(path) if path.starts_with("projects/") => self.pubsub.answer(now, verb, path, &query, object(body)?),
+            Some(path) if path.starts_with("projects/") => {
+                let body = object(body)?;
+                let waits = body.get("returnImmediately") != Some(&Value::Bool(true));
+                let answer = self.pubsub.answer(now, verb, path, &query, body);
+                let is_nothing = matches!(&answer, Ok(Value::Object(answer)) if answer.is_empty());
+                let pulled = path.strip_suffix(":pull").filter(|_| is_nothing && waits);
+                later.rest = pulled.map(|subscription| self.pubsub.pull_rest(now, subscription));
+                answer
+            }
             _ => {
                 let path = path.trim_start_matches('/');
                 let used_up = self.meter.count(now, project.as_deref().unwrap_or(NO_PROJECT))?;
                 self.used_up = used_up.or(self.used_up);
-                *delay = self.wrong(now, verb, path, project.as_deref().unwrap_or(NO_PROJECT))?;
+                later.delay = self.wrong(now, verb, path, project.as_deref().unwrap_or(NO_PROJECT))?;
                 let body = management::body(verb, path, body)?;
                 self.check_topic(&body)?;
                 self.management.expire(now);
@@ -365,7 +383,7 @@ impl Google {
 
 impl Answer {
     fn new(status: u16, content_type: impl Into<Cow<'static, str>>, body: Vec<u8>) -> Self {
-        Answer { status, content_type: content_type.into(), location: None, body, delay: Dur::ZERO }
+        Answer { status, content_type: content_type.into(), location: None, body, delay: Dur::ZERO, rest: None }
     }
 
     fn json(status: u16, value: &Value) -> Self {

@@ -1,8 +1,9 @@
 //! Pub/Sub by gRPC, as Google's client libraries speak it to an emulator: in the clear, and without saying who calls. What it
 //! does is what REST does; the messages become its JSON.
 
+use super::brain::Google;
 use super::lanes::About;
-use super::pubsub::{Data, Delivery, Draft, PubSub, Room};
+use super::pubsub::{Data, Delivery, Draft, PULLED_MAX, PubSub, Room};
 use super::query::Query;
 use super::rpc;
 use super::server::Shared;
@@ -19,6 +20,7 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use prost::Message;
 use serde_json::Value;
+use std::future::ready;
 use std::sync::Arc;
 use tonic::body::Body;
 
@@ -103,15 +105,7 @@ async fn subscriber(shared: Arc<Shared>, method: &str, request: Request<Incoming
             })
             .await
         }
-        "Pull" => {
-            unary(shared, request, |pubsub, now, of: PullRequest| {
-                let count = usize::try_from(of.max_messages).ok().filter(|count| *count > 0);
-                let count = count.ok_or_else(|| Status::bad_field("max_messages", "must be positive"))?;
-                let pulled = pubsub.pull(now, &of.subscription, Room::of_answer(count.min(1_000)), None)?;
-                Ok(PullResponse { received_messages: pulled.iter().map(received).collect() })
-            })
-            .await
-        }
+        "Pull" => rpc::unary(request, |asked| pull(Arc::clone(&shared), asked)).await,
         "Acknowledge" => {
             unary(shared, request, |pubsub, now, of: AcknowledgeRequest| {
                 pubsub.acknowledge(now, &of.subscription, of.ack_ids.iter().map(String::as_str))
@@ -166,6 +160,20 @@ fn publish(pubsub: &mut PubSub, now: Wall, of: PublishRequest) -> Result<Publish
     Ok(PublishResponse { message_ids })
 }
 
+async fn pull(shared: Arc<Shared>, of: PullRequest) -> Result<PullResponse, Status> {
+    let count = usize::try_from(of.max_messages).ok().filter(|count| *count > 0);
+    let count = count.ok_or_else(|| Status::bad_field("max_messages", "must be positive"))?;
+    let room = Room::of_answer(count.min(PULLED_MAX));
+    let pull = |google: &mut Google, now| {
+        let pubsub = google.pubsub();
+        let pulled = pubsub.pull(now, &of.subscription, room, None);
+        let waits = !of.return_immediately && matches!(&pulled, Ok(pulled) if pulled.is_empty());
+        (pulled, waits.then(|| pubsub.pull_rest(now, &of.subscription)))
+    };
+    let pulled = shared.until_something(pull).await?;
+    Ok(PullResponse { received_messages: pulled.iter().map(received).collect() })
+}
+
 fn update(pubsub: &mut PubSub, _: Wall, of: UpdateSubscriptionRequest) -> Result<Subscription, Status> {
     let subscription = of.subscription.ok_or_else(|| Status::bad_field("subscription", "required"))?;
     let mask = of.update_mask.map(|mask| mask.paths.join(",")).unwrap_or_default();
@@ -214,5 +222,5 @@ where
     Q: Message + Default + 'static,
     A: Message + 'static,
 {
-    rpc::unary(request, |asked| shared.with(|google, now| act(google.pubsub(), now, asked))).await
+    rpc::unary(request, |asked| ready(shared.with(|google, now| act(google.pubsub(), now, asked)))).await
 }

@@ -5,7 +5,7 @@ use droves_wire::android::Status;
 use http::{HeaderMap, Request, Response, header};
 use hyper::body::Incoming;
 use prost::Message;
-use std::future::{Ready, ready};
+use std::pin::Pin;
 use tonic::body::Body;
 use tonic::server::{Grpc, UnaryService};
 use tonic_prost::ProstCodec;
@@ -29,10 +29,11 @@ where
 }
 
 /// A call of one message that is answered by one.
-pub(super) async fn unary<Q, A>(request: Request<Incoming>, act: impl Fn(Q) -> Result<A, Status>) -> Response<Body>
+pub(super) async fn unary<Q, A, F>(request: Request<Incoming>, act: impl Fn(Q) -> F) -> Response<Body>
 where
     Q: Message + Default + 'static,
     A: Message + 'static,
+    F: Future<Output = Result<A, Status>> + 'static,
 {
     calls().unary(Unary(act), request).await
 }
@@ -49,14 +50,16 @@ pub(super) fn told(status: Status) -> tonic::Status {
 
 struct Unary<F>(F);
 
-impl<Q, A, F> UnaryService<Q> for Unary<F>
+impl<Q, A, F, T> UnaryService<Q> for Unary<T>
 where
-    F: Fn(Q) -> Result<A, Status>,
+    T: Fn(Q) -> F,
+    F: Future<Output = Result<A, Status>> + 'static,
 {
     type Response = A;
-    type Future = Ready<Result<tonic::Response<A>, tonic::Status>>;
+    type Future = Pin<Box<dyn Future<Output = Result<tonic::Response<A>, tonic::Status>>>>;
 
     fn call(&mut self, request: tonic::Request<Q>) -> Self::Future {
-        ready((self.0)(request.into_inner()).map(tonic::Response::new).map_err(told))
+        let done = (self.0)(request.into_inner());
+        Box::pin(async move { done.await.map(tonic::Response::new).map_err(told) })
     }
 }

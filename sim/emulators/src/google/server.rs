@@ -7,7 +7,7 @@ use super::signer::SignerError;
 use super::{grpc, poster, rpc};
 use crate::orders::OrderId;
 use bytes::Bytes;
-use droves_facts::{LaneIx, Limits, Wall};
+use droves_facts::{Dur, LaneIx, Limits, Wall};
 use droves_net::clock::{Clock, RunClock};
 use droves_net::listen::{self, BindError, Listener, read_body};
 use droves_net::tls::{ClientTls, ClientTlsSettings, TlsError, Trust, TrustError};
@@ -22,9 +22,10 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 use tokio::sync::watch;
 use tokio::task::LocalSet;
+use tokio::time::Instant;
 use tonic::body::Body;
 
 /// What Google needs to be told, with its sockets.
@@ -83,6 +84,9 @@ pub(super) struct Shared {
     clock: RunClock,
     pub(super) told: Told,
 }
+
+/// How long a pull that finds nothing is held.
+const WAIT_MAX: Duration = Duration::from_secs(20);
 
 impl Handle {
     /// Takes its address and begins. Nudges and facts go to `ear`.
@@ -171,8 +175,30 @@ impl Shared {
     /// Acts, and tells those who wait for a change.
     pub(super) fn with<T>(&self, act: impl FnOnce(&mut Google, Wall) -> T) -> T {
         let done = self.look(act);
-        self.changes.send_modify(|changes| *changes = changes.wrapping_add(1));
+        self.changed();
         done
+    }
+
+    /// Acts until something comes of it, at whatever changes and when it says that there may be something; not for ever, as
+    /// whoever asks has no more patience than a minute.
+    pub(super) async fn until_something<T>(&self, act: impl Fn(&mut Google, Wall) -> (T, Option<Dur>)) -> T {
+        let (mut changes, end) = (self.changes(), Instant::now() + WAIT_MAX);
+        loop {
+            changes.mark_unchanged();
+            let (done, rest) = self.look(&act);
+            let Some(rest) = rest.filter(|_| Instant::now() < end) else {
+                self.changed();
+                return done;
+            };
+            tokio::select! {
+                () = tokio::time::sleep_until(end.min(Instant::now() + rest.std())) => {}
+                changed = changes.changed() => if changed.is_err() { return done },
+            }
+        }
+    }
+
+    fn changed(&self) {
+        self.changes.send_modify(|changes| *changes = changes.wrapping_add(1));
     }
 
     /// Acts without telling those.
@@ -252,13 +278,18 @@ async fn called(shared: &Shared, limits: &Limits, request: http::Request<Incomin
         method_override: header("x-http-method-override"),
         body: &body,
     };
-    let answer = shared.with(|google, now| google.answer(now, &request));
+    let answer = |google: &mut Google, now| {
+        let answer = google.answer(now, &request);
+        let rest = answer.rest;
+        (answer, rest)
+    };
+    let answer = shared.until_something(answer).await;
     tokio::time::sleep(answer.delay.std()).await;
     response(answer)
 }
 
 fn response(answer: Answer) -> Response<Full<Bytes>> {
-    let Answer { status, content_type, location, body, delay: _ } = answer;
+    let Answer { status, content_type, location, body, .. } = answer;
     let mut response = Response::new(Full::new(Bytes::from(body)));
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = [(header::CONTENT_TYPE, Some(content_type.into_owned())), (header::LOCATION, location)];

@@ -28,7 +28,6 @@ const ANSWERS_MAX: usize = 4;
 const ANSWER_MESSAGES_MAX: usize = 100;
 /// Messages that a client has at once that does not say how many.
 const OUTSTANDING_MAX: usize = 1_000;
-const REST_MAX: Dur = Dur::secs(3_600);
 /// What a lease of a stream may be, in seconds.
 const LEASE_S: std::ops::RangeInclusive<i32> = 10..=600;
 
@@ -126,8 +125,7 @@ async fn converse(
             let pubsub = google.pubsub();
             held.out.retain(|out| pubsub.is_out(&held.subscription, &out.ack_id));
             let pulled = pubsub.pull(now, &held.subscription, held.room(), Some(lease));
-            let next = pubsub.next_pull(now, &held.subscription);
-            (pulled, next.map_or(REST_MAX, |next| next.since(now)))
+            (pulled, pubsub.pull_rest(now, &held.subscription))
         });
         let pulled = pulled.map_err(told)?;
         if !pulled.is_empty() {

@@ -125,6 +125,7 @@ messages! {
     /// Asks for messages.
     PullRequest {
         #[prost(string, tag = "1")] subscription: String,
+        #[prost(bool, tag = "2")] return_immediately: bool,
         #[prost(int32, tag = "3")] max_messages: i32,
     }
     /// Messages.

@@ -87,6 +87,9 @@ struct Subscription {
     policy: Object,
 }
 
+/// Messages that are pulled at once.
+pub(crate) const PULLED_MAX: usize = 1_000;
+const REST_MAX: Dur = Dur::secs(3_600);
 /// What a message costs beside its parts.
 const HEAD_BYTES: usize = 100;
 /// What a message may have (Google, *Pub/Sub quotas and limits*).
@@ -213,12 +216,12 @@ impl PubSub {
         self.subscriptions.get(name).is_some_and(|subscription| subscription.queue.is_out(ack_id))
     }
 
-    /// When there may be something to pull for those who have pulled what they have room for: at a lease's end, or when a
+    /// How long until there may be something to pull for those who have pulled what they have room for: at a lease's end, or when a
     /// message is due that is not yet.
-    pub(crate) fn next_pull(&self, now: Wall, name: &str) -> Option<Wall> {
-        let Subscription { queue, settings, .. } = self.subscriptions.get(name)?;
+    pub(crate) fn pull_rest(&self, now: Wall, name: &str) -> Dur {
+        let Some(Subscription { queue, settings, .. }) = self.subscriptions.get(name) else { return REST_MAX };
         let due = queue.next_due(now, settings).filter(|due| *due > now);
-        due.into_iter().chain(queue.next_end()).min()
+        due.into_iter().chain(queue.next_end()).min().map_or(REST_MAX, |next| next.since(now))
     }
 
     /// Leases that are over by now end, and messages that failed too often go to where such go.

@@ -4,7 +4,7 @@ use super::super::management::Object;
 use super::super::page::{Sizes, page};
 use super::super::query::Query;
 use super::settings::Settings;
-use super::{About, Data, Draft, PubSub, Room, Subscription, Topic, absent};
+use super::{About, Data, Draft, PULLED_MAX, PubSub, Room, Subscription, Topic, absent};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use droves_facts::{Dur, Wall};
@@ -14,7 +14,6 @@ use serde_json::{Value, json};
 const TOPIC: &str = "projects/*/topics/*";
 const SUBSCRIPTION: &str = "projects/*/subscriptions/*";
 const SIZES: Sizes = Sizes { default: 100, max: 1_000 };
-const PULLED_MAX: usize = 1_000;
 
 impl PubSub {
     /// Answers a call; `path` after `v1/`.

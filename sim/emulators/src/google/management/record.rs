@@ -5,6 +5,7 @@ use super::{Enterprise, Object, Operation, last};
 use droves_facts::{LaneIx, Wall};
 use droves_wire::android::adp::{App, Detail, Mode, Recipe};
 use droves_wire::android::report::Sections;
+use serde_json::Value;
 use std::collections::{BTreeMap, HashSet};
 use std::hash::Hash;
 use std::sync::Arc;

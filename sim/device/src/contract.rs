@@ -340,6 +340,8 @@ pub struct Response<'a> {
     pub headers: &'a HeaderMap,
     /// Body as the sink left it.
     pub body: Bytes,
+    /// Bytes of body that were counted and not kept.
+    pub digested: u64,
 }
 
 /// A request or a piece of work that came to nothing.

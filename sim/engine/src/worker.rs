@@ -175,7 +175,7 @@ impl Running {
             let now = clocks.now;
             let exchange =
                 Exchange { started: now, sent: now, first_byte: Some(now), ended: now, bytes_out: 0, bytes_in: 0 };
-            let answer = Answer { status, headers: HeaderMap::new(), body };
+            let answer = Answer { status, headers: HeaderMap::new(), body, digested: 0 };
             self.worker.shard.step(clocks, Input::Answered { lane, ticket, exchange, answer });
         }
         for (lane, ticket) in std::mem::take(&mut self.saved) {

@@ -126,7 +126,7 @@ impl World for Practice {
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(outgoing.content_type));
         let takes = Dur::ms(2 + self.answers % 7) + outgoing.after;
-        (takes, Ok(Answer { status: outgoing.status, headers, body: outgoing.body }))
+        (takes, Ok(Answer { status: outgoing.status, headers, body: outgoing.body, digested: 0 }))
     }
 
     fn make(&mut self, clocks: Clocks, lane: LaneIx, work: Work) -> (Dur, Result<Made, Failure>) {

@@ -98,8 +98,10 @@ pub struct Answer {
     pub status: u16,
     /// Headers.
     pub headers: HeaderMap,
-    /// Body.
+    /// Body, as the request's sink left it.
     pub body: Bytes,
+    /// Bytes of body that were counted and not kept.
+    pub digested: u64,
 }
 
 /// What a shell tells.

@@ -95,6 +95,8 @@ pub enum Heard {
         /// Body.
         #[serde(with = "crate::whole")]
         body: Bytes,
+        /// Bytes of body that were counted and not kept.
+        digested: u64,
     },
     /// A whole packet has come over the link.
     Frame(#[serde(with = "crate::whole")] Bytes),
@@ -113,13 +115,14 @@ impl Heard {
             Event::Wake(Wake { reasons, due, notes }) => {
                 Heard::Wake { reasons: *reasons, due: *due, notes: notes.to_vec() }
             }
-            Event::Response(Response { status, headers, body }) => {
+            Event::Response(Response { status, headers, body, digested }) => {
                 let header =
                     |(name, value): (&HeaderName, &HeaderValue)| (name.as_str().to_owned(), value.as_bytes().to_vec());
                 Heard::Response {
                     status: *status,
                     headers: headers.iter().map(header).collect(),
                     body: Bytes::clone(body),
+                    digested: *digested,
                 }
             }
             Event::Frame(frame) => Heard::Frame(Bytes::clone(frame)),
@@ -135,9 +138,10 @@ impl Heard {
             Heard::Wake { reasons, due, notes } => {
                 machine.on(Event::Wake(Wake { reasons: *reasons, due: *due, notes }), ctx)
             }
-            Heard::Response { status, headers, body } => {
+            Heard::Response { status, headers, body, digested } => {
                 let headers = header_map(headers)?;
-                let response = Response { status: *status, headers: &headers, body: Bytes::clone(body) };
+                let (status, body, digested) = (*status, Bytes::clone(body), *digested);
+                let response = Response { status, headers: &headers, body, digested };
                 machine.on(Event::Response(response), ctx)
             }
             Heard::Frame(frame) => machine.on(Event::Frame(Bytes::clone(frame)), ctx),

@@ -108,7 +108,7 @@ impl<F: FnMut(LaneIx, u32) -> Option<Bytes>> World for Giver<F> {
             body = (self.command)(lane, *number).unwrap_or_default();
             *number += 1;
         }
-        (Dur::ms(1), Ok(Answer { status: 200, headers: HeaderMap::new(), body }))
+        (Dur::ms(1), Ok(Answer { status: 200, headers: HeaderMap::new(), body, digested: 0 }))
     }
 
     fn make(&mut self, _clocks: Clocks, _lane: LaneIx, _work: Work) -> (Dur, Result<Made, Failure>) {

@@ -251,18 +251,18 @@ pub fn method_name(method: Method) -> &'static str {
     }
 }
 
-/// An answer as a device gets it. A file's bytes are counted by its length and not there.
+/// An answer as a device gets it. A file's bytes are counted and not there.
 pub fn told(answer: Outgoing) -> Answer {
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(answer.content_type));
-    let length = answer.file.as_ref().map_or(answer.body.len() as u64, |file| file.bytes());
-    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    let digested = answer.file.as_ref().map_or(0, |file| file.bytes());
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(answer.body.len() as u64 + digested));
     for (name, value) in answer.headers {
         if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
             headers.insert(name, value);
         }
     }
-    Answer { status: answer.status, headers, body: answer.body }
+    Answer { status: answer.status, headers, body: answer.body, digested }
 }
 
 /// The packets that these bytes are.

@@ -48,7 +48,7 @@ impl Pcs {
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(answer.content_type));
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(answer.body.len()));
-        Answer { status: answer.status, headers, body: answer.body }
+        Answer { status: answer.status, headers, body: answer.body, digested: 0 }
     }
 
     /// Queues commands; gives the lanes for which they wait then.

@@ -226,7 +226,7 @@ impl Side for Server {
 
 impl World for Server {
     fn answer(&mut self, clocks: Clocks, lane: LaneIx, request: &Request) -> (Dur, Result<Answer, Failure>) {
-        let answer = |status, body| Ok(Answer { status, headers: HeaderMap::new(), body });
+        let answer = |status, body| Ok(Answer { status, headers: HeaderMap::new(), body, digested: 0 });
         // A server and its SCEP service can be two: faults on order are the server's.
         let (of_windows, of_agent) = (is_of_windows(request.operation), is_of_agent(request.operation));
         let is_servers = of_windows
@@ -354,7 +354,7 @@ pub fn ca_says(request: &Request) -> Option<Answer> {
         }
         _ => acme::says(request)?,
     };
-    Some(Answer { status: 200, headers, body })
+    Some(Answer { status: 200, headers, body, digested: 0 })
 }
 
 /// What comes of a piece of work with a key that is not there: messages of the right length, and this certificate.

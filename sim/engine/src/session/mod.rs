@@ -345,12 +345,12 @@ async fn attempt(
                 progress.first_byte = Some(answer.first_byte);
                 progress.bytes_out = answer.bytes_out;
                 progress.bytes_in = answer.bytes_in;
-                let body = match answer.body {
-                    net::Body::Kept(bytes) => bytes,
-                    net::Body::Digested { .. } => Bytes::new(),
+                let (body, digested) = match answer.body {
+                    net::Body::Kept(bytes) => (bytes, 0),
+                    net::Body::Digested { bytes, .. } => (Bytes::new(), bytes),
                 };
                 connections.push(connection);
-                return Ok(Answer { status: answer.status.as_u16(), headers: answer.headers, body });
+                return Ok(Answer { status: answer.status.as_u16(), headers: answer.headers, body, digested });
             }
             Err(failed) => {
                 connection.closing = Closing::ByPeer;

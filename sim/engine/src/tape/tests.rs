@@ -71,7 +71,10 @@ fn life(lane: u32, steps: u64) -> Vec<Record> {
         let event = if step % 2 == 0 {
             Event::Wake(Wake { reasons: Reasons::ORDER | Reasons::TIME, due: now, notes: &notes })
         } else {
-            Event::Response(Response { status: 200, headers: &headers, body: Bytes::from(format!("no {step}")) })
+            {
+                let body = Bytes::from(format!("no {step}"));
+                Event::Response(Response { status: 200, headers: &headers, body, digested: 0 })
+            }
         };
         let heard = Heard::of(&event);
         let mut out = Out::default();

@@ -104,7 +104,7 @@ impl<M: Machine, W: World> Forecast<M, W> {
         if let Some((status, body)) = played {
             let exchange =
                 Exchange { started: now, sent: now, first_byte: Some(now), ended: now, bytes_out: 0, bytes_in: 0 };
-            let answer = Answer { status, headers: HeaderMap::new(), body };
+            let answer = Answer { status, headers: HeaderMap::new(), body, digested: 0 };
             return self.comes(Dur::ZERO, Parcel::Ends { lane, ticket, exchange, result: Ok(answer) });
         }
         let to = To::of(&request);
@@ -173,7 +173,7 @@ impl<M: Machine, W: World> Forecast<M, W> {
             let failure = Failure { blame: Blame::Network, kind: "reset", reached: Reached::Sent, text };
             return self.answers(clocks, lane, ticket, line, self.now, Err(failure));
         }
-        let said = |status| Ok(Answer { status, headers: HeaderMap::new(), body: Bytes::new() });
+        let said = |status| Ok(Answer { status, headers: HeaderMap::new(), body: Bytes::new(), digested: 0 });
         let (done, result) = match self.desk.take(clocks.now) {
             Served::Full => (clocks.now, said(503)),
             Served::Fails(at) => (at, said(500)),
@@ -198,7 +198,7 @@ impl<M: Machine, W: World> Forecast<M, W> {
         if !self.talks.get(&lane).is_some_and(|talk| talk.is_waiting(ticket)) {
             return;
         }
-        let bytes = result.as_ref().map_or(0, |answer| answer.body.len() as u64);
+        let bytes = result.as_ref().map_or(0, |answer| answer.body.len() as u64 + answer.digested);
         let head = done + self.network.one_way(0, line.bytes_per_s, line.latency);
         let whole = done + self.network.one_way(bytes, line.bytes_per_s, line.latency);
         let first_byte = result.is_ok().then_some(head);

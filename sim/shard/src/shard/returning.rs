@@ -14,7 +14,7 @@ impl<M: Machine> Shard<M> {
         exchange: Exchange,
         answer: Answer,
     ) {
-        let Answer { status, headers, body } = answer;
+        let Answer { status, headers, body, digested } = answer;
         let outcome = match status {
             200..400 => Outcome::Succeeded,
             // Held for nothing.
@@ -26,7 +26,7 @@ impl<M: Machine> Shard<M> {
             _ => Outcome::Failed { blame: Blame::Server, kind: status_kind(status) },
         };
         if self.take_response(lane, ticket, clocks, exchange, outcome) {
-            self.run(lane, clocks, Event::Response(Response { status, headers: &headers, body }));
+            self.run(lane, clocks, Event::Response(Response { status, headers: &headers, body, digested }));
         }
     }
 

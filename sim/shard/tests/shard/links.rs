@@ -158,7 +158,7 @@ impl Default for Peers {
 impl forecast::World for Peers {
     fn answer(&mut self, _: Clocks, _: LaneIx, _: &Request) -> (Dur, Result<Answer, Failure>) {
         let (after, status) = self.poll_ends;
-        (after, Ok(Answer { status, headers: http::HeaderMap::new(), body: Bytes::new() }))
+        (after, Ok(Answer { status, headers: http::HeaderMap::new(), body: Bytes::new(), digested: 0 }))
     }
     fn make(&mut self, _: Clocks, _: LaneIx, _: Work) -> (Dur, Result<Made, Failure>) {
         unreachable!("nothing is made")

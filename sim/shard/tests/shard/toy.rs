@@ -200,7 +200,7 @@ impl Default for World {
 impl forecast::World for World {
     fn answer(&mut self, _clocks: Clocks, lane: LaneIx, _request: &Request) -> (Dur, Result<Answer, Failure>) {
         self.asked += 1;
-        let well = |status| Ok(Answer { status, headers: http::HeaderMap::new(), body: Bytes::new() });
+        let well = |status| Ok(Answer { status, headers: http::HeaderMap::new(), body: Bytes::new(), digested: 0 });
         match self.script {
             Script::Well => (self.takes, well(200)),
             Script::Silent => (Dur::secs(100_000), well(200)),

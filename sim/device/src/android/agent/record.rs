@@ -45,6 +45,8 @@ pub struct Record {
     pub(super) of: u32,
     /// Transfer: which of the things that are to be fetched.
     pub(super) item: u16,
+    /// Transfer: how often the pieces were halved, since they took too long.
+    pub(super) halvings: u8,
     /// Link: openings in that minute.
     pub(super) opens: u8,
     /// Failures in a row.
@@ -90,7 +92,7 @@ impl Stage {
 }
 
 /// Version of a record's bytes. Agents count from 0xC1: the first byte tells the kinds of devices apart.
-pub(super) const RECORD_VERSION: u8 = 0xC1;
+pub(super) const RECORD_VERSION: u8 = 0xC2;
 /// Version of the bytes of what is shared.
 pub(super) const SHARED_VERSION: u8 = 0xC2;
 /// Version of the bytes of what is a lane's own.

@@ -3,6 +3,7 @@
 
 use super::dialect::{Answer, Question, Who};
 use super::lane::Lane;
+use super::record::Record;
 use super::shared::Way;
 use super::todo::Task;
 use super::{State, Step, main};
@@ -63,7 +64,7 @@ fn proceed(lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
         return failed(lane, &Trouble::new(Blame::Server, "url", text), ctx);
     };
     let mut varying = who.speech.fetch(&who, &url);
-    let last = lane.record.bytes.saturating_add(PIECE - 1);
+    let last = lane.record.bytes.saturating_add(piece_bytes(&lane.record) - 1);
     varying.push(("range", format!("bytes={}-{last}", lane.record.bytes).into()));
     let question = Question {
         operation: Operation::AndroidDownload,
@@ -84,20 +85,26 @@ fn proceed(lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
 pub(super) fn on(event: Event<'_>, lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
     let answer = match Answer::of(event, Operation::AndroidDownload) {
         Ok(answer) => answer,
-        Err(trouble) => return failed(lane, &trouble, ctx),
+        Err(trouble) => {
+            if trouble.kind == "timeout" {
+                lane.record.halvings = (lane.record.halvings + 1).min(HALVINGS_MAX);
+            }
+            return failed(lane, &trouble, ctx);
+        }
     };
     let record = &mut lane.record;
-    let is_whole = match (answer.status, range(&answer.range)) {
+    let is_whole = match (answer.status, come(&answer, record)) {
         // Whoever knows no ranges sends all of it.
         (200, _) => true,
-        (206, Some((first, last, total))) if first == record.bytes && last >= first => {
-            record.bytes = last.saturating_add(1);
-            record.bytes >= total
+        (206, Some((bytes, is_whole))) => {
+            record.bytes = bytes;
+            is_whole
         }
         // Nothing is left of it behind what has come.
         (416, _) if record.bytes > 0 => true,
-        (206, _) => {
-            let text = format!("a piece was asked for and another came: {}", printable(&answer.range));
+        (206, None) => {
+            let (range, bytes) = (printable(&answer.range), answer.digested);
+            let text = format!("a piece was asked for, and {bytes} bytes came of it as another: {range}");
             return failed(lane, &Trouble::new(Blame::Server, "bad_range", text), ctx);
         }
         _ => return failed(lane, &answer.refusal(Operation::AndroidDownload), ctx),
@@ -105,6 +112,7 @@ pub(super) fn on(event: Event<'_>, lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
     record.tries = 0;
     if is_whole {
         (record.item, record.bytes) = (record.item.saturating_add(1), 0);
+        record.halvings = record.halvings.saturating_sub(1);
     }
     // What its sister has told it by now is heard before the next.
     let until = ctx.clocks.now + Dur::ms(1);
@@ -117,6 +125,22 @@ fn failed(lane: &mut Lane, trouble: &Trouble, ctx: &mut Ctx<'_>) -> Step {
     let after = ctx.retry_delay(lane.record.tries.saturating_add(1), u64::from(lane.record.retries) + 1);
     lane.put_off(after, ctx);
     lane.rest(ctx)
+}
+
+/// How many bytes have come with this piece, and whether that is all. None if it is not the piece that was asked for: what a
+/// server says of it is held against the bytes, or it would be at its end, or never, by words alone.
+fn come(answer: &Answer, record: &Record) -> Option<(u64, bool)> {
+    let (first, last, total) = range(&answer.range)?;
+    let next = last.checked_add(1)?;
+    let (bytes, asked) = (next.checked_sub(first)?, piece_bytes(record));
+    let is_true = first == record.bytes && bytes == answer.digested && next <= total && total <= WHOLE_MAX;
+    let is_asked = bytes == asked || (1..asked).contains(&bytes) && next == total;
+    (is_true && is_asked).then_some((next, next == total))
+}
+
+/// Bytes of the next piece.
+fn piece_bytes(record: &Record) -> u64 {
+    PIECE >> record.halvings
 }
 
 /// First and last byte of `bytes 0-99/1000`, and how many there are in all.
@@ -132,7 +156,9 @@ fn printable(text: &str) -> String {
 
 /// Bytes that are asked for at once: what can be lost by one failure.
 const PIECE: u64 = 4 << 20;
-/// Bytes of what comes whole.
+/// How often a piece is halved that takes too long: down to 64 KiB.
+const HALVINGS_MAX: u8 = 6;
+/// Bytes of the whole.
 const WHOLE_MAX: u64 = 8 << 30;
 /// An answer may take so long: whoever knows no ranges sends all of it, and would begin anew for ever.
 const WHOLE_LASTS: Dur = Dur::secs(600);

@@ -426,7 +426,7 @@ impl Rig {
     }
 
     fn answer(&mut self, status: u16, body: Bytes, headers: HeaderMap) -> Action {
-        self.on(Event::Response(Response { status, headers: &headers, body }))
+        self.on(Event::Response(Response { status, headers: &headers, body, digested: 0 }))
     }
 
     fn fail(&mut self, kind: &'static str, reached: Reached, text: &str) -> Action {

@@ -445,7 +445,7 @@ impl Rig {
     }
 
     fn answer(&mut self, status: u16, body: Bytes, headers: HeaderMap) -> Action {
-        self.on(Event::Response(Response { status, headers: &headers, body }))
+        self.on(Event::Response(Response { status, headers: &headers, body, digested: 0 }))
     }
 
     fn operations(&self) -> Vec<&'static str> {

@@ -232,6 +232,8 @@ impl Question {
 pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) body: Bytes,
+    /// Bytes of body that were counted and not kept.
+    pub(super) digested: u64,
     /// `Content-Range`; empty if there is none.
     pub(super) range: String,
     /// What the server signs its answer with; empty if it does not.
@@ -246,6 +248,7 @@ impl Answer {
                 status: response.status,
                 range: header(&response, "content-range").to_owned(),
                 signature: header(&response, RESPONSE_SIGNATURE).to_owned(),
+                digested: response.digested,
                 body: response.body,
             }),
             other => Err(unexpected(&other, &format!("{operation}: an answer"))),

@@ -106,7 +106,7 @@ fn a_download_goes_on_where_it_was() {
 fn a_server_without_ranges_sends_all_of_it() {
     let mut rig = Rig::new(agent());
     rig.config = with_goods();
-    rig.ranges = false;
+    rig.place = |_, _, total| (200, String::new(), total);
     rig.order(Order::Enroll);
     rig.wait(Dur::secs(1));
     assert_eq!(rig.count(Operation::AndroidDownload), 3);
@@ -114,6 +114,52 @@ fn a_server_without_ranges_sends_all_of_it() {
     // That takes its time: whoever did not wait for it would begin anew for ever.
     let patient = rig.asked.iter().filter(|asked| asked.lasts >= Dur::secs(600));
     assert!(patient.map(|asked| asked.operation).eq([Operation::AndroidDownload; 3]));
+}
+
+#[test]
+fn what_is_said_of_a_piece_is_held_against_its_bytes() {
+    let lies: [Piece; 8] = [
+        |_, _, _| (206, "bytes 0-1999999999/2000000000".into(), 0),
+        |_, _, _| (206, "bytes 0-1999999999/2000000000".into(), 4 << 20),
+        |first, _, total| (206, format!("bytes {first}-{first}/{total}"), 1),
+        |first, _, _| (206, format!("bytes {first}-{first}/{}", u64::MAX), 1),
+        |first, last, _| (206, format!("bytes {first}-{last}/{}", u64::MAX), last + 1 - first),
+        |first, last, _| (206, format!("bytes {first}-{last}/{}", last - 1), last + 1 - first),
+        |_, last, total| (206, format!("bytes 1-{last}/{total}"), last),
+        |_, last, total| (206, format!("bytes */{total}"), last + 1),
+    ];
+    for (n, lie) in lies.into_iter().enumerate() {
+        let mut rig = Rig::new(agent());
+        (rig.config, rig.place) = (with_goods(), lie);
+        rig.order(Order::Enroll);
+        rig.wait(Dur::secs(3_600));
+        assert_eq!(rig.hops(), ["delivered"], "lie {n}");
+        let asked = rig.count(Operation::AndroidDownload);
+        assert!((5..50).contains(&asked), "lie {n}: {asked}");
+        assert_eq!(rig.complaints(), vec!["bad_range"; asked], "lie {n}");
+    }
+}
+
+#[test]
+fn a_piece_that_takes_too_long_is_asked_for_in_smaller_ones() {
+    let mut rig = Rig::new(agent());
+    rig.config = with_goods();
+    rig.config.files.clear();
+    rig.config.applications.truncate(2);
+    rig.script.extend((0..20).map(|_| (Operation::AndroidDownload, Err("timeout"))));
+    rig.order(Order::Enroll);
+    rig.wait(Dur::secs(86_400));
+    let pieces: Vec<u64> = rig
+        .asked
+        .iter()
+        .filter(|asked| asked.channel == main::TRANSFER)
+        .filter_map(|asked| asked.headers["range"].strip_prefix("bytes=")?.split_once('-'))
+        .map(|(first, last)| last.parse::<u64>().unwrap() + 1 - first.parse::<u64>().unwrap())
+        .collect();
+    let ever_smaller = (0..7).map(|halved| (4 << 20) >> halved);
+    let expected = ever_smaller.chain(std::iter::repeat(64 << 10)).take(20 + (10 << 20) / (64 << 10));
+    assert_eq!(pieces, expected.collect::<Vec<_>>());
+    assert_eq!(rig.hops(), ["delivered", "answered", "accepted"]);
 }
 
 #[test]

@@ -13,8 +13,8 @@ mod messaging;
 use super::*;
 use crate::tests_support::{World, agent};
 use crate::{
-    Body, Character, Enrolls, Failure, Framing, Link, Need, Note, Order, Reached, Reasons, Request, Response, Wake,
-    What, Why,
+    Body, Character, Enrolls, Failure, Framing, Link, Need, Note, Order, Reached, Reasons, Request, Response, Sink,
+    Wake, What, Why,
 };
 use bytes::Bytes;
 use droves_facts::{Blame, CommandStatus, Operation, Outcome, What as Fact};
@@ -53,6 +53,14 @@ struct Place {
 /// What a server says, or why it says nothing.
 type Said = Result<(u16, Vec<u8>), &'static str>;
 
+/// What the place of files says of the bytes from one to another, of so many: status, `Content-Range`, how many come.
+type Piece = fn(u64, u64, u64) -> (u16, String, u64);
+
+fn piece(first: u64, last: u64, total: u64) -> (u16, String, u64) {
+    let last = last.min(total - 1);
+    (206, format!("bytes {first}-{last}/{total}"), last + 1 - first)
+}
+
 /// The phone, its world, and everybody else.
 struct Rig {
     lanes: Vec<Place>,
@@ -74,9 +82,10 @@ struct Rig {
     read: Vec<Packet>,
     connack: u8,
     answers_pings: bool,
-    /// Bytes of each file, and whether ranges are known.
+    /// Bytes of each file, what is said of a piece of it, and how many bytes of it came with that.
     file_bytes: u64,
-    ranges: bool,
+    place: Piece,
+    digested: u64,
     asked: Vec<Asked>,
     facts: Vec<Fact>,
     ended: Vec<(Operation, Outcome)>,
@@ -119,7 +128,8 @@ impl Rig {
             connack: 0,
             answers_pings: true,
             file_bytes: 10 << 20,
-            ranges: true,
+            place: piece,
+            digested: 0,
             asked: Vec::new(),
             facts: Vec::new(),
             ended: Vec::new(),
@@ -288,7 +298,11 @@ impl Rig {
         let headers =
             headers.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap()));
         let headers = HeaderMap::from_iter(headers);
-        self.on(channel, Event::Response(Response { status, headers: &headers, body: Bytes::copy_from_slice(body) }));
+        let (body, digested) = match self.lanes[usize::from(channel)].what {
+            What::Request(ref request) if matches!(request.sink, Sink::Digest(_)) => (Bytes::new(), self.digested),
+            _ => (Bytes::copy_from_slice(body), 0),
+        };
+        self.on(channel, Event::Response(Response { status, headers: &headers, body, digested }));
     }
 
     /// Hands over one event, and takes what comes of it.
@@ -383,12 +397,9 @@ impl Rig {
             let range = asked.headers.get("range").unwrap().strip_prefix("bytes=").unwrap().to_owned();
             let (first, last) = range.split_once('-').unwrap();
             let (first, last): (u64, u64) = (first.parse().unwrap(), last.parse().unwrap());
-            let total = self.file_bytes;
-            if !self.ranges {
-                return self.answer(channel, 200, b"", &[]);
-            }
-            let last = last.min(total - 1);
-            return self.answer(channel, 206, b"", &[("content-range", format!("bytes {first}-{last}/{total}"))]);
+            let (status, range, bytes) = (self.place)(first, last, self.file_bytes);
+            self.digested = bytes;
+            return self.answer(channel, status, b"", &[("content-range", range)]);
         }
         let path = decoded(&url);
         let path = path.split_once("/rest/").map(|(_, path)| format!("/rest/{path}")).unwrap();

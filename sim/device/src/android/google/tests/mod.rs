@@ -216,7 +216,7 @@ impl Rig {
     }
 
     fn answer(&mut self, status: u16, body: Bytes) -> Action {
-        self.on(Event::Response(Response { status, headers: &HeaderMap::new(), body }))
+        self.on(Event::Response(Response { status, headers: &HeaderMap::new(), body, digested: 0 }))
     }
 
     fn reports(&self) -> Vec<(i64, &Recipe)> {

@@ -184,8 +184,8 @@ pub enum Order {
     ///
     /// [`Machine::sister`]: crate::Machine::sister
     Shared,
-    /// To a lane: its sister is done with what it was given.
-    Done,
+    /// To the main lane: its sister has fetched what goes by this number.
+    Fetched(u32),
     /// To the main lane: the server has pushed over the link. It is heard as a push; what it asks for is in the dialect's
     /// own numbers.
     Pushed(u32),

@@ -32,7 +32,7 @@ impl Wanted {
             Order::CheckIn => self.add(Operation::CheckIn),
             Order::Renew => self.add(Operation::Renew),
             Order::Unenroll => self.add(Operation::Unenroll),
-            Order::MainEnded | Order::IdentityRenewed | Order::Shared | Order::Done | Order::Pushed(_) => {}
+            Order::MainEnded | Order::IdentityRenewed | Order::Shared | Order::Fetched(_) | Order::Pushed(_) => {}
         }
     }
     pub(crate) fn is_empty(self) -> bool {

@@ -52,27 +52,37 @@ fn numbers(version: &str) -> impl Iterator<Item = u64> {
 }
 
 impl Config {
-    /// All that is there but for what that removes, by its id. What is listed counts before what is not.
-    fn there(&self, gone: &[Good]) -> BTreeMap<Id<'_>, &Good> {
-        let ids: HashSet<Id<'_>> = gone.iter().map(Good::id).collect();
+    /// All that is there but for what that removes, by its id. What is listed counts before what is not. What that wants as it is
+    /// there is not removed, or it would be fetched without end.
+    fn there<'a>(&'a self, by: &Config) -> BTreeMap<Id<'a>, &'a Good> {
+        let ids: HashSet<Id<'_>> = by.gone.iter().map(Good::id).collect();
         let is_gone = |good: &&Good| {
-            let takes = |gone: &Good| gone.id() == good.id() && (!gone.exact || gone.age(good) == Ordering::Equal);
-            ids.contains(&good.id()) && gone.iter().any(takes)
+            let is_same = |other: &Good| other.id() == good.id() && other.age(good) == Ordering::Equal;
+            let takes = |gone: &Good| gone.id() == good.id() && !gone.exact || is_same(gone);
+            ids.contains(&good.id()) && by.gone.iter().any(takes) && !by.goods.iter().any(is_same)
         };
         self.rest.iter().chain(&self.goods).filter(|good| !is_gone(good)).map(|good| (good.id(), good)).collect()
     }
 
     /// What of this is to be fetched, in the server's order, by a device that is that: all that has a place to get it from and
     /// that is not there, or too old.
-    pub(super) fn wanted<'a>(&'a self, held: &'a Config) -> impl Iterator<Item = &'a Arc<str>> {
-        let there = held.there(&self.gone);
+    pub(super) fn wanted<'a>(&'a self, held: &'a Config) -> impl Iterator<Item = &'a Good> {
+        let there = held.there(self);
         let is_wanted = move |good: &&Good| !there.get(&good.id()).is_some_and(|there| there.will_do(good));
-        self.goods.iter().filter(is_wanted).filter_map(|good| good.url.as_ref())
+        self.goods.iter().filter(|good| good.url.is_some()).filter(is_wanted)
+    }
+
+    /// With this in the place of whatever went by its name.
+    pub(super) fn with(&self, good: &Good) -> Config {
+        let is_other = |other: &&Good| other.id() != good.id();
+        let goods = self.goods.iter().filter(is_other).chain([good]).cloned().collect();
+        let rest = self.rest.iter().filter(is_other).cloned().collect();
+        Config { goods, rest, ..self.clone() }
     }
 
     /// What a device becomes that was that, once all is fetched. What is named no more stays there, and is not spoken of.
     pub(super) fn over(&self, held: &Config) -> Config {
-        let mut there = held.there(&self.gone);
+        let mut there = held.there(self);
         let become_of = self.goods.iter().map(|wanted| match there.remove(&wanted.id()) {
             Some(good) if wanted.url.is_none() || good.will_do(wanted) => {
                 Good { version: Arc::clone(&good.version), ..wanted.clone() }

@@ -9,6 +9,7 @@ use crate::rest::Over;
 use crate::{Action, Ctx, Need, Reasons, Slept, What};
 use droves_facts::{Dur, Purpose, Wall};
 use droves_wire::android::mqtt::Inbox;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// What a lane keeps while it sleeps.
@@ -18,16 +19,29 @@ pub(super) struct Lane {
     pub(super) shared: Arc<Shared>,
     /// Link: deliveries that are not yet done. Its session outlives its connections.
     pub(super) inbox: Inbox,
+    /// Transfer: what has come of what is to be fetched, and of which the main lane does not yet know that it is there.
+    pub(super) parts: Vec<Part>,
+}
+
+/// What has come of something that is to be fetched.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(super) struct Part {
+    /// Of what.
+    pub(super) number: u32,
+    /// Bytes.
+    pub(super) bytes: u64,
+    /// Whether that is all.
+    pub(super) is_whole: bool,
 }
 
 impl Lane {
     pub(super) fn open(slept: Slept<Agent>) -> Self {
-        let inbox = Inbox::new(own_from_bytes::<Vec<u16>>(OWN_VERSION, slept.own.as_deref()));
-        Lane { record: slept.record, shared: slept.shared, inbox }
+        let (received, parts) = own_from_bytes::<(Vec<u16>, Vec<Part>)>(OWN_VERSION, slept.own.as_deref());
+        Lane { record: slept.record, shared: slept.shared, inbox: Inbox::new(received), parts }
     }
 
     pub(super) fn fold(self) -> Slept<Agent> {
-        let own = own_to_bytes(OWN_VERSION, &self.inbox.received());
+        let own = own_to_bytes(OWN_VERSION, &(self.inbox.received(), self.parts.as_slice()));
         Slept { record: self.record, shared: self.shared, own }
     }
 

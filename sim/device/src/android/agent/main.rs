@@ -6,14 +6,14 @@
 use super::dialect::{Answer, Base, Heard, Told, Who, Wish, is_lost};
 use super::goods::Loss;
 use super::lane::Lane;
-use super::record::{Record, Stage};
+use super::record::Stage;
 use super::shared::{Push, Way};
 use super::stages::{NOT_ENROLLED, end, forget, go, leave, restart};
 use super::todo::Task;
 use super::{State, Step, fcm};
 use crate::at::At;
 use crate::trouble::{Trouble, unexpected};
-use crate::{Action, Ctx, Event, Need, Note, Order, Reasons, Retry, Sink, Wake, What};
+use crate::{Action, Ctx, Event, Need, Order, Reasons, Retry, Sink, Wake, What};
 use droves_facts::{Blame, CommandStatus, Dur, Operation, Outcome, Wall, What as Fact};
 use std::sync::Arc;
 
@@ -69,8 +69,7 @@ pub(super) fn wake(lane: &mut Lane, wake: &Wake<'_>, ctx: &mut Ctx<'_>) -> Step 
                 lane.record.next_at = At::NEVER;
             }
             Order::Renew => ctx.ended(Operation::Renew, NO_IDENTITY),
-            Order::Done if is_stale(&lane.record, note, ctx) => {}
-            Order::Done => lane.record.todo.add(Task::Apply),
+            Order::Fetched(number) => fetched(lane, number),
             Order::Pushed(number) => match Wish::of(number) {
                 Wish::Config => {
                     lane.record.todo.add(Task::Config);
@@ -85,6 +84,9 @@ pub(super) fn wake(lane: &mut Lane, wake: &Wake<'_>, ctx: &mut Ctx<'_>) -> Step 
             },
             Order::MainEnded | Order::IdentityRenewed | Order::Shared => {}
         }
+    }
+    if wake.notes.iter().any(|note| matches!(note.order, Order::Fetched(_))) {
+        ctx.order(TRANSFER, Order::Shared);
     }
     if wake.reasons.has(Reasons::PUSH) && fcm::is_used(ctx) {
         // Whatever the message says, what there is to do is in the configuration. One over the link may have been heard with it,
@@ -102,26 +104,28 @@ pub(super) fn wake(lane: &mut Lane, wake: &Wake<'_>, ctx: &mut Ctx<'_>) -> Step 
     proceed(lane, Session { awake_until, ..Session::default() }, ctx)
 }
 
+/// The transfer has fetched something, so that it is there. After the last the device becomes what it is to be.
+fn fetched(lane: &mut Lane, number: u32) {
+    let shared = &lane.shared;
+    let Some(good) = shared.wanted().find(|good| shared.number(good) == number) else { return };
+    let held = Arc::new(shared.held.with(good));
+    let shared = Arc::make_mut(&mut lane.shared);
+    shared.held = held;
+    if shared.way != Way::There && shared.wanted().next().is_none() {
+        lane.record.todo.add(Task::Apply);
+    }
+}
+
 /// An app or files are taken away. It shows with the next report, and the next configuration makes up for it.
 fn lose(lane: &mut Lane, loss: Loss) {
     let Some(held) = lane.shared.held.without(loss) else { return };
     let shared = Arc::make_mut(&mut lane.shared);
-    (shared.held, shared.losses) = (Arc::new(held), shared.losses.wrapping_add(1));
+    shared.held = Arc::new(held);
     if shared.way != Way::There && shared.wanted().next().is_some() {
         // What is being fetched may be more by now.
         lane.record.todo.take(Task::Apply);
         lane.record.todo.add(Task::Tell);
     }
-}
-
-/// Whether the transfer was done with what it fetched before it was told what to fetch now.
-fn is_stale(record: &Record, note: &Note, ctx: &Ctx<'_>) -> bool {
-    let done = ms(ctx.clocks.wall - ctx.clocks.now.since(note.cause));
-    (done.wrapping_sub(record.told_ms) as i32) < 0
-}
-
-fn ms(wall: Wall) -> u32 {
-    wall.0.div_euclid(1_000) as u32
 }
 
 /// What the schedule asks for by now: a report each quarter of an hour, with it the configuration if it is an hour old, and
@@ -204,7 +208,6 @@ fn next(lane: &mut Lane, mut session: Session, ctx: &mut Ctx<'_>) -> Step {
 fn tell(lane: &mut Lane, order: Order, session: Session, ctx: &mut Ctx<'_>) -> Step {
     lane.record.todo.take(Task::TellEnrolled);
     lane.record.todo.take(Task::Tell);
-    lane.record.told_ms = ms(ctx.clocks.wall);
     ctx.order(LINK, order);
     ctx.order(TRANSFER, order);
     proceed(lane, session, ctx)
@@ -212,8 +215,8 @@ fn tell(lane: &mut Lane, order: Order, session: Session, ctx: &mut Ctx<'_>) -> S
 
 /// An enrollment begins, from nothing.
 fn begin(lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
-    forget(lane);
     lane.record.generation += 1;
+    forget(lane);
     go(lane, Stage::Enrolling, ctx);
     ask(lane, About::Enroll, Session::default(), ctx)
 }

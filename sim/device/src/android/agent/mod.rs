@@ -2,7 +2,7 @@
 //! [`link`] for what the server pushes, and [`transfer`] for apps and files, which deafen nobody however large they are.
 //!
 //! The main lane has what the server said; its sisters get it with an order ([`Shared`]) and go by it. The link tells the
-//! main lane what was pushed, the transfer that all is there. In which words a server is spoken to is in [`dialect`].
+//! main lane what was pushed, the transfer what is there by now. In which words a server is spoken to is in [`dialect`].
 
 mod dialect;
 mod fcm;
@@ -57,7 +57,7 @@ enum State {
     /// Link: the end of the pause after a poll that was sent by this.
     Pausing(Arc<Shared>, Mono),
     /// Transfer: a piece.
-    Fetching,
+    Fetching(transfer::Piece),
     /// Transfer: whatever came meanwhile, between two pieces.
     Breathing,
 }
@@ -90,7 +90,7 @@ impl Machine for Agent {
             (State::Asking(state), event) => state.on(event, lane, ctx),
             (State::Holding(state), event) => state.on(event, lane, ctx),
             (State::Polling(state), event) => state.on(event, lane, ctx),
-            (State::Fetching, event) => transfer::on(event, lane, ctx),
+            (State::Fetching(piece), event) => piece.on(event, lane, ctx),
             (State::Registering(session), event) => fcm::registered(lane, session, event, ctx),
             (State::Saving(session), Event::Saved) => main::saved(lane, session, ctx),
             // What the sisters would be told is not on the disk: they are told when it is.

@@ -23,8 +23,6 @@ pub struct Record {
     pub(super) offline_until: At,
     /// Link: when the minute began in which openings are counted.
     pub(super) opens_since: At,
-    /// Transfer: bytes that have come of what is being fetched.
-    pub(super) bytes: u64,
     /// Main: enrollments so far.
     pub(super) generation: u32,
     /// Sessions so far.
@@ -35,15 +33,11 @@ pub struct Record {
     pub(super) configs: u32,
     /// Commanded restarts that the lane has been through.
     pub(super) restarts: u32,
-    /// Main: when its sisters were last told something, in milliseconds of the wall clock, cut to 32 bits.
-    pub(super) told_ms: u32,
-    /// Main: what is to be done. Transfer: whether something is being fetched.
+    /// Main: what is to be done.
     pub(super) todo: Todo,
     /// Main: minutes between details; 0 for none.
     pub(super) detail_mins: u16,
-    /// Transfer: of which configuration, and of which before it, that is.
-    pub(super) of: u32,
-    /// Transfer: which of the things that are to be fetched.
+    /// Transfer: which of the things that are still to be fetched comes next. What has failed is before it.
     pub(super) item: u16,
     /// Transfer: how often the pieces were halved, since they took too long.
     pub(super) halvings: u8,
@@ -94,6 +88,6 @@ impl Stage {
 /// Version of a record's bytes. Agents count from 0xC1: the first byte tells the kinds of devices apart.
 pub(super) const RECORD_VERSION: u8 = 0xC2;
 /// Version of the bytes of what is shared.
-pub(super) const SHARED_VERSION: u8 = 0xC2;
+pub(super) const SHARED_VERSION: u8 = 0xC3;
 /// Version of the bytes of what is a lane's own.
-pub(super) const OWN_VERSION: u8 = 0xC1;
+pub(super) const OWN_VERSION: u8 = 0xC2;

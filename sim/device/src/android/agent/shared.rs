@@ -3,6 +3,7 @@
 use super::goods::Good;
 use crate::{Agent, Ctx, Enrolls};
 use droves_facts::CommandKey;
+use droves_wire::digest::sha256;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -15,12 +16,13 @@ pub struct Shared {
     pub(super) number: Option<Arc<str>>,
     /// What it is to be.
     pub(super) config: Arc<Config>,
-    /// What it is: the last configuration of which all was fetched, as far as nothing was taken away since.
+    /// What it is: the last configuration of which all was fetched, without what was taken away since, and with what has been
+    /// fetched of the next.
     pub(super) held: Arc<Config>,
     /// How far it is from what it is to be.
     pub(super) way: Way,
-    /// How often something was taken away.
-    pub(super) losses: u32,
+    /// Enrollments so far: what was fetched in one is not there in the next.
+    pub(super) generation: u32,
     /// Restarts that its server has commanded.
     pub(super) restarts: u32,
     /// The Firebase project for which it has a registration token.
@@ -84,17 +86,17 @@ impl Shared {
         (self.way == Way::There && self.config.digest == self.held.digest).then_some(self.config.digest)
     }
 
-    /// Another number, as good as always, where something else is to be fetched.
-    pub(super) fn of(&self) -> u32 {
-        let part = |config: &Config| {
-            u32::from_le_bytes([config.digest[0], config.digest[1], config.digest[2], config.digest[3]])
-        };
-        part(&self.config).rotate_left(1) ^ part(&self.held) ^ self.losses.rotate_right(1)
+    /// What is to be fetched.
+    pub(super) fn wanted(&self) -> impl Iterator<Item = &Good> {
+        self.config.wanted(&self.held)
     }
 
-    /// What is to be fetched.
-    pub(super) fn wanted(&self) -> impl Iterator<Item = &Arc<str>> {
-        self.config.wanted(&self.held)
+    /// By what the lanes know something that is to be fetched in this enrollment; as good as always another for each.
+    pub(super) fn number(&self, good: &Good) -> u32 {
+        let Good { is_app, name, version, url, .. } = good;
+        let text = format!("{}\0{is_app}\0{name}\0{version}\0{}", self.generation, url.as_deref().unwrap_or_default());
+        let [a, b, c, d, ..] = sha256(text.as_bytes());
+        u32::from_le_bytes([a, b, c, d])
     }
 }
 

@@ -46,7 +46,7 @@ pub(super) fn end(lane: &mut Lane, stage: Stage, ctx: &mut Ctx<'_>) -> Step {
 pub(super) fn forget(lane: &mut Lane) {
     let Record { generation, sessions, retries, configs, restarts, stage, wanted, .. } = lane.record;
     lane.record = Record { generation, sessions, retries, configs, restarts, stage, wanted, ..Record::default() };
-    lane.shared = Arc::new(super::Shared { restarts, ..super::Shared::default() });
+    lane.shared = Arc::new(super::Shared { generation, restarts, ..super::Shared::default() });
 }
 
 /// Goes to another stage, and says so.

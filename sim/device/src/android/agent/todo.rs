@@ -35,13 +35,11 @@ pub(super) enum Task {
     ReportApplied,
     /// Report how it is.
     Report,
-    /// Transfer: something is being fetched.
-    Fetch,
 }
 
 impl Task {
     /// In the order in which they are done.
-    const ALL: [Task; 16] = [
+    const ALL: [Task; 15] = [
         Task::TellEnrolled,
         Task::Tell,
         Task::Config,
@@ -57,7 +55,6 @@ impl Task {
         Task::Apply,
         Task::ReportApplied,
         Task::Report,
-        Task::Fetch,
     ];
 }
 

@@ -141,7 +141,7 @@ proptest! {
                 3 => rig.on(channel, Event::Frame(packet.write().unwrap().into())),
                 4 => rig.on(channel, Event::Made(crate::Made::Key(crate::KeyIx(1)))),
                 5 => rig.wake(channel, Reasons::TIME),
-                6 => rig.give(channel, Order::Done),
+                6 => rig.give(channel, Order::Fetched(1)),
                 _ => rig.wait(Dur::secs(100)),
             }
         }

@@ -91,7 +91,8 @@ impl Rig {
     }
 
     fn happen(&mut self, happens: Happens, action: Action) -> Action {
-        let orders = [Order::CheckIn, Order::Unenroll, Order::Renew, Order::Enroll, Order::Done, Order::Pushed(1)];
+        let orders =
+            [Order::CheckIn, Order::Unenroll, Order::Renew, Order::Enroll, Order::Fetched(1), Order::Pushed(1)];
         match happens {
             Happens::Policy(body) => self.policy(self.played.policy.as_ref().map_or(0, |old| old.version) + 1, body),
             Happens::Command(command) => self.played.commands.push_back(command),

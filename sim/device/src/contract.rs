@@ -2,7 +2,7 @@
 //!
 //! 1. A lane waits for exactly one thing at a time: the [`Action`] that it returned says which, until when, and which
 //!    reasons it hears meanwhile. `until` ends `Wait` and `Sleep` with a [`Wake`] for time, everything else with
-//!    `Failed` of kind `timeout`. A machine knows its own timers; what the plan wants comes as an *order* in a note.
+//!    `Failed` of kind `timeout`, unless a request hears time: then it is let go of, as by an order. A machine knows its own timers; what the plan wants comes as an *order* in a note.
 //! 2. `Wait` keeps the session's connections; `Sleep` closes them. A session is what lies between two `Sleep`s. The
 //!    shell never sends a request twice. `Open` and `Send` are for a link that is not HTTP: what comes over it is a
 //!    `Frame` a packet, one at a time, the others stay in the socket; its loss is `Failed`, and after `Send` the lane

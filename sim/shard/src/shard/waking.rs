@@ -19,6 +19,9 @@ impl<M: Machine> Shard<M> {
                         self.lanes[place].own_until = until;
                         self.hear(lane, clocks);
                     }
+                    Waiting::Response { ticket, operation, due } if self.lanes[place].hear.has(Reasons::TIME) => {
+                        self.let_go(lane, at, ticket, operation, due);
+                    }
                     Waiting::Response { ticket, .. } => {
                         self.effects.push(Effect::Cancel { lane, ticket, kind: "timeout" });
                     }

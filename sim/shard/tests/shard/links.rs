@@ -86,7 +86,9 @@ impl Machine for Holder {
             }
             _ => What::Wait,
         };
-        Action { what, until: ctx.clocks.now + Dur::secs(1_000), hear: Reasons::ORDER }
+        // The second poll is held for no longer than the device is there.
+        let (wait, time) = if self.shared == 3 { (20, Reasons::TIME) } else { (1_000, Reasons::NONE) };
+        Action { what, until: ctx.clocks.now + Dur::secs(wait), hear: Reasons::ORDER | time }
     }
 
     fn state(_: &bool) -> DeviceState {
@@ -178,8 +180,9 @@ impl forecast::World for Peers {
 fn run(check_ins: u32, peers: Peers) -> Forecast<Holder, Peers> {
     let phase = |action: &str| format!("{action}: {{ who: all, arrivals: at_once }}");
     let until = "\n    until: { done: 100%, within: 10m }\n  - ";
-    let phases =
-        [phase("enroll"), phase("check_in"), phase("name: again\n    check_in"), phase("unenroll")].join(until);
+    let phases = ["enroll", "check_in", "name: again\n    check_in", "name: third\n    check_in", "unenroll"]
+        .map(phase)
+        .join(until);
     let plan = plan("macs: { platform: macos, count: 1, users: 1 }", &phases);
     let roster = Arc::new(plan.roster());
     let config = Config {
@@ -267,10 +270,19 @@ fn a_link_has_failed_where_a_broker_says_so_or_it_is_none() {
 #[test]
 fn a_device_that_ends_ends_its_poll_well() {
     let mut run = run(1, Peers::default());
-    run.begin(PhaseIx(3));
+    run.begin(PhaseIx(4));
     assert!(run.run_until(Mono::ZERO + Dur::secs(45), 1_000));
     let ended = |what: &Said| matches!(what, Said::RequestEnded { operation: Operation::AndroidPoll, .. });
     assert_eq!((count(&run.facts, ended), count(&run.facts, failed)), (1, 0));
+}
+
+#[test]
+fn a_request_that_hears_time_is_let_go_of_by_it() {
+    let mut run = run(3, Peers::default());
+    run.facts.clear();
+    assert!(run.run_until(Mono::ZERO + Dur::secs(145), 1_000));
+    assert_eq!(heard(&run.facts), ["1 time []"; 2]);
+    assert_eq!(count(&run.facts, failed), 0);
 }
 
 fn failed(what: &Said) -> bool {

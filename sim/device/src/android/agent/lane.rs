@@ -74,6 +74,15 @@ impl Lane {
     }
 }
 
+/// A request, or the opening of a link, for as long as the device has what it needs: then its network is gone, and it is let go of.
+/// That is nobody's failure.
+pub(super) fn while_there(need: Need, action: Action, ctx: &Ctx<'_>) -> Action {
+    match ctx.lacks_from(need).map(|from| ctx.moment(Some(from))) {
+        Some(until) if until < action.until => Action { until, hear: action.hear | Reasons::TIME, ..action },
+        _ => action,
+    }
+}
+
 /// What a lane with this record waits for while it is asleep; also after a restart of ours.
 pub(super) fn resting(record: &Record, ctx: &Ctx<'_>) -> Action {
     let wall = ctx.clocks.wall;

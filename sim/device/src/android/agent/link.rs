@@ -1,7 +1,7 @@
 //! The link: hears what the server pushes, over MQTT or by requests that the server holds, and tells the main lane.
 
 use super::dialect::{Answer, Base, Who, Wish, is_lost};
-use super::lane::Lane;
+use super::lane::{Lane, while_there};
 use super::shared::{Push, Shared};
 use super::{State, Step, main};
 use crate::at::At;
@@ -219,7 +219,10 @@ fn poll(base: Base, lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
     let question = who.speech.poll(&who);
     let (asked_at, idle_end) = (ctx.clocks.now, question.idle_end);
     match question.ask(Sink::Keep(ctx.limits.body_bytes_max), POLL_MAX, Reasons::ORDER, ctx) {
-        Ok(action) => Step::to(State::Polling(Polling { by: Arc::clone(&by), base, asked_at, idle_end }), action),
+        Ok(action) => {
+            let polling = Polling { by: Arc::clone(&by), base, asked_at, idle_end };
+            Step::to(State::Polling(polling), while_there(Need::Attention, action, ctx))
+        }
         Err(trouble) => lost(lane, &trouble, POLL_FAILED, ctx),
     }
 }

@@ -3,7 +3,7 @@
 
 use super::dialect::{Answer, Question, Who};
 use super::goods::Good;
-use super::lane::{Lane, Part};
+use super::lane::{Lane, Part, while_there};
 use super::shared::{Shared, Way};
 use super::{State, Step, main};
 use crate::at::At;
@@ -82,7 +82,7 @@ fn proceed(lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
         idle_end: None,
     };
     match question.ask(Sink::Digest(WHOLE_MAX), WHOLE_LASTS, Reasons::NONE, ctx) {
-        Ok(action) => Step::to(State::Fetching(piece), action),
+        Ok(action) => Step::to(State::Fetching(piece), while_there(Need::Transfer, action, ctx)),
         Err(trouble) => refused(lane, &trouble, ctx),
     }
 }
@@ -118,6 +118,9 @@ impl Piece {
 
     /// What came of it.
     pub(super) fn on(self, event: Event<'_>, lane: &mut Lane, ctx: &mut Ctx<'_>) -> Step {
+        if let Event::Wake(wake) = &event {
+            return self::wake(lane, wake, ctx);
+        }
         let answer = match Answer::of(event, Operation::AndroidDownload) {
             Ok(answer) => answer,
             Err(trouble) => {

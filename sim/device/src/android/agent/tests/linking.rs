@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn polling() -> wire::Config {
+pub(super) fn polling() -> wire::Config {
     wire::Config { push_options: Some("polling".into()), ..wire::Config::default() }
 }
 

@@ -198,6 +198,43 @@ fn a_kiosk_that_restarts_each_night_asks_when_it_is_back() {
     assert_eq!((rig.count(Operation::AndroidConfig), rig.connects.len()), (1, 1));
 }
 
+/// Whoever is off, restarts, dozes or has paused its profile holds no poll and fetches nothing meanwhile, and nobody has failed.
+#[test]
+fn who_is_away_holds_no_poll_and_fetches_nothing() {
+    let (hour, spells) = (Dur::secs(3_600), (0.5, Dur::secs(3_600)));
+    for habits in [
+        Habits { off: spells, ..Habits::default() },
+        Habits { paused: spells, ..Habits::default() },
+        Habits { restarts_every: Some(hour), ..Habits::default() },
+        Habits { kiosk: Some(hour), ..Habits::default() },
+        Habits { dozes_after: Some(hour), ..Habits::default() },
+    ] {
+        let mut rig = Rig::enrolled(linking::polling());
+        rig.world.character.habits = habits;
+        while rig.world.ctx().lacks_until(Need::Attention).is_some() {
+            rig.wait(Dur::secs(20));
+        }
+        rig.config = wire::Config { push_options: Some("polling".into()), ..fetching::with_goods() };
+        rig.stalls = true;
+        rig.order(Order::CheckIn);
+        rig.wait(Dur::secs(1));
+        let is_held = |place: &Place| matches!(place.what, What::Request(_));
+        assert!(is_held(&rig.lanes[1]) && is_held(&rig.lanes[2]), "{habits:?}");
+        let from = rig.world.ctx().lacks_from(Need::Attention).unwrap();
+        rig.wait(from.since(rig.world.clocks.wall) + Dur::ms(2));
+        let is_asleep = |place: &Place| matches!(place.what, What::Sleep { .. });
+        assert!(rig.lanes.iter().all(is_asleep), "{habits:?}");
+        rig.forget();
+        rig.pushes = vec![wire::Push::new(Kind::ConfigUpdated)];
+        let until = rig.world.ctx().lacks_until(Need::Attention).unwrap();
+        rig.wait(Dur(until.since(rig.world.clocks.wall).0 - 1));
+        assert_eq!((rig.operations().len(), rig.pushes.len()), (0, 1), "{habits:?}");
+        rig.wait(Dur::secs(10));
+        assert!(rig.pushes.is_empty() && rig.count(Operation::AndroidConfig) > 0, "{habits:?}");
+        assert_eq!((rig.count(Operation::AndroidDownload), rig.complaints().len()), (1, 0), "{habits:?}");
+    }
+}
+
 #[test]
 fn who_dozes_is_silent_until_the_window() {
     let mut rig = Rig::enrolled(Rig::mqtt());

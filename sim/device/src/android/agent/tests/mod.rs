@@ -85,6 +85,8 @@ struct Rig {
     /// Bytes of each file, what is said of a piece of it, and how many bytes of it came with that.
     file_bytes: u64,
     place: Piece,
+    /// Whether nothing comes of what is asked for.
+    stalls: bool,
     digested: u64,
     asked: Vec<Asked>,
     facts: Vec<Fact>,
@@ -129,6 +131,7 @@ impl Rig {
             answers_pings: true,
             file_bytes: 10 << 20,
             place: piece,
+            stalls: false,
             digested: 0,
             asked: Vec::new(),
             facts: Vec::new(),
@@ -215,8 +218,13 @@ impl Rig {
     }
 
     fn timed(&mut self, channel: u8) {
-        match self.lanes[usize::from(channel)].what {
+        let place = &self.lanes[usize::from(channel)];
+        match place.what {
             What::Wait | What::Sleep { .. } | What::Send(_) => self.wake(channel, Reasons::TIME),
+            What::Request(_) | What::Open(_) if place.hear.has(Reasons::TIME) => {
+                self.poll_since = if channel == main::LINK { Mono::NEVER } else { self.poll_since };
+                self.wake(channel, Reasons::TIME);
+            }
             _ => self.fail(channel, "timeout"),
         }
     }
@@ -256,6 +264,7 @@ impl Rig {
                     }
                 }
                 What::Request(_) if hears => self.wake(channel, Reasons::NONE),
+                What::Request(request) if request.operation == Operation::AndroidDownload && self.stalls => continue,
                 What::Request(_) => self.serve(channel),
                 What::Open(_) => {
                     let (blame, kind, reached) = (Blame::Server, "reset", Reached::Sent);

@@ -312,7 +312,7 @@ fn agents_hear_by_polls_once_they_are_told_to() {
     });
 }
 
-/// Half of them hear nothing for twelve seconds at a time. That is their own: it is in the hops, and in no latency.
+/// Half of them have no link for twelve seconds at a time. That is their own: it is in the hops, and in no latency.
 #[test]
 fn agents_that_are_paused_hear_it_afterwards_and_it_is_not_the_servers_time() {
     alone("paused", |ground| {
@@ -325,7 +325,7 @@ fn agents_that_are_paused_hear_it_afterwards_and_it_is_not_the_servers_time() {
         let run = Droves::new(ground.path())?.run("paused", &scenario("", &fleet, &[settled, &change]), &[], &[])?;
         is_well(&run);
         assert_eq!(run.number("fanout.accepted"), TABLETS, "{:#}", run.summary["fanout"]);
-        let (own, theirs) = (run.number("fanout.hops_us.woken.max"), |operation: &str| {
+        let (own, theirs) = (run.number("fanout.hops_us.pushed.max"), |operation: &str| {
             run.summary["operations"][operation]["response_us"]["max"].as_u64().unwrap()
         });
         let theirs = theirs("android.config").max(theirs("android.report"));

@@ -5,8 +5,8 @@
 //!    `Failed` of kind `timeout`, unless a request hears time: then it is let go of, as by an order. A machine knows its own timers; what the plan wants comes as an *order* in a note.
 //! 2. `Wait` keeps the session's connections; `Sleep` closes them. A session is what lies between two `Sleep`s. The
 //!    shell never sends a request twice. `Open` and `Send` are for a link that is not HTTP: what comes over it is a
-//!    `Frame` a packet, one at a time, the others stay in the socket; its loss is `Failed`, and after `Send` the lane
-//!    waits as in `Wait`.
+//!    `Frame` a packet, one at a time, the others stay in the socket, and so do all while the lane does not hear its
+//!    link; its loss is `Failed`, and after `Send` the lane waits as in `Wait`.
 //! 3. Latches are levels. What arrives while it is not heard is latched; an action that hears a latched reason is
 //!    woken at once with all that it hears in one [`Wake`]; a request that hears is let go of by it. An `until` that is
 //!    not later than now, twice running, is the machine's fault, and counted.
@@ -88,6 +88,8 @@ impl Reasons {
     pub const ORDER: Reasons = Reasons(4);
     /// A push that is urgent (FCM: priority `high`): whoever hears pushes hears it, and it comes with [`Reasons::PUSH`].
     pub const URGENT: Reasons = Reasons(8);
+    /// What comes over the link: a frame, or its loss. Never latched: it comes by itself once it is heard.
+    pub const LINK: Reasons = Reasons(16);
 
     /// Whether every reason of `other` is in this set.
     pub fn has(self, other: Reasons) -> bool {
@@ -114,6 +116,7 @@ impl fmt::Display for Reasons {
             (Reasons::PUSH, "push"),
             (Reasons::ORDER, "order"),
             (Reasons::URGENT, "urgent push"),
+            (Reasons::LINK, "its link"),
         ];
         let names: Vec<&str> =
             named.into_iter().filter(|(reason, _)| self.has(*reason)).map(|(_, name)| name).collect();

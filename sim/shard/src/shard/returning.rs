@@ -93,8 +93,11 @@ impl<M: Machine> Shard<M> {
         }
     }
 
-    /// Hands over what has come over the lane's link, if something has. Whether it did.
+    /// Hands over what has come over the lane's link, if something has and the lane hears it. Whether it did.
     fn take_came(&mut self, lane: LaneIx, at: u32, clocks: Clocks) -> bool {
+        if !self.lanes[self.place(lane)].hear.has(Reasons::LINK) {
+            return false;
+        }
         let live = &mut self.live[at as usize];
         let Some(came) = live.came.take() else { return false };
         live.waiting = Waiting::Nothing;

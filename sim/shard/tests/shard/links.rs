@@ -69,6 +69,7 @@ impl Machine for Holder {
             }
             return Action { what: sleep(), until: Mono::NEVER, hear: Reasons::PUSH | Reasons::ORDER };
         }
+        let dozes = matches!(&event, Event::Frame(frame) if frame.starts_with(b"doze"));
         let what = match event {
             Event::Wake(_) if self.shared % 2 == 1 => What::Request(Box::new(poll())),
             Event::Wake(_) if !self.holds => {
@@ -88,7 +89,9 @@ impl Machine for Holder {
         };
         // The second poll is held for no longer than the device is there.
         let (wait, time) = if self.shared == 3 { (20, Reasons::TIME) } else { (1_000, Reasons::NONE) };
-        Action { what, until: ctx.clocks.now + Dur::secs(wait), hear: Reasons::ORDER | time }
+        let hear = if dozes { Reasons::TIME } else { Reasons::ORDER | Reasons::LINK | time };
+        let wait = if dozes { 20 } else { wait };
+        Action { what, until: ctx.clocks.now + Dur::secs(wait), hear }
     }
 
     fn state(_: &bool) -> DeviceState {
@@ -235,6 +238,21 @@ fn a_link_stands_and_brings_its_frames_one_by_one() {
     assert_eq!(heard(&run.facts), ["1 frame push", "0 push [Pushed(7)]"]);
     assert_eq!(count(&run.facts, |what| matches!(what, Said::Woken { .. })), 1);
     assert_eq!(run.shard.live(), 0, "what is held does not keep a run from its end");
+}
+
+#[test]
+fn what_comes_over_a_link_waits_until_it_is_heard() {
+    let mut run = run(0, Peers::default());
+    run.facts.clear();
+    run.frame(LaneIx(1), "doze".into());
+    run.frame(LaneIx(1), "push".into());
+    run.frame(LaneIx(1), "other".into());
+    assert!(run.run_until(Mono::ZERO + Dur::secs(29), 1_000));
+    assert_eq!(heard(&run.facts), ["1 frame doze"]);
+    assert!(run.run_until(Mono::ZERO + Dur::secs(40), 1_000));
+    let wanted =
+        ["1 time []", "1 frame push", "0 push [Pushed(7)]", "1 frame other", "1 frame shared 0", "1 frame twice"];
+    assert_eq!(heard(&run.facts)[1..], wanted);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::trouble::{Trouble, unexpected};
 use crate::{Action, Ctx, Event, Framing, HELD_MIN, Link, Need, Order, Reasons, Retry, Sink, Wake, What};
 use bytes::Bytes;
 use droves_facts::status_kind;
-use droves_facts::{Blame, Dur, Mono, Operation};
+use droves_facts::{Blame, Dur, Mono, Operation, Wall};
 use droves_wire::android::mqtt::{MqttError, Packet, SUBSCRIPTION_FAILED};
 use std::sync::Arc;
 
@@ -23,6 +23,8 @@ pub(super) struct Holding {
     said_at: Mono,
     /// It was asked for a sign of life, and has given none.
     pinged: bool,
+    /// The device was too late with its own: it dozed. If the broker has given it up, that is nobody's failure.
+    is_late: bool,
     stands: bool,
 }
 
@@ -80,10 +82,11 @@ fn open(lane: &mut Lane, keep_alive_secs: u16, ctx: &mut Ctx<'_>) -> Step {
         keep_alive: Dur::secs(keep_alive_secs.into()),
         said_at: ctx.clocks.now,
         pinged: false,
+        is_late: false,
         stands: false,
     };
     let action = Action { what: What::Open(Box::new(link)), until: ctx.clocks.now + OPENING_MAX, hear: Reasons::NONE };
-    Step::to(State::Holding(Box::new(holding)), action)
+    Step::to(State::Holding(Box::new(holding)), while_there(Need::Attention, action, ctx))
 }
 
 impl Holding {
@@ -103,16 +106,15 @@ impl Holding {
                     lane.record.next_at = ctx.clocks.wall.into();
                     return lane.rest(ctx);
                 }
-                if ctx.lacks_until(Need::Power).is_some() {
+                if !self.stands || ctx.lacks_until(Need::UrgentPush).is_some() {
+                    // It is off, or its profile is paused: the session ends the link.
                     return lane.rest(ctx);
+                }
+                if let Some(window) = ctx.lacks_until(Need::Attention) {
+                    return self.dozes(window, ctx);
                 }
                 if ctx.clocks.now < self.said_at + self.keep_alive {
                     return self.wait(ctx);
-                }
-                if let Some(window) = ctx.lacks_until(Need::Attention) {
-                    // Who dozes gives no sign of life, and comes too late for the broker.
-                    let until = ctx.clocks.now + window.since(ctx.clocks.wall);
-                    return self.waits(What::Wait, until, ctx);
                 }
                 if self.pinged {
                     let trouble = Trouble::new(Blame::Server, "link_silent", "the broker has not answered a ping");
@@ -120,6 +122,11 @@ impl Holding {
                 }
                 self.pinged = true;
                 self.say(&Packet::PingReq, lane, ctx)
+            }
+            Event::Failed(_) if self.is_late => {
+                let after = again(lane, ctx);
+                lane.put_off(after, ctx);
+                lane.rest(ctx)
             }
             other => {
                 let trouble = unexpected(&other, "link");
@@ -166,7 +173,7 @@ impl Holding {
                 self.wait(ctx)
             }
             Packet::PingResp => {
-                self.pinged = false;
+                (self.pinged, self.is_late) = (false, false);
                 self.wait(ctx)
             }
             other => {
@@ -193,12 +200,25 @@ impl Holding {
         self.waits(What::Wait, until, ctx)
     }
 
+    /// Hears the link, for as long as the device attends.
     fn waits(self, what: What, until: Mono, ctx: &Ctx<'_>) -> Step {
-        let off = ctx.lacks_from(Need::Power).map(|off| ctx.clocks.now + off.since(ctx.clocks.wall));
+        let hear = Reasons::TIME | Reasons::ORDER | Reasons::LINK;
+        self.hears(what, until.min(ctx.moment(ctx.lacks_from(Need::Attention))), hear, ctx)
+    }
+
+    /// Who dozes reads nothing and gives no sign of life. Its link stands, until the broker has had enough.
+    fn dozes(mut self, window: Wall, ctx: &Ctx<'_>) -> Step {
+        let until = ctx.moment(Some(window));
+        self.pinged = false;
+        self.is_late |= until > self.said_at + self.keep_alive;
+        let gone = ctx.moment(ctx.lacks_from(Need::UrgentPush));
+        self.hears(What::Wait, until.min(gone), Reasons::TIME | Reasons::ORDER, ctx)
+    }
+
+    fn hears(self, what: What, until: Mono, hear: Reasons, ctx: &Ctx<'_>) -> Step {
         // Not in the past, whenever the last word was.
-        let until = off.map_or(until, |off| off.min(until)).max(ctx.clocks.now + Dur::ms(1));
-        let action = Action { what, until, hear: Reasons::TIME | Reasons::ORDER };
-        Step::to(State::Holding(Box::new(self)), action)
+        let until = until.max(ctx.clocks.now + Dur::ms(1));
+        Step::to(State::Holding(Box::new(self)), Action { what, until, hear })
     }
 }
 

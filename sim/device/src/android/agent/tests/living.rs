@@ -248,15 +248,57 @@ fn who_dozes_is_silent_until_the_window() {
         }
     }
     assert!(silent > Dur::secs(2 * 3_600), "{silent}");
-    // What is pushed then is heard at the window.
+    // What is pushed then is read at the window, and the broker gets its sign of life.
     while rig.world.ctx().lacks_until(Need::Attention).is_none() {
         rig.wait(Dur::secs(60));
     }
     rig.forget();
     rig.push(&wire::Push::new(Kind::ConfigUpdated));
-    assert_eq!(rig.operations().len(), 0);
-    rig.wait(Dur::secs(6 * 3_600));
-    assert!(rig.count(Operation::AndroidConfig) > 0);
+    let window = rig.world.ctx().lacks_until(Need::Attention).unwrap();
+    let before = Dur(window.since(rig.world.clocks.wall).0 - 1);
+    rig.wait(before);
+    assert_eq!((rig.operations().len(), rig.read.len()), (0, 0));
+    rig.wait(Dur::secs(5));
+    assert!(matches!(rig.read[..], [Packet::PingReq, Packet::PubRec(_), Packet::PubComp(_)]), "{:?}", rig.read);
+    assert!(rig.count(Operation::AndroidConfig) > 0 && rig.complaints().is_empty());
+}
+
+#[test]
+fn a_broker_that_gives_up_who_dozes_has_not_failed() {
+    let mut rig = Rig::enrolled(Rig::mqtt());
+    rig.world.character.habits.dozes_after = Some(Dur::secs(2_700));
+    while rig.world.ctx().lacks_until(Need::Attention).is_none() {
+        rig.wait(Dur::secs(60));
+    }
+    rig.forget();
+    let window = rig.world.ctx().lacks_until(Need::Attention).unwrap();
+    rig.answers_pings = false;
+    rig.wait(window.since(rig.world.clocks.wall));
+    assert!(rig.lanes[1].hear.has(Reasons::LINK));
+    rig.fail(1, "link_ended");
+    rig.wait(Dur::secs(2));
+    assert_eq!((rig.connects.len(), rig.complaints().len()), (1, 0));
+    // If it was not late, it has.
+    rig.fail(1, "link_ended");
+    assert_eq!(rig.complaints(), ["link_ended"]);
+}
+
+#[test]
+fn who_has_paused_the_profile_has_no_link() {
+    let mut rig = Rig::enrolled(Rig::mqtt());
+    rig.world.character.habits.paused = (0.5, Dur::secs(3_600));
+    rig.wait(Dur::secs(400));
+    while rig.world.ctx().lacks_until(Need::Attention).is_some() {
+        rig.wait(Dur::secs(60));
+    }
+    while rig.world.ctx().lacks_until(Need::Attention).is_none() {
+        rig.wait(Dur::secs(60));
+    }
+    rig.forget();
+    assert!(matches!(rig.lanes[1].what, What::Sleep { .. }));
+    let until = rig.world.ctx().lacks_until(Need::Attention).unwrap();
+    rig.wait(until.since(rig.world.clocks.wall) + Dur::secs(1));
+    assert_eq!((rig.connects.len(), rig.complaints().len()), (1, 0));
 }
 
 #[test]

@@ -275,7 +275,7 @@ impl Rig {
                         }
                     }
                 }
-                What::Wait | What::Send(_) if channel == main::LINK && !self.frames.is_empty() => {
+                What::Wait | What::Send(_) if place.hear.has(Reasons::LINK) && !self.frames.is_empty() => {
                     let frame = self.frames.pop_front().unwrap().write().unwrap();
                     self.on(channel, Event::Frame(frame.into()));
                 }

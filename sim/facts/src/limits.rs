@@ -49,6 +49,9 @@ pub struct Limits {
     pub asn1_values_max: usize,
     /// Notes (orders with content) latched for one lane that can't hear them yet.
     pub notes_max: usize,
+    /// Of these, what its server has pushed over a link: no server takes the room away from what the device's lanes and the
+    /// plan have to say.
+    pub pushed_max: usize,
     /// Profiles that a device holds; an install beyond it is answered with an error.
     pub profiles_max: usize,
     /// Apps that a device holds as managed; likewise.
@@ -94,6 +97,7 @@ impl Default for Limits {
             asn1_depth_max: 32,
             asn1_values_max: 20_000,
             notes_max: 64,
+            pushed_max: 48,
             profiles_max: 512,
             apps_max: 1_024,
             declarations_max: 1_024,

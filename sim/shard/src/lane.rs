@@ -2,8 +2,8 @@
 
 use crate::shell::Ticket;
 use bytes::Bytes;
-use droves_device::{Failure, Identity, Machine, Note, Reasons, Slept};
-use droves_facts::{Dur, LaneIx, Mono, Operation, PhaseIx, Waker, Wall};
+use droves_device::{Failure, Identity, Machine, Note, Order, Reasons, Slept};
+use droves_facts::{Blame, Dur, LaneIx, Limits, Mono, Operation, PhaseIx, Waker, Wall, Word};
 use std::sync::Arc;
 
 /// A lane in the arena.
@@ -54,6 +54,35 @@ pub(crate) enum Mode {
 pub(crate) struct Inbox {
     pub(crate) notes: Vec<Note>,
     pub(crate) arrivals: Vec<OpenArrival>,
+}
+
+impl Inbox {
+    /// Takes an order in, if there is room: the error says whose fault it is that there is none. What servers push has room of
+    /// its own, in which what was pushed several times is there once when it gets short.
+    pub(crate) fn enter(&mut self, note: Note, limits: &Limits) -> Result<(), (Blame, Word, &'static str)> {
+        let is_pushed = |note: &Note| note.order.reason() == Reasons::PUSH;
+        if is_pushed(&note) && self.notes.iter().filter(|note| is_pushed(note)).count() >= limits.pushed_max {
+            let mut seen: Vec<Order> = Vec::new();
+            self.notes.retain(|note| {
+                let is_first = !seen.contains(&note.order);
+                seen.push(note.order);
+                is_first || !is_pushed(note)
+            });
+            if seen.contains(&note.order) {
+                return Ok(());
+            }
+            if self.notes.iter().filter(|note| is_pushed(note)).count() >= limits.pushed_max {
+                let text = "a device that is busy has more messages waiting than fit; one was lost";
+                return Err((Blame::Server, "too_many_messages", text));
+            }
+        }
+        if self.notes.len() >= limits.notes_max {
+            let text = "a lane has more orders waiting than fit; one was lost";
+            return Err((Blame::Generator, "notes_overflow", text));
+        }
+        self.notes.push(note);
+        Ok(())
+    }
 }
 
 /// An arrival of the plan that has not met its end.

@@ -302,20 +302,12 @@ impl<M: Machine> Shard<M> {
                     }
                 }
                 let inbox = self.lanes[place].inbox.get_or_insert_default();
-                if inbox.notes.len() >= self.config.limits.notes_max {
-                    self.state(
-                        clocks,
-                        lane,
-                        Said::Complaint {
-                            blame: Blame::Generator,
-                            kind: "notes_overflow",
-                            text: "a lane has more orders waiting than fit; one was lost".into(),
-                        },
-                    );
-                    continue;
+                match inbox.enter(note, &self.config.limits) {
+                    Ok(()) => self.latch(lane, clocks, reason, note.cause),
+                    Err((blame, kind, text)) => {
+                        self.state(clocks, lane, Said::Complaint { blame, kind, text: text.into() });
+                    }
                 }
-                inbox.notes.push(note);
-                self.latch(lane, clocks, reason, note.cause);
             } else if self.live.len() < self.config.sessions_max
                 && let Some(lane) = self.queue.pop_front()
             {

@@ -67,6 +67,10 @@ impl Machine for Holder {
                 ctx.order(1, order);
                 ctx.ended(Operation::CheckIn, Outcome::Succeeded);
             }
+            if matches!(&event, Event::Wake(wake) if wake.notes.iter().any(|note| note.order == Order::Pushed(9))) {
+                // It is busy.
+                return Action { what: What::Wait, until: ctx.clocks.now + Dur::secs(20), hear: Reasons::TIME };
+            }
             return Action { what: sleep(), until: Mono::NEVER, hear: Reasons::PUSH | Reasons::ORDER };
         }
         let dozes = matches!(&event, Event::Frame(frame) if frame.starts_with(b"doze"));
@@ -78,7 +82,8 @@ impl Machine for Holder {
             }
             Event::Wake(_) => What::Send(format!("shared {}", self.shared).into()),
             Event::Frame(frame) if frame.starts_with(b"push") => {
-                ctx.order(0, Order::Pushed(7));
+                let number = std::str::from_utf8(&frame[4..]).ok().and_then(|number| number.trim().parse().ok());
+                ctx.order(0, Order::Pushed(number.unwrap_or(7)));
                 What::Wait
             }
             Event::Failed(_) => {
@@ -253,6 +258,27 @@ fn what_comes_over_a_link_waits_until_it_is_heard() {
     let wanted =
         ["1 time []", "1 frame push", "0 push [Pushed(7)]", "1 frame other", "1 frame shared 0", "1 frame twice"];
     assert_eq!(heard(&run.facts)[1..], wanted);
+}
+
+#[test]
+fn what_a_server_pushes_takes_no_room_from_orders() {
+    let lost = |pushed: &[u32]| {
+        let mut run = run(0, Peers::default());
+        run.frame(LaneIx(1), "push 9".into());
+        pushed.iter().for_each(|number| run.frame(LaneIx(1), format!("push {number}").into()));
+        assert!(run.run_until(Mono::ZERO + Dur::secs(20), 10_000));
+        run.facts.clear();
+        run.begin(PhaseIx(1));
+        assert!(run.run_until(Mono::ZERO + Dur::secs(40), 10_000));
+        let heard = heard(&run.facts).concat();
+        assert!(heard.contains("CheckIn"), "{heard}");
+        assert_eq!(count(&run.facts, |what| matches!(what, Said::Complaint { blame: Blame::Generator, .. })), 0);
+        (1..200).filter(|number| !heard.contains(&format!("Pushed({number})")) && pushed.contains(number)).count()
+    };
+    let (same, each): (Vec<u32>, Vec<u32>) = (vec![7; 100], (10..110).collect());
+    assert_eq!(lost(&same), 0);
+    assert_eq!(lost(&[&same[..], &[8]].concat()), 0, "what comes after is heard, too");
+    assert_eq!(lost(&each), 100 - 48);
 }
 
 #[test]

@@ -43,8 +43,8 @@ pub trait Machine: Sized {
         Arc::default()
     }
 
-    /// The same for a lane that is awake: it has this in the place of its shared part from now on. Only
-    /// [`Order::Shared`](crate::Order::Shared) brings it.
+    /// The same for a lane that is awake: it has this in the place of its shared part from now on, if its kind shares anything
+    /// with lanes that are awake.
     fn share(&mut self, _shared: &Arc<Self::Shared>) {}
 
     /// What a push carries that is meant for the enrollment that the lane has now; none if it has none. A push with

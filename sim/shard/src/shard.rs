@@ -287,7 +287,7 @@ impl<M: Machine> Shard<M> {
             if let Some((lane, note, shared)) = self.orders.pop_front() {
                 let place = self.place(lane);
                 if let Some(shared) = shared {
-                    self.hand_over(lane, shared, note.order);
+                    self.hand_over(lane, shared);
                 }
                 if self.lanes[place].mode == Mode::Ended && note.order != Order::Enroll {
                     continue;
@@ -319,15 +319,14 @@ impl<M: Machine> Shard<M> {
         }
     }
 
-    /// A lane gets what its sister has in common with it. Awake, it takes it only where that is what it is told.
-    fn hand_over(&mut self, lane: LaneIx, shared: Arc<M::Shared>, order: Order) {
+    /// A lane gets what its sister has in common with it. Awake, it takes it as its machine does ([`Machine::share`]).
+    fn hand_over(&mut self, lane: LaneIx, shared: Arc<M::Shared>) {
         match self.lanes[self.place(lane)].mode {
-            Mode::Live(at) if order == Order::Shared => {
+            Mode::Live(at) => {
                 self.tape_told(lane, &shared);
                 let shared = self.intern(shared);
                 self.live[at as usize].machine.share(&shared);
             }
-            Mode::Live(_) => {}
             _ => {
                 self.tape_shared(lane, &shared);
                 let shared = self.intern(shared);

@@ -73,6 +73,25 @@ fn a_device_goes_by_the_number_that_it_is_given() {
 }
 
 #[test]
+fn who_enrolls_again_leaves_the_number_of_before() {
+    for push in ["mqttAlarm", "polling"] {
+        let mut rig = Rig::enrolled(wire::Config { push_options: Some(push.into()), ..wire::Config::default() });
+        rig.config.new_number = Some("Hall 3".into());
+        rig.order(Order::CheckIn);
+        rig.wait(Dur::secs(70));
+        rig.config.new_number = None;
+        rig.forget();
+        rig.order(Order::Enroll);
+        rig.wait(Dur::secs(70));
+        let clients = rig.connects.iter().map(|(_, connect)| connect.client.clone());
+        let polls = rig.asked.iter().filter(|asked| asked.operation == Operation::AndroidPoll);
+        let polled = polls.map(|asked| asked.url.rsplit('/').next().unwrap().to_owned());
+        let links: Vec<String> = clients.chain(polled).collect();
+        assert!(!links.is_empty() && links.iter().all(|number| number == "d7"), "{links:?}");
+    }
+}
+
+#[test]
 fn a_device_goes_to_another_server_if_that_answers() {
     let mut rig = Rig::enrolled(Rig::mqtt());
     rig.config.new_server_url = Some("https://other.example.test/".into());

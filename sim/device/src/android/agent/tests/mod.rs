@@ -326,11 +326,10 @@ impl Rig {
         for (to, note) in out.orders {
             if note.order.shares() {
                 let place = &mut self.lanes[usize::from(to)];
-                let is_awake = !matches!(place.what, What::Sleep { .. } | What::End(_));
-                if is_awake && note.order == Order::Shared {
-                    place.machine.share(&sister);
-                } else if !is_awake {
+                if matches!(place.what, What::Sleep { .. } | What::End(_)) {
                     place.machine.lane.shared = Arc::clone(&sister);
+                } else {
+                    place.machine.share(&sister);
                 }
             }
             self.give(to, note.order);

@@ -3,7 +3,6 @@
 use super::record::{OWN_VERSION, Record, Stage};
 use super::shared::Shared;
 use super::{Agent, Step, fcm, main};
-use crate::at::At;
 use crate::kept::{own_from_bytes, own_to_bytes};
 use crate::rest::Over;
 use crate::{Action, Ctx, Need, Reasons, Slept, What};
@@ -107,7 +106,10 @@ pub(super) fn resting(record: &Record, ctx: &Ctx<'_>) -> Action {
         Some(at) if at > wall => Some(at).into_iter().chain(off).min(),
         // What is to be done and was not put off goes on by itself.
         None if record.stage == Stage::Enrolling || record.todo.first().is_some() => Some(wall),
-        _ => [record.next_at, record.tick_at, record.detail_at].into_iter().filter_map(At::get).chain(off).min(),
+        _ => {
+            let tick = main::tick(record, ctx);
+            [record.next_at.get(), tick, record.detail_at.get()].into_iter().flatten().chain(off).min()
+        }
     };
     ctx.sleep(record.sessions, until, Reasons::TIME | Reasons::PUSH | Reasons::ORDER)
 }

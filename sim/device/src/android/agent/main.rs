@@ -6,7 +6,7 @@
 use super::dialect::{Answer, Base, Heard, Told, Who, Wish, is_lost};
 use super::goods::Loss;
 use super::lane::Lane;
-use super::record::Stage;
+use super::record::{Record, Stage};
 use super::shared::{Push, Way};
 use super::stages::{NOT_ENROLLED, end, forget, go, leave, restart};
 use super::todo::Task;
@@ -14,7 +14,7 @@ use super::{State, Step, fcm};
 use crate::at::At;
 use crate::trouble::{Trouble, unexpected};
 use crate::{Action, Ctx, Event, Need, Order, Reasons, Retry, Sink, Wake, What};
-use droves_facts::{Blame, CommandStatus, Dur, Operation, Outcome, Wall, What as Fact};
+use droves_facts::{Blame, CommandStatus, Dur, Operation, Outcome, Purpose, Wall, What as Fact};
 use std::sync::Arc;
 
 /// A question that is under way.
@@ -128,13 +128,23 @@ fn lose(lane: &mut Lane, loss: Loss) {
     }
 }
 
+/// When the schedule wants the next report: as Android does work that is periodic, somewhere in the first part of each period.
+/// What is reported beside it moves nothing.
+pub(super) fn tick(record: &Record, ctx: &Ctx<'_>) -> Option<Wall> {
+    let begins = record.period_at.get()?;
+    let mut dice = ctx.device_dice(Purpose::Behaviour, TICKS | begins.secs().unsigned_abs());
+    Some(begins + FLEX.scaled(dice.unit()))
+}
+
 /// What the schedule asks for by now: a report each quarter of an hour, with it the configuration if it is an hour old, and
 /// details.
 fn schedule(lane: &mut Lane, ctx: &Ctx<'_>) {
     let (now, has_no_token) = (ctx.clocks.wall, fcm::is_wanted(lane, ctx));
+    let is_due = tick(&lane.record, ctx).is_some_and(|at| at <= now);
     let record = &mut lane.record;
-    if record.tick_at.is_due(now) {
-        record.tick_at = (now + TICK).into();
+    if let Some(begins) = record.period_at.get().filter(|_| is_due) {
+        // What was missed is made up for once.
+        record.period_at = (begins + TICK.times(now.since(begins).0 / TICK.0 + 1)).into();
         record.todo.add(Task::Report);
         if has_no_token {
             record.todo.add(Task::Register);
@@ -335,7 +345,7 @@ fn configured(lane: &mut Lane, told: Told, session: &mut Session, ctx: &mut Ctx<
     }
     if lane.record.stage == Stage::Enrolling {
         go(lane, Stage::Enrolled, ctx);
-        lane.record.tick_at = (ctx.clocks.wall + TICK).into();
+        lane.record.period_at = (ctx.clocks.wall + TICK).into();
         lane.record.todo.add(Task::TellEnrolled);
     } else if lane.shared != before || matches!(lane.shared.config.push, Push::Mqtt(_)) {
         // Also if nothing has changed: an MQTT link that is down is opened with each configuration.
@@ -386,7 +396,6 @@ fn done(lane: &mut Lane, task: Task, heard: Heard, ctx: &mut Ctx<'_>) {
 }
 
 fn reported(lane: &mut Lane, ctx: &mut Ctx<'_>) {
-    lane.record.tick_at = (ctx.clocks.wall + TICK).into();
     lane.record.wanted.ended(Operation::CheckIn, Outcome::Succeeded, ctx);
 }
 
@@ -437,8 +446,8 @@ impl Lane {
     /// What is left to do waits for the schedule.
     fn rest_until_tick(&mut self, ctx: &Ctx<'_>) -> Step {
         if self.record.todo.first().is_some() {
-            self.record.next_at =
-                self.record.tick_at.get().filter(|at| *at > ctx.clocks.wall).unwrap_or(ctx.clocks.wall + TICK).into();
+            let tick = tick(&self.record, ctx).filter(|at| *at > ctx.clocks.wall);
+            self.record.next_at = tick.unwrap_or(ctx.clocks.wall + TICK).into();
         }
         self.rest(ctx)
     }
@@ -465,8 +474,11 @@ pub(super) const MAIN: u8 = 0;
 pub(super) const LINK: u8 = 1;
 /// The channel of what is fetched.
 pub(super) const TRANSFER: u8 = 2;
-/// From one report to the next: the least period of work in the background.
+/// The period of reports: the least one of work in the background, and how late in it the work is done at most.
 const TICK: Dur = Dur::secs(15 * 60);
+const FLEX: Dur = Dur::secs(5 * 60);
+/// Place in the numbering of what a device draws for its behaviour.
+const TICKS: u64 = 1 << 60;
 /// A configuration that is older is asked for with the report.
 const CONFIG_AGE_MAX: Dur = Dur::secs(3_600);
 /// A configuration that could not be had is asked for once more: Wi-Fi may not yet be there.

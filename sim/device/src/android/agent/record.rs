@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 pub struct Record {
     /// When the lane tries again what failed, or goes on with what it was at when it was folded.
     pub(super) next_at: At,
-    /// Main: when the schedule wants the next report.
-    pub(super) tick_at: At,
+    /// Main: when the period begins in which the schedule wants the next report.
+    pub(super) period_at: At,
     /// Main: when the last configuration came.
     pub(super) config_at: At,
     /// Main: when the next details are due.

@@ -227,7 +227,7 @@ fn what_is_not_to_be_had_holds_up_nothing_else() {
     assert_eq!(names, ["a.txt", "a.apk", "b.apk"]);
     assert_eq!((rig.hops(), rig.complaints()), (vec!["delivered"], vec!["status_404"; 2]));
     // What has come is reported meanwhile.
-    rig.wait(Dur::secs(900));
+    rig.wait(Dur::secs(1_200));
     let report = rig.report();
     let apps: Vec<&str> = report.applications.iter().filter_map(|app| app.pkg.as_deref()).collect();
     assert_eq!((apps, report.files.len()), (vec!["com.a"], 0));

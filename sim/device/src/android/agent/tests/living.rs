@@ -15,6 +15,32 @@ fn a_device_reports_each_quarter_and_asks_each_hour() {
     assert!(rig.hops().is_empty() && rig.complaints().is_empty(), "{:?}", rig.facts);
 }
 
+/// The minutes in which it reports, of four hours; in the sixth it is pushed to.
+fn reports_in(device: u32, is_pushed: bool) -> Vec<u64> {
+    let mut rig = Rig::new(agent());
+    rig.world.device = DeviceIx(device);
+    rig.order(Order::Enroll);
+    let reports = (0..240).filter(|minute| {
+        rig.forget();
+        if is_pushed && *minute == 5 {
+            rig.push(&wire::Push::new(Kind::ConfigUpdated));
+        }
+        rig.wait(Dur::secs(60));
+        rig.count(Operation::AndroidReport) > 0
+    });
+    reports.collect()
+}
+
+#[test]
+fn devices_report_out_of_step_whatever_they_are_told_together() {
+    let (one, other, pushed) = (reports_in(1, false), reports_in(2, false), reports_in(1, true));
+    assert_eq!((pushed[0], &pushed[1..]), (5, &one[..]), "it moves nothing");
+    assert_ne!(one, other);
+    let gaps: Vec<u64> = one.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert!(gaps.iter().all(|gap| (9..=21).contains(gap)), "{gaps:?}");
+    assert!(gaps.iter().min() != gaps.iter().max(), "{gaps:?}");
+}
+
 #[test]
 fn an_order_to_check_in_ends_with_a_report() {
     let mut rig = Rig::enrolled(Rig::mqtt());
@@ -52,7 +78,7 @@ fn a_report_that_nobody_takes_is_made_again() {
     rig.script.extend((0..2).map(|_| (Operation::AndroidReport, Err("reset"))));
     rig.push(&wire::Push::new(Kind::ConfigUpdated));
     assert_eq!(rig.hops(), ["delivered", "answered"]);
-    rig.wait(Dur::secs(901));
+    rig.wait(Dur::secs(1_201));
     assert_eq!(rig.hops(), ["delivered", "answered", "accepted"]);
 }
 
@@ -141,7 +167,7 @@ fn a_device_says_where_it_is_if_its_configuration_wants_to_know() {
     let mut rig = Rig::new(agent());
     rig.config.request_updates = Some("gps".into());
     rig.order(Order::Enroll);
-    rig.wait(Dur::secs(1_000));
+    rig.wait(Dur::secs(1_201));
     let (mut reported, mut brought) = (0, 0);
     for asked in &rig.asked {
         if asked.url.ends_with("/sync/info") {

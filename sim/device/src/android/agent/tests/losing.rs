@@ -19,7 +19,7 @@ fn rig() -> Rig {
 /// What its next report by the schedule says is there.
 fn there(rig: &mut Rig) -> Vec<String> {
     rig.forget();
-    rig.wait(Dur::secs(901));
+    rig.wait(Dur::secs(1_201));
     let report = rig.report();
     let apps = report.applications.iter().filter_map(|app| app.pkg.clone());
     apps.chain(report.files.iter().filter_map(|file| file.path.clone())).collect()
@@ -92,7 +92,7 @@ fn a_kiosk_that_is_left_comes_back_with_the_next_configuration() {
     let mut rig = Rig::enrolled(wire::Config { kiosk_mode: Some(true), ..Rig::mqtt() });
     rig.push(&wire::Push::new(Kind::ExitKiosk));
     assert_eq!(rig.operations().len(), 0);
-    rig.wait(Dur::secs(901));
+    rig.wait(Dur::secs(1_201));
     assert!(!rig.report().kiosk_mode);
     rig.forget();
     rig.push(&wire::Push::new(Kind::ConfigUpdated));

@@ -101,7 +101,7 @@ fn a_token_that_is_not_to_be_had_is_asked_for_again() {
     assert_eq!(rig.tokens(), [None], "it reports nevertheless");
     let troubles = |rig: &Rig| rig.facts.iter().filter(|fact| matches!(fact, Fact::Complaint { .. })).count();
     assert_eq!(troubles(&rig), 1);
-    rig.wait(Dur::secs(16 * 60));
+    rig.wait(Dur::secs(20 * 60));
     assert_eq!((troubles(&rig), rig.tokens()), (2, vec![None]));
     rig.wait(Dur::secs(15 * 60));
     let token = rig.token(1);

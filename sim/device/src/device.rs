@@ -6,7 +6,7 @@
 use crate::android::{agent, google};
 use crate::apple::{self, Apple};
 use crate::windows::{self, Windows};
-use crate::{Action, Character, Ctx, Enrolls, Event, Machine, Slept};
+use crate::{Action, Character, Ctx, Enrolls, Event, Machine, Pool, Slept};
 use bytes::Bytes;
 use droves_facts::DeviceState;
 use std::sync::Arc;
@@ -149,6 +149,15 @@ macro_rules! kinds {
                     $(Device::$kind(machine, before) => {
                         *before = Arc::clone(shared);
                         machine.share(&shared.of());
+                    })*
+                }
+            }
+
+            fn pooled(shared: &Arc<Shared>, pool: &mut Pool) -> Arc<Shared> {
+                match &**shared {
+                    $(Shared::$kind(part) => {
+                        let pooled = <$machine>::pooled(part, pool);
+                        if Arc::ptr_eq(&pooled, part) { Arc::clone(shared) } else { Arc::new(Shared::$kind(pooled)) }
                     })*
                 }
             }

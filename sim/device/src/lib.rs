@@ -33,6 +33,7 @@ mod web;
 mod whole;
 pub mod windows;
 
+pub use android::agent::Pool;
 pub use behaviour::{Habits, Need, Spells};
 pub use contract::{
     Account, Action, Body, Event, Failure, Framing, HELD_MIN, Link, Made, Method, Note, Order, Peer, Reached, Reasons,

@@ -1,6 +1,6 @@
 //! A machine and the three tiers of its state.
 
-use crate::{Action, Character, Ctx, Event};
+use crate::{Action, Character, Ctx, Event, Pool};
 use bytes::Bytes;
 use droves_facts::DeviceState;
 use std::fmt::Debug;
@@ -46,6 +46,12 @@ pub trait Machine: Sized {
     /// The same for a lane that is awake: it has this in the place of its shared part from now on, if its kind shares anything
     /// with lanes that are awake.
     fn share(&mut self, _shared: &Arc<Self::Shared>) {}
+
+    /// The same with those of its parts that others have, too, in common with them: where shared parts differ in little, little
+    /// is kept of each.
+    fn pooled(shared: &Arc<Self::Shared>, _pool: &mut Pool) -> Arc<Self::Shared> {
+        Arc::clone(shared)
+    }
 
     /// What a push carries that is meant for the enrollment that the lane has now; none if it has none. A push with
     /// another magic is stale, and dropped without a connect. A kind that no push service knows has none.

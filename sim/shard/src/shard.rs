@@ -12,7 +12,7 @@ use crate::lane::{Came, Inbox, Lane, Live, Mode, OpenArrival, Snapshot, Waiting}
 use crate::shell::{Answer, Effect, Exchange, Input, Ticket};
 use crate::wheel::{Entry, Wheel};
 use droves_device::{
-    Action, Character, Clocks, Ctx, Event, Failure, Identity, Machine, Made, Note, Order, Out, Reasons, Response,
+    Action, Character, Clocks, Ctx, Event, Failure, Identity, Machine, Made, Note, Order, Out, Pool, Reasons, Response,
     Slept, Wake, What, status_kind,
 };
 use droves_facts::{
@@ -71,6 +71,8 @@ pub struct Shard<M: Machine> {
     live: Slab<Live<M>>,
     shared: HashSet<Arc<M::Shared>>,
     shared_swept_at: usize,
+    /// What shared parts have in common that differ.
+    pool: Pool,
     wheel: Wheel,
     fired: Vec<Entry>,
     /// Timers that have fired since somebody asked.
@@ -114,6 +116,7 @@ impl<M: Machine> Shard<M> {
             live: Slab::new(),
             shared: HashSet::new(),
             shared_swept_at: 1_024,
+            pool: Pool::default(),
             wheel: Wheel::default(),
             fired: Vec::new(),
             timers: 0,
@@ -428,8 +431,10 @@ impl<M: Machine> Shard<M> {
         // What no lane has any more is let go of whenever the set has doubled.
         if self.shared.len() >= self.shared_swept_at {
             self.shared.retain(|known| Arc::strong_count(known) > 1);
+            self.pool.sweep();
             self.shared_swept_at = (self.shared.len() * 2).max(1_024);
         }
+        let shared = M::pooled(&shared, &mut self.pool);
         self.shared.insert(Arc::clone(&shared));
         shared
     }

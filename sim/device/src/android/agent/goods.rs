@@ -31,6 +31,12 @@ impl Good {
         (self.is_app, &self.name)
     }
 
+    /// What it takes to keep it, about.
+    pub(super) fn bytes(&self) -> usize {
+        let texts = [&self.name, &self.title, &self.version].map(|text| text.len());
+        size_of::<Good>() + texts.iter().sum::<usize>() + self.url.as_ref().map_or(0, |url| url.len())
+    }
+
     /// As the agent compares versions: by their numbers, whatever stands between; of two that begin alike the longer is newer.
     fn age(&self, other: &Good) -> Ordering {
         numbers(&self.version).cmp(numbers(&other.version))
@@ -61,7 +67,7 @@ impl Config {
             let takes = |gone: &Good| gone.id() == good.id() && !gone.exact || is_same(gone);
             ids.contains(&good.id()) && by.gone.iter().any(takes) && !by.goods.iter().any(is_same)
         };
-        self.rest.iter().chain(&self.goods).filter(|good| !is_gone(good)).map(|good| (good.id(), good)).collect()
+        self.rest.iter().chain(self.goods.iter()).filter(|good| !is_gone(good)).map(|good| (good.id(), good)).collect()
     }
 
     /// What of this is to be fetched, in the server's order, by a device that is that: all that has a place to get it from and
@@ -90,16 +96,21 @@ impl Config {
             _ => wanted.clone(),
         });
         let goods = become_of.collect();
-        let rest = held.goods.iter().chain(&held.rest).filter(|good| there.contains_key(&good.id()));
-        let rest = rest.take(REST_MAX).cloned().collect();
-        Config { goods, rest, gone: Vec::new(), ..self.clone() }
+        let rest = held.goods.iter().chain(held.rest.iter()).filter(|good| there.contains_key(&good.id()));
+        let mut bytes = 0;
+        let is_kept = |good: &&Good| {
+            bytes += good.bytes();
+            bytes <= REST_BYTES_MAX
+        };
+        let rest = rest.take_while(is_kept).cloned().collect();
+        Config { goods, rest, gone: Arc::default(), ..self.clone() }
     }
 
     /// Without what is lost; none if it had nothing of it.
     pub(super) fn without(&self, loss: Loss) -> Option<Config> {
         let is_kept = |good: &&Good| !loss.takes(good);
-        let goods: Vec<Good> = self.goods.iter().filter(is_kept).cloned().collect();
-        let rest: Vec<Good> = self.rest.iter().filter(is_kept).cloned().collect();
+        let goods: Arc<[Good]> = self.goods.iter().filter(is_kept).cloned().collect();
+        let rest: Arc<[Good]> = self.rest.iter().filter(is_kept).cloned().collect();
         let is_less = goods.len() + rest.len() < self.goods.len() + self.rest.len();
         is_less.then(|| Config { goods, rest, ..self.clone() })
     }
@@ -166,8 +177,8 @@ fn digest(name: &str) -> u32 {
     u32::from_le_bytes([a, b, c, d]) >> (u32::BITS - Loss::NAME_BITS)
 }
 
-/// Things that are there and that no configuration names any more.
-const REST_MAX: usize = 1_024;
+/// What a device keeps of things that are there and that no configuration names any more: a thousand.
+const REST_BYTES_MAX: usize = 256 << 10;
 
 #[cfg(test)]
 mod tests {
@@ -179,7 +190,7 @@ mod tests {
     }
 
     fn config(goods: &[Good], gone: &[Good]) -> Config {
-        Config { goods: goods.to_vec(), gone: gone.to_vec(), ..Config::default() }
+        Config { goods: goods.into(), gone: gone.into(), ..Config::default() }
     }
 
     #[test]
@@ -211,7 +222,7 @@ mod tests {
         // Of a file each, of an app the version that is named.
         let file = Good { exact: false, ..b.clone() };
         let gone = config(&[], &[good(true, "a", "1"), file.clone()]).over(&held);
-        assert_eq!(gone.rest, std::slice::from_ref(&a));
+        assert_eq!(*gone.rest, *std::slice::from_ref(&a));
         assert_eq!(held.wanted(&gone).count(), 1);
         let older = config(&[good(true, "a", "1")], std::slice::from_ref(&a));
         assert_eq!(older.wanted(&held).count(), 1, "the newer one is removed first");
@@ -221,7 +232,7 @@ mod tests {
     #[test]
     fn a_loss_takes_what_it_names() {
         let files = ["/a.txt", "docs/b.txt", "/docs/old/c.txt", "docs2/d.txt"].map(|path| good(false, path, "1"));
-        let held = Config { rest: vec![good(true, "docs", "1")], ..config(&files, &[]) };
+        let held = Config { rest: [good(true, "docs", "1")].into(), ..config(&files, &[]) };
         let check = |of: Lost, name: &str, expected: &str| {
             let left = held.without(Loss::of(of, name));
             let left: String = left

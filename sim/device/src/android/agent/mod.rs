@@ -19,7 +19,7 @@ mod todo;
 mod transfer;
 
 pub use record::Record;
-pub use shared::Shared;
+pub use shared::{Pool, Shared};
 
 use crate::kept::{from_bytes, to_bytes};
 use crate::trouble::Trouble;
@@ -122,6 +122,10 @@ impl Machine for Agent {
 
     fn share(&mut self, shared: &Arc<Shared>) {
         self.lane.shared = Arc::clone(shared);
+    }
+
+    fn pooled(shared: &Arc<Shared>, pool: &mut Pool) -> Arc<Shared> {
+        pool.pooled(shared)
     }
 
     /// FCM gives the device nothing to compare: which enrollment a message is for, its token says.

@@ -5,6 +5,7 @@ use crate::{Agent, Ctx, Enrolls};
 use droves_facts::CommandKey;
 use droves_wire::digest::sha256;
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// What a lane has in common with others.
@@ -37,11 +38,11 @@ pub(super) struct Config {
     /// How the device hears of changes.
     pub(super) push: Push,
     /// What is to be there.
-    pub(super) goods: Vec<Good>,
+    pub(super) goods: Arc<[Good]>,
     /// What is not to be there.
-    pub(super) gone: Vec<Good>,
+    pub(super) gone: Arc<[Good]>,
     /// What is there beside that, since nobody has removed it.
-    pub(super) rest: Vec<Good>,
+    pub(super) rest: Arc<[Good]>,
     /// Whether the device shows one app alone.
     pub(super) kiosk: bool,
     /// Whether the server wants to know where the device is.
@@ -80,6 +81,39 @@ impl Config {
     }
 }
 
+/// The lists of all devices' configurations, each once. What else is in a configuration is small, and may be another for each
+/// device: its own number is enough for that.
+#[derive(Debug, Default)]
+pub struct Pool(HashSet<Arc<[Good]>>);
+
+impl Pool {
+    /// With each of its lists in place of one like it.
+    pub(super) fn pooled(&mut self, shared: &Arc<Shared>) -> Arc<Shared> {
+        let config = self.config(&shared.config);
+        let held = if shared.held == shared.config { Arc::clone(&config) } else { self.config(&shared.held) };
+        Arc::new(Shared { config, held, ..(**shared).clone() })
+    }
+
+    fn config(&mut self, config: &Config) -> Arc<Config> {
+        let Config { goods, gone, rest, .. } = config;
+        let (goods, gone, rest) = (self.list(goods), self.list(gone), self.list(rest));
+        Arc::new(Config { goods, gone, rest, ..config.clone() })
+    }
+
+    fn list(&mut self, list: &Arc<[Good]>) -> Arc<[Good]> {
+        if let Some(known) = self.0.get(list) {
+            return Arc::clone(known);
+        }
+        self.0.insert(Arc::clone(list));
+        Arc::clone(list)
+    }
+
+    /// Lets go of what nobody has any more.
+    pub fn sweep(&mut self) {
+        self.0.retain(|list| Arc::strong_count(list) > 1);
+    }
+}
+
 impl Shared {
     /// SHA-256 of the configuration that the device is like, if that is the one that it is to be like.
     pub fn settled(&self) -> Option<[u8; 32]> {
@@ -111,4 +145,40 @@ pub(super) fn agent<'a>(ctx: &Ctx<'a>) -> Option<&'a Arc<Agent>> {
 /// The number that a device enrolls with.
 pub(super) fn number(agent: &Agent, ctx: &Ctx<'_>) -> String {
     agent.number.replace('*', &ctx.device.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As it is read of what a server wrote, or of the store.
+    fn shared(device: u8) -> Arc<Shared> {
+        let name: Arc<str> = "com.example".into();
+        let good = Good {
+            is_app: true,
+            name: Arc::clone(&name),
+            title: Arc::clone(&name),
+            version: "1".into(),
+            exact: true,
+            url: Some(name),
+        };
+        let config = Config { digest: [device; 32], goods: [good.clone()].into(), ..Config::default() };
+        let held = Config { rest: [good].into(), ..config.clone() };
+        Arc::new(Shared { number: Some("7".into()), config: config.into(), held: held.into(), ..Shared::default() })
+    }
+
+    #[test]
+    fn devices_that_differ_in_little_have_their_lists_in_common() {
+        let mut pool = Pool::default();
+        let pooled: Vec<Arc<Shared>> = (0..100).map(|device| pool.pooled(&shared(device))).collect();
+        assert!((0..100).all(|device| pooled[usize::from(device)] == shared(device)));
+        for Shared { config, held, .. } in pooled.iter().map(|shared| &**shared) {
+            let lists = [&config.goods, &held.goods, &held.rest];
+            assert!(lists.into_iter().all(|list| Arc::ptr_eq(list, &pooled[0].config.goods)));
+        }
+        assert_eq!(pool.0.len(), 2, "the other is the empty one");
+        drop(pooled);
+        pool.sweep();
+        assert!(pool.0.iter().all(|list| list.is_empty()), "{pool:?}");
+    }
 }

@@ -60,9 +60,9 @@ impl Speech for Headwind {
                     Some(PushOptions::Polling) => Push::Poll,
                     Some(PushOptions::MqttAlarm | PushOptions::MqttWorker) => Push::Mqtt(config.keep_alive_secs()),
                 },
-                goods: goods(&config, false),
-                gone: goods(&config, true),
-                rest: Vec::new(),
+                goods: goods(&config, false)?,
+                gone: goods(&config, true)?,
+                rest: Arc::default(),
                 kiosk: config.kiosk_mode == Some(true),
                 located: matches!(config.request_updates.as_deref(), Some("gps" | "wifi")),
             },
@@ -178,6 +178,9 @@ const REQUEST_SIGNATURE: &str = "x-request-signature";
 const CPU_ARCH: &str = "x-cpu-arch";
 const JSON: &[(&str, &str)] = &[("content-type", wire::JSON)];
 const CPU: &str = "arm64-v8a";
+/// What a device keeps of the apps and files of one configuration: the most that lists may have, and their texts as long as
+/// they usually are.
+const GOODS_BYTES_MAX: usize = 1 << 20;
 
 /// A GET of the configuration.
 fn signed(who: &Who<'_>, operation: Operation) -> Question {
@@ -266,7 +269,7 @@ fn host(url: &str) -> &str {
 
 /// Apps and files that are to be there, or are to be removed. Versions of apps are as good as others where the server says `0`
 /// or that it does not care; a file is removed whatever its date.
-fn goods(config: &wire::Config, removed: bool) -> Vec<Good> {
+fn goods(config: &wire::Config, removed: bool) -> Result<Arc<[Good]>, Trouble> {
     let url = |url: &Option<String>| url.as_deref().map(str::trim).filter(|url| !url.is_empty()).map(Arc::<str>::from);
     let text = |text: &Option<String>| Arc::<str>::from(text.as_deref().unwrap_or_default());
     let files = config.files.iter().filter(|file| file.remove == removed && file.path.is_some()).map(|file| Good {
@@ -287,7 +290,9 @@ fn goods(config: &wire::Config, removed: bool) -> Vec<Good> {
         exact: app.version.as_deref() != Some("0") && (removed || !app.skip_version),
         url: url(&app.url),
     });
-    files.chain(apps).collect()
+    let goods: Arc<[Good]> = files.chain(apps).collect();
+    let bytes: usize = goods.iter().map(Good::bytes).sum();
+    if bytes > GOODS_BYTES_MAX { Err(malformed(&HeadwindError::TooLarge)) } else { Ok(goods) }
 }
 
 /// The report.

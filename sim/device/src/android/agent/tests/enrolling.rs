@@ -197,3 +197,15 @@ fn a_device_that_is_erased_confirms_it_first_and_may_come_back() {
     rig.push(&wire::Push::new(Kind::ConfigUpdated));
     assert_eq!(rig.state(), DeviceState::Enrolled);
 }
+
+#[test]
+fn a_configuration_that_no_device_could_keep_is_refused() {
+    let enrolled = |chars: usize| {
+        let mut rig = Rig::new(agent());
+        rig.config.applications = (0..100).map(|n| app(&format!("{n}{}", "x".repeat(chars)), "1", None)).collect();
+        rig.order(Order::Enroll);
+        (rig.state(), rig.complaints())
+    };
+    assert_eq!(enrolled(1_000), (DeviceState::Enrolled, vec![]));
+    assert_eq!(enrolled(10_000), (DeviceState::Enrolling, vec!["malformed"]));
+}

@@ -15,9 +15,9 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// A server at the root that holds polls for a moment only: nobody is to wait for an idle end.
+/// A server at the root that holds polls for longer than any case takes.
 fn settings() -> Settings {
-    Settings { project: String::new(), poll_wait: Dur::secs(2), ..Settings::default() }
+    Settings { project: String::new(), poll_wait: Dur::secs(600), ..Settings::default() }
 }
 
 #[test]
@@ -96,8 +96,8 @@ fn polls_are_held_until_there_is_something_to_say() {
 }
 
 #[test]
-fn careless_polls_lose_their_place_to_an_earlier_one() {
-    case("careless", Settings { careless_polls: true, poll_wait: Dur::secs(4), ..settings() }, &[]);
+fn polls_end_after_their_time() {
+    case("idle", Settings { poll_wait: Dur::secs(1), ..settings() }, &[]);
 }
 
 #[test]
@@ -146,7 +146,7 @@ fn case(name: &str, settings: Settings, faults: &[(&str, ServerFault)]) {
 fn play(name: &str, settings: Settings, faults: &[(&str, ServerFault)]) -> Result<(), Stop> {
     let python = python()?;
     let loopback = ([127, 0, 0, 1], 0).into();
-    let told = json!({ "says_session": settings.says_session, "open_topics": settings.open_topics });
+    let told = json!({ "says_session": settings.says_session, "open_topics": settings.open_topics, "message_delay_s": settings.message_delay.as_secs_f64() });
     let ordered = |(n, (_, fault)): (usize, &(&str, ServerFault))| Fault {
         what: FaultKind::Server(*fault),
         strikes: Strikes::Share(1.0),

@@ -258,6 +258,18 @@ fn who_says_nothing_is_cut_off_at_its_time() {
 }
 
 #[test]
+fn who_pings_has_its_time_once_more() {
+    let (mut broker, mut client) = (broker(), Client::new());
+    client.connect_with(&mut broker, "d1", true, 10, &mut |_| None);
+    let (line, pinged) = (client.line, NOW + Dur::secs(14));
+    broker.hear(pinged, line, &[0xc0, 0], &mut |_| None);
+    assert_eq!(broker.take(line).deadline, Some(pinged + Dur::secs(15)));
+    broker.fire(NOW + Dur::secs(15), line);
+    assert!(!broker.take(line).ends);
+    assert_eq!((broker.tally().pings, broker.tally().timed_out), (1, 0));
+}
+
+#[test]
 fn whoever_begins_with_another_packet_is_cut_off_at_once() {
     for first in (0..=u8::MAX).filter(|first| *first != 0x10) {
         let mut broker = broker();

@@ -52,6 +52,9 @@ pub(super) async fn line(house: Rc<House>, mut stream: Stream, mut stopping: Sto
             break;
         }
         tokio::select! {
+            // What was said in time counts, also if it is read when the time is over.
+            biased;
+            () = stopping.wait() => break,
             read = stream.read(&mut bytes) => match read {
                 Ok(length) if length > 0 => {
                     let heard = bytes.get(..length).unwrap_or_default();
@@ -61,7 +64,6 @@ pub(super) async fn line(house: Rc<House>, mut stream: Stream, mut stopping: Sto
             },
             () = stirred.notified() => {}
             () = at(&house, written.deadline) => house.with(|brain, now| brain.line_fired(now, line)),
-            () = stopping.wait() => break,
         }
     }
     house.with(|brain, _| brain.line_gone(line));

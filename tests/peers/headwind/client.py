@@ -5,6 +5,7 @@ import hashlib
 import http.client
 import json
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -15,6 +16,7 @@ from urllib.parse import quote, quote_plus
 HERE = os.path.dirname(os.path.abspath(__file__))
 SECRET = "changeme-C3z9vi54"
 MOSQUITTO = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
+WAIT = 60                      # seconds for what comes at once on a machine that nobody else uses
 NOTHING = b'{"status":"OK","message":null,"data":null}'
 INFO = {
     "deviceId": "d1", "model": "Pixel", "permissions": [1, 1, 0, 0], "files": [], "mdmMode": True, "kioskMode": False,
@@ -29,9 +31,11 @@ def sha1(text):
 
 
 def free_port():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
+    """One below those that the system gives away by itself: it can't be taken before it is used."""
+    while True:
+        with contextlib.suppress(OSError), socket.socket() as one:
+            one.bind(("127.0.0.1", random.randrange(20_000, 32_000)))
+            return one.getsockname()[1]
 
 
 class Broker:
@@ -64,7 +68,7 @@ class Server:
 
     def call(self, method, path, body=None, headers=None, port=None):
         """(status, headers, body)"""
-        connection = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=2 * WAIT)
         with contextlib.closing(connection):
             headers = dict(headers or {})
             if body is not None:
@@ -114,5 +118,5 @@ class Server:
 
     def stop(self):
         self.process.terminate()
-        assert self.process.wait(10) == 0
+        assert self.process.wait(WAIT) == 0
         self.process.stdout.close()

@@ -22,7 +22,7 @@ from push import Pusher
 from state import World
 from web import Answer, Listener, Refused, page, text_of
 
-READY_WITHIN = 10              # seconds for the broker to take the connection
+READY_WITHIN = 60              # seconds for the broker to take the connection
 THREAD = 512 * 1024            # bytes of stack: there is a thread a connection, and most of them wait
 
 

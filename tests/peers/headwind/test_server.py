@@ -14,7 +14,7 @@ import unittest
 
 import paho.mqtt.client as mqtt
 
-from client import INFO, MOSQUITTO, NOTHING, SECRET, Broker, Server, sha1
+from client import INFO, MOSQUITTO, NOTHING, SECRET, WAIT, Broker, Server, sha1
 
 
 class Case(unittest.TestCase):
@@ -82,13 +82,15 @@ class DeviceSide(Case):
 
     def test_push_ends_a_held_poll(self):
         self.server.enroll()
-        self.server.play("polls", timeout=10)
+        self.server.play("polls", timeout=600)
         said = queue.Queue()
-        threading.Thread(target=lambda: said.put(self.server.poll())).start()
+        threading.Thread(target=lambda: said.put(self.server.poll()), daemon=True).start()
+        end = time.monotonic() + WAIT
         while not self.server.truth()["pushes"]["polls_held"]:
+            self.assertLess(time.monotonic(), end)
             time.sleep(0.01)
         self.server.push(messageType="reboot", broadcast=True)
-        self.assertEqual(json.loads(said.get(timeout=5)[2])["data"], [{"messageType": "reboot", "payload": None}])
+        self.assertEqual(json.loads(said.get(timeout=WAIT)[2])["data"], [{"messageType": "reboot", "payload": None}])
         self.assertEqual(self.server.truth()["devices"]["d1"]["rows"], 0)
 
     def test_what_is_uploaded(self):
@@ -315,7 +317,7 @@ class ByMqtt(unittest.TestCase):
         client.on_message = lambda _c, _u, message: self.came.put((message.topic, message.payload.decode(), message.qos))
         client.connect("127.0.0.1", self.broker.port)
         client.loop_start()
-        self.assertTrue(subscribed.wait(5))
+        self.assertTrue(subscribed.wait(WAIT))
         return client
 
     def test_both_ways(self):
@@ -324,16 +326,16 @@ class ByMqtt(unittest.TestCase):
         client = self.device("d1")
         self.server.private("PUT", "/configurations", {"id": 1, "name": "A", "password": "1", "applications": []})
         # It was told before the call was answered, or is just about to hear.
-        self.assertEqual(self.came.get(timeout=2), ("d1", '{messageType: "configUpdated"}', 2))
+        self.assertEqual(self.came.get(timeout=WAIT), ("d1", '{messageType: "configUpdated"}', 2))
         self.server.push(messageType="runApp", payload='{"pkg":"com.x"}', deviceNumbers=["d1", "nobody"])
-        self.assertEqual(self.came.get(timeout=2)[1], '{messageType: "runApp", payload: {"pkg":"com.x"}}')
+        self.assertEqual(self.came.get(timeout=WAIT)[1], '{messageType: "runApp", payload: {"pkg":"com.x"}}')
         again = json.loads(self.server.poll()[2])["data"]
         self.assertEqual([one["messageType"] for one in again], ["configUpdated", "runApp"])
         client.disconnect()
         client.loop_stop()
         self.server.push(messageType="reboot", broadcast=True)
         client = self.device("d1")
-        self.assertEqual(self.came.get(timeout=2)[1], '{messageType: "reboot"}')
+        self.assertEqual(self.came.get(timeout=WAIT)[1], '{messageType: "reboot"}')
         client.disconnect()
         client.loop_stop()
         pushes = self.server.truth()["pushes"]

@@ -1,8 +1,7 @@
 //! The program under test, as its users run it.
 
 use crate::process::Running;
-use crate::{Error, program, wait_until};
-use std::net::TcpListener;
+use crate::{Error, free_port, program, wait_until};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -35,9 +34,7 @@ impl Droves {
         if !made.status.success() {
             return Err(Error::Answer(String::from_utf8_lossy(&made.stderr).into_owned()));
         }
-        let address = "127.0.0.1:0";
-        let door = TcpListener::bind(address).and_then(|listener| listener.local_addr()).map_err(Error::at(address))?;
-        Ok(Droves { program, dir: dir.to_path_buf(), door: door.port(), certificates })
+        Ok(Droves { program, dir: dir.to_path_buf(), door: free_port()?, certificates })
     }
 
     /// `HTTPS_PROXY` for a server under test.

@@ -3,9 +3,11 @@
 use crate::Error;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, TcpListener};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long a server may take until it answers: Go servers take 0.1 s here, PostgreSQL 1 s; two busy cores take longer.
@@ -13,6 +15,8 @@ const READY_WAIT_MAX: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(20);
 /// Another process can take the port between our look and the server's bind.
 const PORT_TRIES: usize = 5;
+/// Who asks for any port is given one above these, and so is every connection: they are not taken by chance.
+const PORTS: Range<u16> = 20_000..32_000;
 /// What an error shows of a log.
 const LOG_TAIL_BYTES: u64 = 4_000;
 
@@ -21,6 +25,8 @@ pub struct Running {
     name: String,
     child: Child,
     log: PathBuf,
+    /// Where its part of the log begins.
+    begins: u64,
 }
 
 impl Running {
@@ -28,10 +34,11 @@ impl Running {
     pub fn start(name: &str, dir: &Path, command: &mut Command) -> Result<Running, Error> {
         let log = dir.join(format!("{name}.log"));
         let file = File::options().create(true).append(true).open(&log).map_err(Error::at(&log))?;
+        let begins = file.metadata().map_err(Error::at(&log))?.len();
         let twin = file.try_clone().map_err(Error::at(&log))?;
         command.stdin(Stdio::null()).stdout(file).stderr(twin);
         let child = command.spawn().map_err(Error::at(command.get_program()))?;
-        Ok(Running { name: name.to_owned(), child, log })
+        Ok(Running { name: name.to_owned(), child, log, begins })
     }
 
     /// Start a server on a free port of 127.0.0.1 and wait until `ready` says so. If the port was taken meanwhile, it
@@ -44,7 +51,7 @@ impl Running {
     ) -> Result<(Running, u16), Error> {
         for _ in 1..PORT_TRIES {
             match Running::serve_on(free_port()?, name, dir, &command, &ready) {
-                Err(Error::Server { log, .. }) if log.contains("address already in use") => {}
+                Err(Error::Server { log, .. }) if log.to_lowercase().contains("address already in use") => {}
                 done => return done,
             }
         }
@@ -92,7 +99,7 @@ impl Running {
 
     /// An error that shows the end of the log.
     pub fn error(&self, what: impl Into<String>) -> Error {
-        Error::Server { name: self.name.clone(), what: what.into(), log: tail(&self.log) }
+        Error::Server { name: self.name.clone(), what: what.into(), log: tail(&self.log, self.begins) }
     }
 }
 
@@ -129,18 +136,26 @@ pub(crate) fn answer_of(command: &mut Command) -> Result<String, Error> {
     Err(Error::Program { program, said: String::from_utf8_lossy(&output.stderr).into_owned() })
 }
 
-/// A port of 127.0.0.1 that nobody has now; somebody may take it before it is used.
+/// A port of 127.0.0.1 that nobody has now, another one each time.
 pub fn free_port() -> Result<u16, Error> {
-    let address = "127.0.0.1:0";
-    let listener = TcpListener::bind(address).map_err(Error::at(address))?;
-    Ok(listener.local_addr().map_err(Error::at(address))?.port())
+    static ASKED: AtomicU32 = AtomicU32::new(0);
+    // Suites that run at the same time begin in different places.
+    let first = std::process::id().wrapping_mul(2_654_435_761) >> 16;
+    for _ in PORTS {
+        let n = first + ASKED.fetch_add(1, Ordering::Relaxed);
+        let port = PORTS.start + (n % PORTS.len() as u32) as u16;
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    Err(Error::Answer(format!("no port of {PORTS:?} is free")))
 }
 
-fn tail(log: &Path) -> String {
+fn tail(log: &Path, begins: u64) -> String {
     let read = || -> std::io::Result<String> {
         let mut file = File::open(log)?;
         let bytes = file.metadata()?.len();
-        file.seek(SeekFrom::Start(bytes.saturating_sub(LOG_TAIL_BYTES)))?;
+        file.seek(SeekFrom::Start(bytes.saturating_sub(LOG_TAIL_BYTES).max(begins)))?;
         let mut end = Vec::new();
         file.take(LOG_TAIL_BYTES).read_to_end(&mut end)?;
         Ok(String::from_utf8_lossy(&end).into_owned())

@@ -3,7 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use droves_e2e::{Droves, Error, Ground, Relay, Run, Running, Stall, case, program};
+use droves_e2e::{Droves, Error, Ground, Relay, Run, Running, Stall, case, free_port, program};
 use serde_json::Value;
 use std::path::Path;
 use std::process::Command;
@@ -337,7 +337,8 @@ fn practice(dir: &Path, droves: &Droves, push: u16, flags: &[&str]) -> Result<(R
     let program = program("droves")?;
     let command = |port: u16| {
         let mut command = Command::new(&program);
-        command.args(["practice", "--port", &port.to_string(), "--token", "secret"]);
+        command.args(["practice", "--token", "secret", "--windows-port", "0", "--mqtt-port", "0"]);
+        command.args(["--port", &port.to_string()]);
         command.args(["--push", &format!("127.0.0.1:{push}")]).arg("--push-ca").arg(droves.trusted());
         command.args(flags);
         command
@@ -346,14 +347,10 @@ fn practice(dir: &Path, droves: &Droves, push: u16, flags: &[&str]) -> Result<(R
     Running::serve("practice", dir, command, ready)
 }
 
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
 #[test]
 fn a_fleet_on_disk_goes_on_in_the_next_run() {
     alone("fleet_on_disk", |ground| {
-        let (droves, push) = (Droves::new(ground.path())?, free_port());
+        let (droves, push) = (Droves::new(ground.path())?, free_port()?);
         let (_server, port) = practice(ground.path(), &droves, push, &[])?;
         let target = format!("{{ server: practice, url: \"http://127.0.0.1:{port}\" }}");
         let fleet = format!("{}    macs: {{ platform: macos, count: 10, users: 1, {QUICK} }}\n", phones(50));
@@ -407,7 +404,7 @@ fn a_stall_is_measured_from_the_intended_start() {
 fn stalled(dir: &Path) -> Result<Option<String>, Error> {
     const RATE: f64 = 10.0;
     const STALL_S: f64 = 5.0;
-    let (droves, push) = (Droves::new(dir)?, free_port());
+    let (droves, push) = (Droves::new(dir)?, free_port()?);
     let relay = Relay::start()?;
     let (_server, port) = practice(dir, &droves, push, &["--url", &relay.url()])?;
     relay.lead_to(port);

@@ -72,7 +72,9 @@ impl ScepServer {
         let depot = dir.path().join("depot");
         let made = Command::new(&program).args(["ca", "-init", "-keySize", "2048", "-depot"]).arg(&depot).output();
         assert!(made.unwrap().status.success());
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        // One below those that the system gives away by itself.
+        let mut ports = (20_000..32_000).cycle().skip(std::process::id() as usize % 12_000);
+        let port = ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap();
         let mut command = Command::new(&program);
         command.arg("-depot").arg(&depot).args(["-http-addr", &format!("127.0.0.1:{port}")]);
         command.args(["-challenge", CHALLENGE, "-allowrenew", "0"]).stdout(Stdio::null()).stderr(Stdio::null());

@@ -240,6 +240,9 @@ func keepalive(_, _ string) {
 	}
 	subscriber := client.Subscriber(subscription)
 	subscriber.ReceiveSettings.NumGoroutines = 1
+	// The library asks for more in time where it is woken in time: a busy machine is not what this is about.
+	subscriber.ReceiveSettings.MinDurationPerAckExtension = 10 * time.Minute
+	subscriber.ReceiveSettings.MaxDurationPerAckExtension = 10 * time.Minute
 	var delivered, done atomic.Int32
 	release := make(chan struct{})
 	until, cancel := context.WithTimeout(ctx, patience)

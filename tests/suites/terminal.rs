@@ -7,9 +7,10 @@ use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system}
 use std::io::{Read, Write};
 use std::num::NonZero;
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
-const SCENARIO: &str = "droves: 1\ntarget: { server: practice }\nfleet:\n  keys: { pool: 4 }\n  populations:\n    phones: { platform: ios, count: 40 }\nbounds: { lag_max: 60s }\nphases:\n  - name: come in\n    enroll: { who: all, arrivals: { rate: 20/s } }\n    until: { enrolled: 100%, within: 1m }\n  - name: stay\n    check_in: { who: all, arrivals: { each: { every: 2s } } }\n    for: 60s\n";
+const SCENARIO: &str = "droves: 1\ntarget: { server: practice }\nfleet:\n  keys: { pool: 4 }\n  populations:\n    phones: { platform: ios, count: 40 }\nbounds: { lag_max: 60s }\nphases:\n  - name: come in\n    enroll: { who: all, arrivals: { rate: 20/s } }\n    until: { enrolled: 100%, within: 10m }\n  - name: stay\n    check_in: { who: all, arrivals: { each: { every: 2s } } }\n    for: 10m\n";
 
 fn cells(n: u16) -> NonZero<u16> {
     NonZero::new(n).unwrap()
@@ -18,6 +19,8 @@ fn cells(n: u16) -> NonZero<u16> {
 /// The program in a terminal of this size.
 struct Session {
     parser: Arc<Mutex<vt100::Parser>>,
+    /// Reads until the program has ended.
+    reader: JoinHandle<()>,
     child: Box<dyn Child + Send + Sync>,
     keys: Box<dyn Write + Send>,
     master: Box<dyn MasterPty + Send>,
@@ -44,12 +47,12 @@ impl Session {
         let child = pair.slave.spawn_command(command).unwrap();
         drop(pair.slave);
         let parser = Arc::new(Mutex::new(vt100::Parser::new(cells(rows), cells(cols), 0)));
-        let mut reader = pair.master.try_clone_reader().unwrap();
+        let mut output = pair.master.try_clone_reader().unwrap();
         let screen = Arc::clone(&parser);
-        std::thread::spawn(move || {
+        let reader = std::thread::spawn(move || {
             let mut piece = [0; 4_096];
             // The end of the program is an error of the reader on Linux.
-            while let Ok(n) = reader.read(&mut piece) {
+            while let Ok(n) = output.read(&mut piece) {
                 if n == 0 {
                     return;
                 }
@@ -57,7 +60,7 @@ impl Session {
             }
         });
         let keys = pair.master.take_writer().unwrap();
-        Ok(Session { parser, child, keys, master: pair.master })
+        Ok(Session { parser, reader, child, keys, master: pair.master })
     }
 
     fn screen(&self) -> String {
@@ -83,7 +86,8 @@ impl Session {
         if !ended {
             self.child.kill().unwrap();
         }
-        std::thread::sleep(Duration::from_millis(300));
+        let is_read = wait_until(Duration::from_secs(60), || self.reader.is_finished());
+        assert!(is_read, "it has ended, and its terminal has not");
         let parser = self.parser.lock().unwrap();
         (code.unwrap_or(u32::MAX), parser.screen().contents(), parser.screen().alternate_screen())
     }
@@ -110,8 +114,12 @@ fn the_dashboard_lives_in_a_terminal_and_gives_it_back() {
         session.types("p");
         session.shows("PICTURE HELD");
         session.types("p");
-        session.master.resize(PtySize { rows: 50, cols: 140, pixel_width: 0, pixel_height: 0 }).unwrap();
-        session.parser.lock().unwrap().screen_mut().set_size(cells(50), cells(140));
+        {
+            // What is drawn for the new size is read after the screen has it.
+            let mut parser = session.parser.lock().unwrap();
+            session.master.resize(PtySize { rows: 50, cols: 140, pixel_width: 0, pixel_height: 0 }).unwrap();
+            parser.screen_mut().set_size(cells(50), cells(140));
+        }
         session.shows("a minute ago");
         session.types("q");
         let (code, screen, alternate) = session.ends();

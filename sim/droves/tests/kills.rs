@@ -280,14 +280,14 @@ fn ten_kills_of_an_enrolling_fleet_lose_nobody() {
         let mut before = Lanes::new();
         for part in 0..KILLS {
             drop(fs::remove_file(path("ready")));
-            let enroll = format!("  - enroll: {{ who: part{part}, arrivals: {{ rate: 40/s }} }}\n    for: 1m\n");
+            let enroll = format!("  - enroll: {{ who: part{part}, arrivals: {{ rate: 40/s }} }}\n    for: 10m\n");
             let process = Begun::new(&mut run(fleet, &enroll));
             until("the run", || path("ready").exists());
             // Some die at once, the others after so many certificates.
             let certificates = issued() + some.below(15);
             until("a certificate", || issued() >= certificates);
             let moment = Duration::from_millis(some.below(200));
-            assert!(process.killed_after(moment), "a minute has not passed");
+            assert!(process.killed_after(moment), "its time is not over");
             let (now, known) = (lanes(&folder), known() - elsewhere);
             let identities = now.values().filter(|lane| lane.identity.is_some()).count();
             assert!(identities >= known, "fleet {fleet}, part {part}: {known} at the server, {identities} on the disk");
@@ -296,10 +296,19 @@ fn ten_kills_of_an_enrolling_fleet_lose_nobody() {
         }
         // Those who were about to enroll go on by themselves, and all who can check in.
         let look = "  - wait: 2s\n  - check_in: { who: all, arrivals: at_once }\n    for: 3s\n";
-        assert!(run(fleet, look).stderr(Stdio::null()).status().unwrap().code().is_some());
-        let now = lanes(&folder);
-        stay(&before, &now, &format!("fleet {fleet}"));
-        let enrolled = now.values().filter(|lane| is_enrolled(lane)).count();
+        // A busy machine may break off in the middle of that once more.
+        const LOOKS: u32 = 5;
+        let mut enrolled = 0;
+        for _ in 0..LOOKS {
+            assert!(run(fleet, look).stderr(Stdio::null()).status().unwrap().code().is_some());
+            let now = lanes(&folder);
+            stay(&before, &now, &format!("fleet {fleet}"));
+            enrolled = now.values().filter(|lane| is_enrolled(lane)).count();
+            before = now;
+            if known() - elsewhere == enrolled {
+                break;
+            }
+        }
         assert!(enrolled > 0, "nobody had the time");
         assert_eq!(known() - elsewhere, enrolled);
         elsewhere += enrolled;
@@ -326,7 +335,7 @@ fn words(lane: &Stored) -> String {
 }
 
 fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_secs(120);
     while !is_so() {
         assert!(Instant::now() < deadline, "{what} is not there");
         thread::sleep(Duration::from_millis(5));
@@ -336,7 +345,7 @@ fn until(what: &str, mut is_so: impl FnMut() -> bool) {
 /// What the practice server says of itself.
 fn truth(port: u16) -> serde_json::Value {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(120))).unwrap();
     stream.write_all(b"GET /_truth HTTP/1.0\r\nHost: localhost\r\n\r\n").unwrap();
     let mut answer = String::new();
     stream.take(16 << 20).read_to_string(&mut answer).unwrap();

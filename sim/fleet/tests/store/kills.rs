@@ -11,8 +11,8 @@ use std::time::Duration;
 
 const CELLS: u32 = 4;
 const LANES: u32 = CELLS * 10;
-/// Rounds of one process.
-const ROUNDS: u32 = 1_000;
+/// Rounds of one process, more than it has time for before it is killed.
+const ROUNDS: u32 = 100_000;
 
 /// The other side of the tests below: opens the fleet, saves all lanes again and again, and prints what is acknowledged.
 #[test]

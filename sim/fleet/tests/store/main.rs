@@ -57,7 +57,7 @@ fn save_in_turn(fleet: Fleet, saves: &[&[Stored]]) {
     for lanes in saves {
         lanes.iter().for_each(|lane| saver.save(Some(0), lane.clone()));
         for _ in *lanes {
-            let (_, _, result) = heard.recv_timeout(Duration::from_secs(30)).unwrap();
+            let (_, _, result) = heard.recv_timeout(Duration::from_secs(120)).unwrap();
             result.unwrap();
         }
     }

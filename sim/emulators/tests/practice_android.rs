@@ -17,7 +17,7 @@ use std::time::Duration;
 const TOKEN: &str = "administrator";
 const DEVICES: usize = 20;
 /// Looks at what does not come are given up after so many, each a moment after the last.
-const LOOKS_MAX: usize = 3_000;
+const LOOKS_MAX: usize = 12_000;
 
 struct World {
     google: Handle,
@@ -74,7 +74,7 @@ impl World {
                 settings: google::Settings {
                     callers: Callers::Known,
                     accounts: vec![account(&key)],
-                    quota: Quota { requests_max: 15, window: Dur::ms(100) },
+                    quota: Quota { requests_max: 20, window: Dur::secs(1) },
                     devices_max: 500,
                     dice: Dice::new(7),
                     key: Key::generate_rsa(2048).unwrap(),
@@ -90,7 +90,7 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let key_file = folder.path().join("key.json");
         std::fs::write(&key_file, account(&key).key_file(google.url()).unwrap().to_string()).unwrap();
-        let (quota_wait, sweep_every) = (Dur::ms(120), Dur::ms(500));
+        let (quota_wait, sweep_every) = (Dur::ms(1_100), Dur::ms(500));
         let settings = emm::Settings { quota_wait, sweep_every, ..emm::Settings::default() };
         let practice = Practice::start(practice::Config {
             listen: ([127, 0, 0, 1], 0).into(),

@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+/// A run ends by itself, if not by a test then at one of its own limits: ten minutes for what takes seconds.
+const END_WAIT_MAX: Duration = Duration::from_secs(1_500);
+
 /// Droves with a folder of its own and a port for the door to its push service.
 pub struct Droves {
     program: PathBuf,
@@ -82,7 +85,7 @@ impl Droves {
         flags: &[&str],
     ) -> Result<(), Error> {
         let mut running = self.begin(command, name, scenario, env, flags)?;
-        wait_until(Duration::from_secs(300), || !running.is_alive());
+        wait_until(END_WAIT_MAX, || !running.is_alive());
         if running.exit_code() == Some(0) { Ok(()) } else { Err(running.error("did not end well")) }
     }
 
@@ -108,7 +111,7 @@ impl Droves {
         let ready = self.dir.join(format!("{name}.ready"));
         let mut command = Command::new(&self.program);
         command.arg("run").arg(&file).arg("--headless").arg("--out").arg(&out).arg("--certs").arg(&self.certificates);
-        command.args(["--door-port", &self.door.to_string(), "--wait", "30s"]).arg("--ready-file").arg(&ready);
+        command.args(["--door-port", &self.door.to_string(), "--wait", "10m"]).arg("--ready-file").arg(&ready);
         command.arg("--keys").arg(keys());
         command.args(flags).envs(env.iter().copied()).env_remove("RUST_LOG");
         Ok(Started { running: Running::start(name, &self.dir, &mut command)?, out, ready })
@@ -140,7 +143,7 @@ impl Started {
 
     /// Wait until everything listens.
     pub fn ready(&mut self) -> Result<(), Error> {
-        let is_ready = wait_until(Duration::from_secs(60), || self.ready.is_file() || !self.running.is_alive());
+        let is_ready = wait_until(END_WAIT_MAX, || self.ready.is_file() || !self.running.is_alive());
         if is_ready && self.ready.is_file() { Ok(()) } else { Err(self.running.error("is not ready")) }
     }
 
@@ -149,10 +152,22 @@ impl Started {
         &self.ready
     }
 
+    /// Whether it has said this, on its standard output or elsewhere.
+    pub fn has_said(&self, words: &str) -> bool {
+        self.running.has_said(words)
+    }
+
     /// What its ready file says.
     pub fn told(&self) -> Result<serde_json::Value, Error> {
         let text = std::fs::read(&self.ready).map_err(Error::at(&self.ready))?;
         serde_json::from_slice(&text).map_err(|error| Error::Answer(format!("{}: {error}", self.ready.display())))
+    }
+
+    /// The port of the server inside the run, once everything listens.
+    pub fn target_port(&self) -> Result<u16, Error> {
+        let told = self.told()?;
+        let port = told["target"].as_str().and_then(|url| url.rsplit(':').next()?.parse().ok());
+        port.ok_or_else(|| Error::Answer(format!("no port of the target in {told:#}")))
     }
 
     /// Break it off as Ctrl-C does, wait for the end, and read what it left.
@@ -164,7 +179,7 @@ impl Started {
 
     /// Wait for the end, and read what it left.
     pub fn finish(mut self) -> Result<Run, Error> {
-        let ended = wait_until(Duration::from_secs(300), || !self.running.is_alive());
+        let ended = wait_until(END_WAIT_MAX, || !self.running.is_alive());
         if !ended {
             return Err(self.running.error("does not end"));
         }

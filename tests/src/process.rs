@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long a server may take until it answers: Go servers take 0.1 s here, PostgreSQL 1 s; two busy cores take longer.
-const READY_WAIT_MAX: Duration = Duration::from_secs(30);
+const READY_WAIT_MAX: Duration = Duration::from_secs(120);
 const POLL: Duration = Duration::from_millis(20);
 /// Another process can take the port between our look and the server's bind.
 const PORT_TRIES: usize = 5;
@@ -95,6 +95,11 @@ impl Running {
     /// The process, for signals.
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Whether this stands in its log.
+    pub fn has_said(&self, words: &str) -> bool {
+        std::fs::read_to_string(&self.log).is_ok_and(|log| log.contains(words))
     }
 
     /// An error that shows the end of the log.

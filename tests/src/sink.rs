@@ -25,7 +25,7 @@ impl Sink {
         command.arg("--ca").arg(authority.certificate()).arg("--ca-key").arg(authority.key());
         command.args(flags).env_remove("RUST_LOG");
         let mut running = Running::start("sink", dir, &mut command)?;
-        wait_until(Duration::from_secs(30), || ready.is_file() || !running.is_alive());
+        wait_until(Duration::from_secs(120), || ready.is_file() || !running.is_alive());
         let text = std::fs::read(&ready).map_err(|_| running.error("is not ready"))?;
         let told: serde_json::Value =
             serde_json::from_slice(&text).map_err(|error| Error::Answer(format!("{}: {error}", ready.display())))?;
@@ -37,6 +37,11 @@ impl Sink {
     /// Where it is.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Whether it has said this.
+    pub fn has_said(&self, words: &str) -> bool {
+        self.running.has_said(words)
     }
 
     /// Its processes, for signals.
@@ -53,7 +58,7 @@ impl Sink {
 
     /// The same for one that ends by itself.
     pub fn counted(&mut self) -> Result<(serde_json::Value, i32), Error> {
-        if !wait_until(Duration::from_secs(30), || !self.running.is_alive()) {
+        if !wait_until(Duration::from_secs(120), || !self.running.is_alive()) {
             return Err(self.running.error("does not end"));
         }
         let text = std::fs::read(&self.counts).map_err(Error::at(&self.counts))?;

@@ -16,7 +16,9 @@ fn alone(name: &str, run: impl FnOnce(&Ground) -> Result<(), Error>) {
     case(name, run);
 }
 
-const WAIT_MAX: Duration = Duration::from_secs(60);
+const WAIT_MAX: Duration = Duration::from_secs(300);
+/// The server is to have time for others, too.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 const PHONES: u64 = 20;
 /// Those of them that leave, if anybody does.
 const LEAVERS: u64 = 5;
@@ -32,24 +34,41 @@ fn scenario(port: u16, vars: &str, phases: &[&str]) -> String {
     )
 }
 
-const ENROLL: &str =
-    "  - name: enroll\n    enroll: { who: all, arrivals: { rate: 20/s } }\n    until: { enrolled: 100%, within: 1m }\n";
+const ENROLL: &str = "  - name: enroll\n    enroll: { who: all, arrivals: { rate: 20/s } }\n    until: { enrolled: 100%, within: 10m }\n";
 
 /// Time in which what was begun comes to its end.
 fn settle(name: &str) -> String {
-    format!("  - {{ name: {name}, wait: 6s }}\n")
+    format!("  - {{ name: {name}, wait: 8s }}\n")
 }
+
+/// The same for as long as the case wants.
+const LIVE: &str = "  - { name: live, wait: 10m }\n";
 
 /// Sets the configuration that all of them are in. Whose it is does not matter, so it is set once.
 fn configure(name: &str, fields: &str) -> String {
     format!(
-        "  - name: {name}\n    command: {{ who: {{ phones: 1 devices }}, configuration: {{ id: 1, name: c, {fields} }} }}\n    for: 12s\n"
+        "  - name: {name}\n    command: {{ who: {{ phones: 1 devices }}, configuration: {{ id: 1, name: c, {fields} }} }}\n    for: 14s\n"
     )
 }
 
-/// Nothing that a device said was otherwise than its server wants it, and the run has nothing to complain of.
+/// The same in the last phase, which goes on until the case has seen what it wants.
+fn configure_and_live(fields: &str) -> String {
+    configure("last", fields).replace("for: 14s", "for: 10m")
+}
+
+/// Waits until this is so at the server.
+fn until(server: &Headwind, what: &str, is_so: impl Fn(&Value) -> bool) {
+    let is_so = wait_until(WAIT_MAX, || {
+        std::thread::sleep(LOOK_EVERY);
+        server.truth().is_ok_and(|truth| is_so(&truth))
+    });
+    assert!(is_so, "{what}: {:#}", server.truth().unwrap());
+}
+
+/// Nothing that a device said was otherwise than its server wants it, and the run, which was broken off, has nothing to
+/// complain of.
 fn is_well(run: &Run, truth: &Value) {
-    assert_eq!(run.code, 0, "{:#} {:#}", run.summary["verdict"], run.summary["failures"]);
+    assert_eq!(run.code, 105, "{:#} {:#}", run.summary["verdict"], run.summary["failures"]);
     run.adds_up();
     assert_eq!(truth["broken"]["total"], 0, "{:#}", truth["broken"]);
     assert_eq!(run.summary["failures"], json!([]));
@@ -86,21 +105,19 @@ fn agents_live_with_a_server_that_is_not_ours_and_its_broker() {
              version: \"2\", url: \"{url}\" }} ]"
         );
         let vars = format!("project: /hmdm/, broker: \"mqtt://{broker}\"");
-        let phases = [&*settle("linked"), &configure("apps", &apps)];
-        let run = Droves::new(ground.path())?.run(
-            "agents",
-            &scenario(server.port(), &vars, &phases),
-            &[Headwind::key()],
-            &[],
-        )?;
-        let truth = server.truth()?;
-        is_well(&run, &truth);
-        assert_eq!(truth["pushes"]["mqtt"], json!({ "sent": PHONES }), "{:#}", truth["pushes"]);
+        let phases = [&*settle("linked"), &configure_and_live(&apps)];
+        let scenario = scenario(server.port(), &vars, &phases);
+        let started = Droves::new(ground.path())?.start("agents", &scenario, &[Headwind::key()], &[])?;
         let has_app = |device: &Value| {
             let apps = device["info"]["applications"].as_array();
             let is_there = |app: &Value| app["pkg"] == "com.x" && app["version"] == "2";
             device["info"]["kioskMode"] == true && apps.is_some_and(|apps| apps.iter().any(is_there))
         };
+        until(&server, "all have it", |truth| of_each(truth, has_app) == PHONES);
+        let run = started.interrupt()?;
+        let truth = server.truth()?;
+        is_well(&run, &truth);
+        assert_eq!(truth["pushes"]["mqtt"], json!({ "sent": PHONES }), "{:#}", truth["pushes"]);
         assert_eq!(of_each(&truth, has_app), PHONES, "{truth:#}");
         // In three pieces each.
         assert_eq!(truth["files"]["app.apk"]["count"], 3 * PHONES, "{:#}", truth["files"]);
@@ -115,14 +132,19 @@ fn agents_are_held_at_polls_by_a_server_that_is_not_ours() {
         let options = ["--strict-signatures", "--poll-signature", "either", "--polling-timeout", "10"];
         let server = Headwind::start(ground.path(), &options, &[])?;
         server.configure(&json!({ "id": 1, "name": "c", "pushOptions": "polling" }))?;
-        let by_poll = configure("by poll", "pushOptions: polling, requestUpdates: gps, brightness: 40");
-        let phases = [&*settle("held"), &by_poll, &settle("again")];
-        let run = Droves::new(ground.path())?.run(
-            "polls",
-            &scenario(server.port(), "project: /", &phases),
-            &[Headwind::key()],
-            &[],
-        )?;
+        let by_poll = configure_and_live("pushOptions: polling, requestUpdates: gps, brightness: 40");
+        let scenario = scenario(server.port(), "project: /", &[&*settle("held"), &by_poll]);
+        let started = Droves::new(ground.path())?.start("polls", &scenario, &[Headwind::key()], &[])?;
+        until(&server, "all have heard, and were held again for their time", |truth| {
+            let idle = truth["requests"]["GET /rest/notification/polling/{number}"]["500 idle"].as_u64();
+            let has_lived = |device: &Value| {
+                device["counts"]["config"] == 1
+                    && device["locations"].as_u64() >= Some(1)
+                    && device["shortest_pause"].is_number()
+            };
+            idle >= Some(PHONES) && of_each(truth, has_lived) == PHONES
+        });
+        let run = started.interrupt()?;
         let truth = server.truth()?;
         is_well(&run, &truth);
         assert_eq!(truth["pushes"]["poll"]["sent"], PHONES, "{:#}", truth["pushes"]);
@@ -144,32 +166,27 @@ fn agents_go_by_another_number_and_to_another_place() {
         let options = ["--project", "/hmdm", "--mqtt", &broker, "--also-port", &also];
         let server = Headwind::start(ground.path(), &options, &[])?;
         let vars = format!("project: /hmdm/, broker: \"mqtt://{broker}\"");
-        let phases = ["  - { name: live, wait: 40s }\n"];
-        let scenario = scenario(server.port(), &vars, &phases);
+        let scenario = scenario(server.port(), &vars, &[LIVE]);
         let started = Droves::new(ground.path())?.start("moves", &scenario, &[Headwind::key()], &[])?;
-        let until = |what: &str, is_so: &dyn Fn(&Value) -> bool| {
-            let is_so = wait_until(WAIT_MAX, || server.truth().is_ok_and(|truth| is_so(&truth)));
-            assert!(is_so, "{what}: {:#}", server.truth().unwrap());
-        };
         assert!(wait_until(WAIT_MAX, || mosquitto.logged("Sending SUBACK to d") as u64 == PHONES), "not all subscribe");
         server.play("number", &json!({ "number": "d0", "new": "n0", "push": true }))?;
-        until("another number", &|truth| truth["devices"]["n0"]["info"]["deviceId"] == "n0");
+        until(&server, "another number", |truth| truth["devices"]["n0"]["info"]["deviceId"] == "n0");
         assert!(wait_until(WAIT_MAX, || mosquitto.logged("Sending SUBACK to n0") == 1), "it subscribes as that");
         let url = format!("http://127.0.0.1:{also}/hmdm");
         let moved = json!({ "id": 1, "name": "c", "pushOptions": "mqttAlarm", "newServerUrl": url });
         let settled = server.truth()?;
         server.configure(&moved)?;
-        until("another place", &|truth| have_reported(truth, &settled));
+        until(&server, "another place", |truth| have_reported(truth, &settled));
         assert!(server.truth()?["ports"]["also"].as_u64() >= Some(4 * PHONES));
         server.play("refuse", &json!({ "port": "first", "how": "503" }))?;
         // What is new reaches them there, and their reports come from there.
         let settled = server.truth()?;
         let new = json!({ "id": 1, "name": "c", "pushOptions": "mqttAlarm", "brightness": 4 });
         server.configure_by(also.parse().unwrap(), &new)?;
-        until("what is new there", &|truth| have_reported(truth, &settled));
-        let run = started.finish()?;
+        until(&server, "what is new there", |truth| have_reported(truth, &settled));
+        let run = started.interrupt()?;
         let truth = server.truth()?;
-        assert_eq!((run.code, &truth["broken"]["total"]), (0, &json!(0)), "{:#}", truth["broken"]);
+        assert_eq!((run.code, &truth["broken"]["total"]), (105, &json!(0)), "{:#}", truth["broken"]);
         assert_eq!(run.summary["failures"], json!([]));
         Ok(())
     });
@@ -192,15 +209,15 @@ fn agents_are_woken_by_googles_own_library() {
         let droves = Droves::new(ground.path())?;
         let few = "leavers";
         let leave = format!(
-            "  - name: leave\n    unenroll: {{ who: {few}, arrivals: at_once }}\n    until: {{ done: 100%, within: 30s }}\n"
+            "  - name: leave\n    unenroll: {{ who: {few}, arrivals: at_once }}\n    until: {{ done: 100%, within: 10m }}\n"
         );
         let again = format!(
-            "  - name: again\n    enroll: {{ who: {few}, arrivals: at_once }}\n    until: {{ enrolled: 100%, within: 30s }}\n"
+            "  - name: again\n    enroll: {{ who: {few}, arrivals: at_once }}\n    until: {{ enrolled: 100%, within: 10m }}\n"
         );
         let woken = configure("woken", "pushOptions: null, brightness: 40");
         let gone = configure("gone", "pushOptions: null, brightness: 50");
-        let back = configure("all", "pushOptions: null, brightness: 60");
-        let phases = [&*settle("settled"), &woken, &leave, &gone, &again, &settle("back"), &back];
+        let last = configure_and_live("pushOptions: null, brightness: 60");
+        let phases = [&*settle("settled"), &woken, &leave, &gone, &again, &settle("back"), &last];
         let vars = "project: /hmdm/, firebase_project: fleet-1";
         let mut started = droves.start("fcm", &scenario(port, vars, &phases), &[Headwind::key()], &[])?;
         started.ready()?;
@@ -217,7 +234,11 @@ fn agents_are_woken_by_googles_own_library() {
         let server = Headwind::start(ground.path(), &options, &env)?;
         server.configure(&json!({ "id": 1, "name": "c", "pushOptions": null }))?;
         relay.lead_to(server.port());
-        let run = started.finish()?;
+        // Each message has the configuration fetched: three by those that stayed, two by the others, and what enrolls is given it.
+        let gets = |count: u64| move |device: &Value| device["counts"]["config"] == count;
+        let fetched = |truth: &Value| (of_each(truth, gets(3)), of_each(truth, gets(2)));
+        until(&server, "all have heard all", |truth| fetched(truth) == (PHONES - LEAVERS, LEAVERS));
+        let run = started.interrupt()?;
         let truth = server.truth()?;
         is_well(&run, &truth);
         let fcm = &truth["pushes"]["fcm"];
@@ -238,9 +259,7 @@ fn agents_are_woken_by_googles_own_library() {
         let service = &run.summary["push"]["services"]["fcm"];
         assert_eq!((&service["accepted"], &service["woken"]), (&fcm["sent"], &fcm["sent"]), "{service:#}");
         assert_eq!(service["refused"], json!({ "404": LEAVERS }), "{service:#}");
-        // Each message had the configuration fetched: three by those that stayed, two by the others, and what enrolls is given it.
-        let gets = |count: u64| move |device: &Value| device["counts"]["config"] == count;
-        assert_eq!((of_each(&truth, gets(3)), of_each(&truth, gets(2))), (PHONES - LEAVERS, LEAVERS), "{truth:#}");
+        assert_eq!(fetched(&truth), (PHONES - LEAVERS, LEAVERS), "{truth:#}");
         Ok(())
     });
 }

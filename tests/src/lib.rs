@@ -41,7 +41,7 @@ pub use error::Error;
 pub use ground::{Ground, case};
 pub use headwind::{Headwind, headwind_tests};
 pub use http::{Answer, Call};
-pub use mosquitto::Mosquitto;
+pub use mosquitto::{Mosquitto, Publisher};
 pub use nanohub::NanoHub;
 pub use nanomdm::{API_KEY, Nanomdm, OwnAuthority, Storage, Surroundings};
 pub use openssl::{Authority, Identity, PushCertificate};

@@ -2,9 +2,10 @@
 
 use crate::process::{Running, answer_of, wait_until};
 use crate::{Error, program, python};
+use std::io::Read;
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 /// The one user that Headwind MDM's agents are.
@@ -38,7 +39,7 @@ impl Mosquitto {
     /// End it, and start it again where it was, with the sessions that it had.
     pub fn restart(&mut self) -> Result<(), Error> {
         answer_of(Command::new("kill").args(["-TERM", &self.running.pid().to_string()]))?;
-        if !wait_until(Duration::from_secs(30), || !self.running.is_alive()) {
+        if !wait_until(Duration::from_secs(120), || !self.running.is_alive()) {
             return Err(self.running.error("does not end"));
         }
         let command = |port: u16| command(&self.program, &self.dir, port);
@@ -52,13 +53,34 @@ impl Mosquitto {
         log.lines().filter(|line| line.contains(what)).count()
     }
 
-    /// Has paho's client tell the devices of these numbers that their configuration is new, as Headwind MDM does. Done when
-    /// the broker has taken all of it.
-    pub fn configuration_is_new(&self, numbers: &[String]) -> Result<(), Error> {
+    /// paho's client, ready to tell the devices of these numbers that their configuration is new.
+    pub fn publisher(&self, numbers: &[String]) -> Result<Publisher, Error> {
         let publish = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers/mqtt/publish.py");
         let mut python = Command::new(python("mqtt")?);
-        python.arg(publish).arg(format!("127.0.0.1:{}", self.port)).args(numbers);
-        answer_of(python.env("PYTHONDONTWRITEBYTECODE", "1")).map(|_| ())
+        python.arg(&publish).arg(format!("127.0.0.1:{}", self.port)).args(numbers);
+        python.env("PYTHONDONTWRITEBYTECODE", "1");
+        python.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = python.spawn().map_err(Error::at(&publish))?;
+        // If it ends instead, it says why when it is told to publish.
+        let mut said = [0; b"ready\n".len()];
+        drop(child.stdout.as_mut().map(|stdout| stdout.read_exact(&mut said)));
+        Ok(Publisher(child))
+    }
+}
+
+/// A client that waits for its word.
+pub struct Publisher(Child);
+
+impl Publisher {
+    /// Tells the devices, as Headwind MDM does. Done when the broker has taken all of it.
+    pub fn configuration_is_new(self) -> Result<(), Error> {
+        let output = self.0.wait_with_output().map_err(Error::at("publish.py"))?;
+        let said = || String::from_utf8_lossy(&output.stderr).into_owned();
+        if output.status.success() {
+            Ok(())
+        } else {
+            Err(Error::Program { program: "publish.py".into(), said: said() })
+        }
     }
 }
 

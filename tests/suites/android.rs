@@ -20,11 +20,10 @@ fn alone(name: &str, run: impl FnOnce(&Ground) -> Result<(), Error>) {
     case(name, run);
 }
 
-const WAIT_MAX: Duration = Duration::from_secs(60);
+const WAIT_MAX: Duration = Duration::from_secs(180);
 const QUICK: &str = "behaviour: [ { slow: { factor: 0.02 } } ]";
 const CLONES: &str = "behaviour: [ { slow: { factor: 0.02 } }, { cloned: { share: 60% } } ]";
-const ENROLL: &str =
-    "  - name: enroll\n    enroll: { who: all, arrivals: { rate: 40/s } }\n    until: { enrolled: 100%, within: 1m }\n";
+const ENROLL: &str = "  - name: enroll\n    enroll: { who: all, arrivals: { rate: 40/s } }\n    until: { enrolled: 100%, within: 10m }\n";
 
 fn scenario(target: &str, fleet: &str, phases: &[&str]) -> String {
     format!(
@@ -37,7 +36,7 @@ fn scenario(target: &str, fleet: &str, phases: &[&str]) -> String {
 /// A phase that ends when everybody has done it. On 429 the server waits for over a minute.
 fn command(name: &str, who: &str, what: &str) -> String {
     format!(
-        "  - name: {name}\n    command: {{ who: {who}, {what}, deadline: 3m }}\n    until: {{ accepted: 100%, within: 3m }}\n"
+        "  - name: {name}\n    command: {{ who: {who}, {what}, deadline: 10m }}\n    until: {{ accepted: 100%, within: 10m }}\n"
     )
 }
 
@@ -176,7 +175,7 @@ fn emm(folder: &Path, relay: &Relay, started: &Started) -> Result<(Running, u16)
 #[test]
 fn a_run_that_still_asks_for_tokens_can_be_broken_off() {
     alone("tokens", |ground| {
-        let fleet = "    phones: { platform: android, count: 60, token: one_time }\n";
+        let fleet = "    phones: { platform: android, count: 600, token: one_time }\n";
         let scenario = scenario(", android: { quota: { calls: 20, every: 60s } }", fleet, &[]);
         let [ready, out, certs] = ["ready", "results", "certs"].map(|name| ground.path().join(name));
         let place = |path: &Path| path.to_string_lossy().into_owned();
@@ -184,8 +183,8 @@ fn a_run_that_still_asks_for_tokens_can_be_broken_off() {
         let mut running = Droves::new(ground.path())?.begin(&["run"], "tokens", &scenario, &[], &flags)?;
         assert!(wait_until(WAIT_MAX, || ready.is_file()));
         Command::new("kill").args(["-INT", &running.pid().to_string()]).status().unwrap();
-        // The tokens alone would take two minutes.
-        assert!(wait_until(Duration::from_secs(30), || !running.is_alive()));
+        // The tokens alone would take half an hour.
+        assert!(wait_until(Duration::from_secs(120), || !running.is_alive()));
         assert_eq!(running.exit_code(), Some(105));
         Ok(())
     });
@@ -211,13 +210,12 @@ fn an_emm_that_does_wrong_is_found_out() {
             "    phones: {{ platform: android, count: 30, {QUICK} }}\n    \
              tablets: {{ platform: android, count: 3, {QUICK} }}\n"
         );
-        let asked = |name: &str, who: &str| {
-            format!("  - name: {name}\n    command: {{ who: {who}, request: LOCK, deadline: 4s }}\n    for: 6s\n")
-        };
+        // What waits for the quota waits for over a minute.
+        let many = "  - name: many\n    command: { who: phones, request: LOCK, deadline: 10s }\n    for: 13s\n";
         let faults = "faults: [ { server: repeat_command, during: twice }, { server: lose_on_quota, during: many } ]\n";
         // Between them a window of the quota goes by.
-        let phases = [&asked("twice", "tablets"), "  - wait: 6s\n", &asked("many", "phones"), faults];
-        let target = ", android: { quota: { calls: 13, every: 10s } }";
+        let phases = [&command("twice", "tablets", "request: LOCK"), "  - wait: 7s\n", many, faults];
+        let target = ", android: { quota: { calls: 13, every: 6s } }";
         let run = Droves::new(ground.path())?.run("wrong", &scenario(target, &fleet, &phases), &[], &[])?;
         run.adds_up();
         let (ledger, truth) = (&run.summary["ledger"], truth_after(&run));
@@ -326,7 +324,7 @@ fn agents_that_are_paused_hear_it_afterwards_and_it_is_not_the_servers_time() {
         is_well(&run);
         assert_eq!(run.number("fanout.accepted"), TABLETS, "{:#}", run.summary["fanout"]);
         let (own, theirs) = (run.number("fanout.hops_us.pushed.max"), |operation: &str| {
-            run.summary["operations"][operation]["response_us"]["max"].as_u64().unwrap()
+            run.summary["operations"][operation]["response_us"]["p50"].as_u64().unwrap()
         });
         let theirs = theirs("android.config").max(theirs("android.report"));
         assert!(own > 3_000_000 && theirs < own / 2, "{own} {theirs}");
@@ -351,7 +349,7 @@ fn agents_hear_a_broker_that_is_not_ours_also_what_was_said_while_they_were_away
         let scenario = agents(&target, &[&live, &away]);
         let mut started = Droves::new(ground.path())?.start("agents", &scenario, &[], &[])?;
         started.ready()?;
-        let port = port_of(&started)?;
+        let port = started.target_port()?;
         let numbers: Vec<String> = (0..TABLETS).map(|n| format!("d{n}")).collect();
         let queued = |count: u64| {
             let of = |truth: Value| truth["commands"]["configUpdated"]["queued"].as_u64();
@@ -362,13 +360,15 @@ fn agents_hear_a_broker_that_is_not_ours_also_what_was_said_while_they_were_away
         assert!(wait_until(WAIT_MAX, || mosquitto.logged("Sending SUBACK to d") == all), "not all subscribe");
         let configurations = |truth: &Value| truth["agents"]["configurations"].as_u64();
         assert_eq!(configurations(&truth(port)?), Some(TABLETS), "who has not heard does not ask");
-        mosquitto.configuration_is_new(&numbers)?;
+        mosquitto.publisher(&numbers)?.configuration_is_new()?;
 
         assert!(queued(2 * TABLETS), "{:#}", truth(port)?);
         assert_eq!(configurations(&truth(port)?), Some(2 * TABLETS));
+        // It stands for a moment only: devices give up on a connection that is not answered, and would be known twice.
+        let publisher = mosquitto.publisher(&numbers)?;
         relay.stand(Some(Stall::AfterAccept));
         mosquitto.restart()?;
-        mosquitto.configuration_is_new(&numbers)?;
+        publisher.configuration_is_new()?;
         assert_eq!(configurations(&truth(port)?), Some(2 * TABLETS), "nobody can have heard");
         relay.stand(None);
         let run = started.finish()?;
@@ -428,7 +428,7 @@ fn failures(run: &Run, kind: &str) -> u64 {
 fn agents_that_look_at_signatures_take_what_is_signed_well_and_no_other() {
     alone("checked", |ground| {
         let checked = "dialect: headwind\n      checked: true";
-        let scenario = agents_with(ground, "dialect: headwind", checked, &[LINKED]);
+        let scenario = agents_with(ground, "dialect: headwind", checked, &[]);
         let fault = "faults:\n  - { server: wrong_signature, nth: 3 }\n";
         let run = Droves::new(ground.path())?.run("checked", &(scenario + fault), &[], &[])?;
         assert_eq!(run.number("devices.by_state.enrolled"), TABLETS, "{:#}", run.summary["failures"]);
@@ -484,20 +484,21 @@ fn an_app_of_two_gigabytes_deafens_nobody_and_is_not_kept() {
         let app =
             format!("applications: [ {{ type: app, pkg: com.large, name: Large, version: \"1\", url: \"{url}\" }} ]");
         let began = format!(
-            "  - name: began\n    command: {{ who: all, configuration: {{ {app} }}, deadline: 3m }}\n    for: 1s\n"
+            "  - name: began\n    command: {{ who: all, configuration: {{ {app} }}, deadline: 10m }}\n    for: 1s\n"
         );
         let what = format!("configuration: {{ {app}, brightness: 40 }}");
         let heard = self::command("heard", "all", &what);
         let scenario = scenario(&target, &fleet, &[LINKED, &began, &heard]);
         let droves = Droves::new(ground.path())?;
         let started = droves.start("large", &scenario, &[("DROVES_PRACTICE_TOKEN", "secret")], &[])?;
-        let configurations = |count: u64| {
-            let of = |truth: Value| truth["agents"]["configurations"].as_u64() >= Some(count);
-            wait_until(WAIT_MAX, || truth(port).is_ok_and(of))
-        };
-        assert!(configurations(3), "{:#}", truth(port)?);
+        let mut seen = Value::Null;
+        let has_heard = wait_until(WAIT_MAX, || {
+            seen = truth(port).unwrap_or_default();
+            seen["agents"]["configurations"].as_u64() >= Some(3)
+        });
+        assert!(has_heard, "{seen:#}");
         // In pieces of 4 MB these are 512, beside those of the stock.
-        let fetched = sum(&truth(port)?["requests"]["/files"]);
+        let fetched = sum(&seen["requests"]["/files"]);
         let run = started.finish()?;
         run.adds_up();
         assert!(fetched < 500, "all of it had come before: {fetched}");
@@ -506,10 +507,4 @@ fn an_app_of_two_gigabytes_deafens_nobody_and_is_not_kept() {
         assert!(run.number("generator.rss_bytes_max") < 500 << 20, "{:#}", run.summary["generator"]);
         Ok(())
     });
-}
-
-fn port_of(started: &Started) -> Result<u16, Error> {
-    let told = started.told()?;
-    let port = told["target"].as_str().and_then(|url| url.rsplit(':').next()?.parse().ok());
-    port.ok_or_else(|| Error::Answer(format!("no port of the target in {told:#}")))
 }

@@ -11,7 +11,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-const CONNECT_WAIT_MAX: Duration = Duration::from_secs(10);
+const CONNECT_WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// Where it stands still.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -23,7 +23,7 @@ impl WindowsServer {
         command.arg("--directory").arg(dir.join("windows-keys")).arg("--record").arg(&recorded);
         command.args(options).arg("--ready-file").arg(&ready);
         let mut running = Running::start("windows-server", dir, &mut command)?;
-        wait_until(Duration::from_secs(30), || ready.is_file() || !running.is_alive());
+        wait_until(Duration::from_secs(120), || ready.is_file() || !running.is_alive());
         let text = std::fs::read(&ready).map_err(|_| running.error("is not ready"))?;
         let told = serde_json::from_slice(&text).map_err(|_| running.error("does not say where it is"))?;
         Ok(WindowsServer { running, told, recorded })

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::time::Duration;
 
-const SCENARIO: &str = "droves: 1\ntarget: { server: practice }\nfleet:\n  keys: { pool: 4 }\n  populations:\n    phones: { platform: ios, count: 30, behaviour: [ { slow: { factor: 0.02 } } ], wake: { median: 50ms, sigma: 0.3 } }\nbounds: { lag_max: 60s }\nphases:\n  - enroll: { who: all, arrivals: { rate: 20/s } }\n    until: { enrolled: 100%, within: 1m }\n  - command: { who: all, request: ProfileList, push: true, deadline: 30s }\n    until: { accepted: 100%, within: 30s }\n";
+const SCENARIO: &str = "droves: 1\ntarget: { server: practice }\nfleet:\n  keys: { pool: 4 }\n  populations:\n    phones: { platform: ios, count: 30, behaviour: [ { slow: { factor: 0.02 } } ], wake: { median: 50ms, sigma: 0.3 } }\nbounds: { lag_max: 60s }\nphases:\n  - enroll: { who: all, arrivals: { rate: 20/s } }\n    until: { enrolled: 100%, within: 10m }\n  - command: { who: all, request: ProfileList, push: true, deadline: 10m }\n    until: { accepted: 100%, within: 10m }\n";
 
 fn calibrate(flags: &[&str], out: &Path) -> Result<Output, Error> {
     let mut command = Command::new(program("droves")?);

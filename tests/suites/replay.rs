@@ -19,9 +19,8 @@ fn alone(name: &str, run: impl FnOnce(&Ground) -> Result<(), Error>) {
 }
 
 const QUICK: &str = "behaviour: [ { slow: { factor: 0.02 } } ], wake: { median: 50ms, sigma: 0.3 }";
-const ENROLL: &str =
-    "  - name: enroll\n    enroll: { who: all, arrivals: { rate: 40/s } }\n    until: { enrolled: 100%, within: 1m }\n";
-const ASK: &str = "  - name: ask\n    command: { who: all, request: DeviceInformation, with: { Queries: [ UDID, OSVersion ] }, push: true, deadline: 1m }\n    until: { accepted: 100%, within: 1m }\n";
+const ENROLL: &str = "  - name: enroll\n    enroll: { who: all, arrivals: { rate: 40/s } }\n    until: { enrolled: 100%, within: 10m }\n";
+const ASK: &str = "  - name: ask\n    command: { who: all, request: DeviceInformation, with: { Queries: [ UDID, OSVersion ] }, push: true, deadline: 10m }\n    until: { accepted: 100%, within: 10m }\n";
 
 fn fleet() -> String {
     format!(
@@ -132,11 +131,11 @@ fn what_a_killed_run_left_is_played_up_to_its_end() {
     alone("taped_killed", |ground| {
         let droves = Droves::new(ground.path())?;
         let tape = ground.path().join("run.tape");
-        let text = scenario("{ server: practice }", &fleet(), &[ENROLL, "  - wait: 60s\n"].concat());
+        let text = scenario("{ server: practice }", &fleet(), &[ENROLL, "  - wait: 10m\n"].concat());
         let mut run = droves.start("killed", &text, &[], &["--tape", tape.to_str().unwrap()])?;
         run.ready()?;
         let length = || std::fs::metadata(&tape).map_or(0, |tape| tape.len());
-        assert!(wait_until(Duration::from_secs(30), || length() > 200_000), "{} bytes", length());
+        assert!(wait_until(Duration::from_secs(120), || length() > 200_000), "{} bytes", length());
         assert!(Command::new("kill").args(["-9", &run.pid().to_string()]).status().unwrap().success());
         drop(run);
         let (same, said) = replay(&droves, &[&tape]);

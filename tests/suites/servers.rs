@@ -13,7 +13,7 @@ use std::time::Duration;
 const UDID: &str = "00008110-000A1B2C3D4E801E";
 const COMMAND: &str = "0E1B7E4C-5C55-4F0D-8C9E-8C3B5C1F0A11";
 const TOPIC_UUID: &str = "3B8F2E90-6C1D-4B7A-9E55-1D2C3B4A5F60";
-const WAIT_MAX: Duration = Duration::from_secs(10);
+const WAIT_MAX: Duration = Duration::from_secs(60);
 
 #[test]
 fn scepserver_says_what_it_can() {

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::Duration;
 
 const COUNT: usize = 4;
-const WAIT_MAX: Duration = Duration::from_secs(60);
+const WAIT_MAX: Duration = Duration::from_secs(120);
 /// No device connects by itself while a case runs.
 const NO_POLL: &str = r#"{"NumberOfRemainingScheduledRetries":0,"IntervalForRemainingScheduledRetries":1440}"#;
 const CAMERA: &str = "./Device/Vendor/MSFT/Policy/Config/Camera/AllowCamera";
@@ -45,7 +45,7 @@ fn scenario(server: &WindowsServer, profile: &str, phases: &str) -> String {
          fleet:\n  seed: 7\n  keys: {{ pool: 8 }}\n  populations:\n    pcs: {{ platform: windows, count: {COUNT}, \
          behaviour: [ {{ slow: {{ factor: 0.02 }} }} ], wake: {{ median: 50ms, sigma: 0.3 }} }}\n\
          bounds: {{ lag_max: 60s }}\nphases:\n  - name: enroll\n    enroll: {{ who: all, arrivals: {{ rate: 10/s }} }}\n    \
-         until: {{ enrolled: 100%, within: 1m }}\n{phases}",
+         until: {{ enrolled: 100%, within: 10m }}\n{phases}",
         server.url(),
         server.ca(),
         server.admin(),
@@ -180,12 +180,12 @@ fn a_scenario_asks_and_devices_leave_by_themselves() {
         let nodes = format!("{{ add: {CAMERA}, format: int, data: 0 }}, {{ get: {CAMERA} }}");
         let both = format!("{{ replace: {CAMERA}, format: int, data: 1 }}, {{ add: {CORTANA}, format: int, data: 0 }}");
         let phases = format!(
-            "  - name: ask\n    command: {{ who: all, nodes: [ {nodes} ] }}\n    for: 2s\n\
-             \x20 - name: ask for both\n    command: {{ who: all, nodes: [ {both} ], atomic: true }}\n    for: 2s\n\
+            "  - name: ask\n    command: {{ who: all, nodes: [ {nodes} ] }}\n    for: 5s\n\
+             \x20 - name: ask for both\n    command: {{ who: all, nodes: [ {both} ], atomic: true }}\n    for: 5s\n\
              \x20 - name: connect\n    check_in: {{ who: all, arrivals: at_once }}\n    \
-             until: {{ done: 100%, within: 1m }}\n\
-             \x20 - name: renew\n    renew: {{ who: all }}\n    until: {{ done: 100%, within: 1m }}\n\
-             \x20 - name: leave\n    unenroll: {{ who: all }}\n    until: {{ done: 100%, within: 1m }}\n"
+             until: {{ done: 100%, within: 10m }}\n\
+             \x20 - name: renew\n    renew: {{ who: all }}\n    until: {{ done: 100%, within: 10m }}\n\
+             \x20 - name: leave\n    unenroll: {{ who: all }}\n    until: {{ done: 100%, within: 10m }}\n"
         );
         let run = Droves::new(ground.path())?.run("asks", &scenario(&server, "windows-peer", &phases), &[], &[])?;
         assert_eq!(run.code, 0, "{:#}", run.summary["verdict"]);

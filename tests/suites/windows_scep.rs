@@ -11,7 +11,7 @@ use std::time::Duration;
 
 const PCS: u64 = 6;
 const TOKEN: &str = "administrator";
-const WAIT_MAX: Duration = Duration::from_secs(60);
+const WAIT_MAX: Duration = Duration::from_secs(120);
 
 /// A practice server of its own, and its port.
 fn practice(folder: &Path) -> Result<(Running, u16), Error> {
@@ -65,9 +65,9 @@ fn pcs_get_certificates_and_tell_of_them() {
             "droves: 1\ntarget: {{ server: practice, url: \"http://127.0.0.1:{port}\", tls: {{ ca: {} }} }}\nfleet:\n  \
              seed: 7\n  keys: {{ pool: 8 }}\n  populations:\n    pcs: {{ platform: windows, count: {PCS}, \
              behaviour: [ {{ slow: {{ factor: 0.02 }} }} ] }}\nbounds: {{ lag_max: 60s }}\nphases:\n  - name: enroll\n    \
-             enroll: {{ who: all, arrivals: {{ rate: 20/s }} }}\n    until: {{ enrolled: 100%, within: 1m }}\n  \
-             - name: install\n    for: 1s\n    command:\n      who: all\n      nodes:\n{}{}  - name: connect\n    \
-             check_in: {{ who: all, arrivals: at_once }}\n    until: {{ done: 100%, within: 1m }}\n  - wait: 10m\n",
+             enroll: {{ who: all, arrivals: {{ rate: 20/s }} }}\n    until: {{ enrolled: 100%, within: 10m }}\n  \
+             - name: install\n    for: 5s\n    command:\n      who: all\n      nodes:\n{}{}  - name: connect\n    \
+             check_in: {{ who: all, arrivals: at_once }}\n    until: {{ done: 100%, within: 10m }}\n  - wait: 10m\n",
             ca.display(),
             wants("Wi-Fi", &format!("http://127.0.0.1:{port}/scep"), challenge.unwrap()),
             wants("VPN", &scep.url(), scep.challenge()),

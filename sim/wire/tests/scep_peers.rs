@@ -49,7 +49,7 @@ impl Drop for Running {
 /// One request over a connection of its own; status and body.
 fn http(port: u16, head: &str, body: &[u8]) -> std::io::Result<(u16, Vec<u8>)> {
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
-    stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+    stream.set_read_timeout(Some(Duration::from_secs(60)))?;
     write!(stream, "{head} HTTP/1.0\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n", body.len())?;
     stream.write_all(body)?;
     let mut answer = Vec::new();
@@ -80,7 +80,7 @@ impl ScepServer {
         command.args(["-challenge", CHALLENGE, "-allowrenew", "0"]).stdout(Stdio::null()).stderr(Stdio::null());
         let server = ScepServer { _running: Running(command.spawn().unwrap()), _dir: dir, port };
         let caps = || http(port, "GET /scep?operation=GetCACaps", b"").is_ok();
-        let up = (0..200).any(|_| {
+        let up = (0..1_200).any(|_| {
             caps() || {
                 std::thread::sleep(Duration::from_millis(50));
                 false
@@ -160,7 +160,7 @@ fn answer(authority: &Authority, query: &str, body: &[u8]) -> Vec<u8> {
 }
 
 fn serve_one(stream: TcpStream, authority: &Authority) {
-    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     let mut reader = BufReader::new(stream.take(1 << 20));
     let (mut query, mut length) = (String::new(), 0);
     reader.read_line(&mut query).unwrap();

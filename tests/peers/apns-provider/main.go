@@ -156,7 +156,7 @@ func one(client *apns2.Client, j *job, at int) result {
 	if j.Expiration != 0 {
 		n.Expiration = time.Unix(j.Expiration, 0)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	r, err := client.PushWithContext(ctx, n)
 	if err != nil {

@@ -63,7 +63,7 @@ impl Stage {
     pub(crate) fn heard(&self, much: usize, count: impl Fn(&Heard) -> usize) -> Heard {
         let heard = self.ear.heard.lock().unwrap();
         let few = |heard: &mut Heard| count(heard) < much;
-        let (heard, wait) = self.ear.more.wait_timeout_while(heard, Duration::from_secs(30), few).unwrap();
+        let (heard, wait) = self.ear.more.wait_timeout_while(heard, Duration::from_secs(120), few).unwrap();
         assert!(!wait.timed_out(), "heard {} of {much}", count(&heard));
         heard.clone()
     }

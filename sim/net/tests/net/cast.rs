@@ -157,7 +157,7 @@ pub(crate) fn put(target: &str, body: impl Into<Bytes>) -> Outgoing {
 pub(crate) const KEEP: Sink = Sink::Keep { bytes_max: 1 << 20 };
 
 pub(crate) async fn send(conn: &mut Conn, outgoing: Outgoing) -> Result<Answer, Box<Failed>> {
-    conn.send(outgoing, KEEP, Dur::secs(20), &RunClock::start()).await
+    conn.send(outgoing, KEEP, Dur::secs(60), &RunClock::start()).await
 }
 
 pub(crate) async fn text(conn: &mut Conn, target: &str) -> String {

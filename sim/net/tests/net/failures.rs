@@ -69,7 +69,7 @@ fn failed(says: &'static [u8], then: Then, sink: Sink, wait_max: Dur) -> Box<Fai
 #[test]
 fn what_a_server_does_wrong_has_a_word() {
     let check = |says, then, sink, kind, blame, reached| {
-        let failed = failed(says, then, sink, if kind == "timeout" { Dur::ms(200) } else { Dur::secs(20) });
+        let failed = failed(says, then, sink, if kind == "timeout" { Dur::secs(2) } else { Dur::secs(60) });
         assert_eq!((failed.why.kind(), failed.why.blame(), failed.reached), (kind, blame, reached), "{}", failed.why);
         assert_eq!(failed.first_byte.is_some(), matches!(reached, Reached::Head(_)));
         assert!(failed.bytes_out > 0 && failed.sent <= failed.ended);
@@ -111,7 +111,7 @@ fn bodies_are_kept_or_digested() {
         }
         let mut conn = plain_conn(address).await;
         let sink = Sink::Digest { bytes_max: 10 << 20 };
-        let answer = conn.send(get("/zeros?10485760"), sink, Dur::secs(20), &RunClock::start()).await.unwrap();
+        let answer = conn.send(get("/zeros?10485760"), sink, Dur::secs(60), &RunClock::start()).await.unwrap();
         // `head -c 10485760 /dev/zero | sha256sum`
         let hex = "e5b844cc57f57094ea4585e235f36c78c1cd222262bb89d53c94dcb4d6b3e55d";
         let Body::Digested { bytes, sha256 } = answer.body else { panic!("digested") };
@@ -133,7 +133,7 @@ fn a_slow_server_times_out_in_both_protocols() {
                 Caller { tls: Some(&tls), identity: None, owner: None, alpn }.open(address).await.unwrap();
             text(&mut conn, "/from").await;
             let failed = conn
-                .send(get("/never"), Sink::Keep { bytes_max: 10 }, Dur::ms(50), &RunClock::start())
+                .send(get("/never"), Sink::Keep { bytes_max: 10 }, Dur::secs(2), &RunClock::start())
                 .await
                 .unwrap_err();
             assert_eq!((failed.why.kind(), failed.reached), ("timeout", Reached::Sent), "{alpn:?}");

@@ -519,9 +519,9 @@ class Programs(support.PeerCase):
             [sys.executable, "-m", package + ".server", "--port", "0", "--ready-file", ready, "--policy", "Federated",
              "--cert", files["server.pem"], "--key", files["server.key"], "--ca", files["ca.pem"], "--ca-key",
              files["ca.key"], "--record", os.path.join(folder, "record")], cwd=top, stdout=subprocess.DEVNULL)
-        self.addCleanup(server.wait, 20)
+        self.addCleanup(server.wait, 120)
         self.addCleanup(server.kill)
-        for _ in range(300):
+        for _ in range(2400):
             if os.path.exists(ready):
                 break
             time.sleep(0.05)
@@ -531,7 +531,7 @@ class Programs(support.PeerCase):
         done = subprocess.run(
             [sys.executable, "-m", package + ".device", "--state", os.path.join(folder, "device"), "--ca", about["ca"],
              "life", "--url", about["url"], "--auth", "Federated", "--sessions", "2"],
-            cwd=top, capture_output=True, text=True, timeout=60, check=False)
+            cwd=top, capture_output=True, text=True, timeout=120, check=False)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         events = [json.loads(line)["event"] for line in done.stdout.splitlines()]
         self.assertEqual([e for e in events if e in ("logged-in", "enrolled", "session-end", "unenrolled", "done")],
@@ -539,7 +539,7 @@ class Programs(support.PeerCase):
         self.assertEqual(self.admin("GET", "/devices")[0]["state"], "unenrolled")
         self.clean()
         self.admin("POST", "/stop")
-        self.assertEqual(server.wait(20), 0)
+        self.assertEqual(server.wait(120), 0)
 
 
 class Wire(support.PeerCase):

@@ -199,6 +199,11 @@ fn have_reported(truth: &Value, since: &Value) -> bool {
     devices.is_some_and(|all| all.keys().all(|number| reports(truth, number) > reports(since, number)))
 }
 
+const LEAVE: &str =
+    "  - name: leave\n    unenroll: { who: leavers, arrivals: at_once }\n    until: { done: 100%, within: 10m }\n";
+const AGAIN: &str =
+    "  - name: again\n    enroll: { who: leavers, arrivals: at_once }\n    until: { enrolled: 100%, within: 10m }\n";
+
 /// Nothing but FCM tells the devices: there is no broker, and no poll is held.
 #[test]
 fn agents_are_woken_by_googles_own_library() {
@@ -207,17 +212,10 @@ fn agents_are_woken_by_googles_own_library() {
         let relay = Relay::start()?;
         let port = relay.url().rsplit(':').next().and_then(|port| port.parse().ok()).unwrap();
         let droves = Droves::new(ground.path())?;
-        let few = "leavers";
-        let leave = format!(
-            "  - name: leave\n    unenroll: {{ who: {few}, arrivals: at_once }}\n    until: {{ done: 100%, within: 10m }}\n"
-        );
-        let again = format!(
-            "  - name: again\n    enroll: {{ who: {few}, arrivals: at_once }}\n    until: {{ enrolled: 100%, within: 10m }}\n"
-        );
         let woken = configure("woken", "pushOptions: null, brightness: 40");
         let gone = configure("gone", "pushOptions: null, brightness: 50");
         let last = configure_and_live("pushOptions: null, brightness: 60");
-        let phases = [&*settle("settled"), &woken, &leave, &gone, &again, &settle("back"), &last];
+        let phases = [&*settle("settled"), &woken, LEAVE, &gone, AGAIN, &settle("back"), &last];
         let vars = "project: /hmdm/, firebase_project: fleet-1";
         let mut started = droves.start("fcm", &scenario(port, vars, &phases), &[Headwind::key()], &[])?;
         started.ready()?;

@@ -66,6 +66,8 @@ pub(crate) enum Occasion<'a> {
     Call(&'a str),
     /// Of a type.
     Notification(&'a str),
+    /// What may come beside one of a type, whatever becomes of itself.
+    Beside(&'a str),
 }
 
 /// Orders, and what they did.
@@ -84,13 +86,14 @@ impl FaultOrder {
     }
 
     fn matches(&self, now: Wall, occasion: Occasion<'_>) -> bool {
-        let is_of_calls = matches!(self.fault, Fault::Refuse(_) | Fault::Slow(_));
-        let (is_call, name) = match occasion {
-            Occasion::Call(method) => (true, method),
-            Occasion::Notification(kind) => (false, kind),
+        let (is_such, name) = match (occasion, self.fault) {
+            (Occasion::Call(method), Fault::Refuse(_) | Fault::Slow(_)) => (true, method),
+            (Occasion::Notification(kind), Fault::Lose | Fault::Repeat(_) | Fault::Late(_)) => (true, kind),
+            (Occasion::Beside(kind), Fault::Forgotten | Fault::Stale) => (true, kind),
+            (Occasion::Call(name) | Occasion::Notification(name) | Occasion::Beside(name), _) => (false, name),
         };
         let is_about = self.about.is_empty() || self.about.iter().any(|about| about == name);
-        is_of_calls == is_call && is_about && self.window.contains(&now)
+        is_such && is_about && self.window.contains(&now)
     }
 }
 

@@ -5,7 +5,7 @@ use super::faults::{Fault, FaultOrder, Occasion};
 use super::management::{Ghost, Notification};
 use super::pubsub::Draft;
 use crate::orders::OrderId;
-use droves_facts::{Dur, Philox, Wall};
+use droves_facts::{Dur, Wall};
 use std::collections::BTreeMap;
 
 impl Google {
@@ -16,10 +16,9 @@ impl Google {
             due.extend(self.gathering.take(now, notification));
         }
         for notification in due {
-            match self.faults.strike(now, Occasion::Notification(notification.kind)) {
-                None => self.put(now, notification, &[Dur::ZERO]),
-                Some((fault, rng)) => self.put_wrong(now, notification, fault, rng),
-            }
+            let ghost = self.ghost(now, &notification);
+            self.put_or_wrong(now, notification);
+            ghost.into_iter().for_each(|ghost| self.put(now, ghost, &[Dur::ZERO]));
         }
     }
 
@@ -34,26 +33,26 @@ impl Google {
         self.lost += u64::from(!matches!(put, Some(Ok(()))));
     }
 
-    fn put_wrong(&mut self, now: Wall, notification: Notification, fault: Fault, mut rng: Philox) {
-        let wanted = match fault {
-            Fault::Forgotten => Some(Ghost::Forgotten),
-            Fault::Stale => Some(Ghost::Stale),
-            _ => None,
+    fn put_or_wrong(&mut self, now: Wall, notification: Notification) {
+        let Some((fault, mut rng)) = self.faults.strike(now, Occasion::Notification(notification.kind)) else {
+            return self.put(now, notification, &[Dur::ZERO]);
         };
-        let ghost = wanted.and_then(|wanted| self.management.ghost(now, &notification.enterprise, wanted, &mut rng));
-        // Where no device has left there is nothing wrong to say.
-        if wanted.is_none() || ghost.is_some() {
-            self.faults.count(fault);
-        }
+        self.faults.count(fault);
         match fault {
             Fault::Lose => {}
             Fault::Repeat(delay) => self.put(now, notification, &[Dur::ZERO, delay.draw(&mut rng)]),
             Fault::Late(delay) => self.put(now, notification, &[delay.draw(&mut rng)]),
             _ => self.put(now, notification, &[Dur::ZERO]),
         }
-        if let Some(ghost) = ghost {
-            self.put(now, ghost, &[Dur::ZERO]);
-        }
+    }
+
+    /// What is wrong to say beside a notification, if a fault has it said. Where no device has left there is nothing.
+    fn ghost(&mut self, now: Wall, beside: &Notification) -> Option<Notification> {
+        let (fault, mut rng) = self.faults.strike(now, Occasion::Beside(beside.kind))?;
+        let wanted = if fault == Fault::Stale { Ghost::Stale } else { Ghost::Forgotten };
+        let ghost = self.management.ghost(now, &beside.enterprise, wanted, &mut rng)?;
+        self.faults.count(fault);
+        Some(ghost)
     }
 
     /// From now on status reports wait so long before they are published, and those of one device become one; at first

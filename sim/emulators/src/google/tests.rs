@@ -6,6 +6,7 @@ mod deliveries;
 mod ear;
 mod faults;
 mod lanes;
+mod states;
 
 use super::{
     Answer, Callers, Departure, Enrollment, Google, Migration, Object, Order, Outcome, Quota, Request, Settings,

@@ -61,8 +61,8 @@ impl Management {
         let lane = self.device(name, &asked)?.lane;
         let order = self.lanes.command(lane);
         let device = self.device(name, &asked)?;
-        if let Some(user) = device.given.get("userName") {
-            command.insert("userName".to_owned(), user.clone());
+        if let Some(user) = device.user() {
+            command.insert("userName".to_owned(), user);
         }
         // The number looks like a time in milliseconds; two commands in one get one more.
         let at = u64::try_from(asked.now.0 / 1_000).unwrap_or(0);

@@ -276,8 +276,8 @@ impl Management {
         // The enterprise hears of them by the device's clock, however they were logged.
         events.sort_by_key(|event| event["eventTime"].as_str().and_then(read_timestamp));
         let mut batch = json!({ "device": name, "retrievalTime": timestamp(now), "usageLogEvents": events });
-        if let Some(user) = device.given.get("userName") {
-            batch["user"] = user.clone();
+        if let Some(user) = device.user() {
+            batch["user"] = user;
         }
         let about = About { lane: device.lane, ends: Ends::Nothing };
         enterprise.tell("USAGE_LOGS", about, || batch, &mut self.notifications);

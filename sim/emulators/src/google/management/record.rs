@@ -149,6 +149,17 @@ impl Device {
         self.past.keys().chain(self.operations.keys()).copied()
     }
 
+    /// The user to whom it belongs, by name: as it is told, or an account of Google Play's that was made for it. A dedicated device
+    /// has none.
+    pub(super) fn user(&self) -> Option<Value> {
+        let made = || {
+            self.recipe.as_ref().filter(|kept| kept.mode() != Mode::Dedicated)?;
+            let (enterprise, id) = self.name.split_once("/devices/")?;
+            Some(format!("{enterprise}/users/{}", u64::from_str_radix(id, 16).ok()?).into())
+        };
+        self.given.get("userName").cloned().or_else(made)
+    }
+
     pub(super) fn serial(&self) -> &str {
         match &self.recipe {
             Some(kept) => &kept.recipe.serial,

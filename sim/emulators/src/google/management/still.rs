@@ -73,6 +73,9 @@ impl Enterprise {
         let mut own = Object::new();
         let mut set = |field: &str, value: Value| drop(own.insert(field.to_owned(), value));
         set("name", (&*device.name).into());
+        if let Some(user) = device.user() {
+            set("userName", user);
+        }
         set("managementMode", device.management_mode.into());
         set("ownership", device.ownership.into());
         set("apiLevel", device.api_level.into());

@@ -167,6 +167,19 @@ fn a_device_that_has_left_is_reported_again() {
 }
 
 #[test]
+fn what_comes_beside_a_notification_comes_whatever_becomes_of_itself() {
+    let mut stage = Stage::new(None);
+    let (gone, here) = (enrolled(&mut stage, "a"), enrolled(&mut stage, "b"));
+    stage.google.leave(stage.now, &gone, Departure::Silent).unwrap();
+    stage.google.give(FaultOrder::always(Fault::Forgotten, ALL)).unwrap();
+    stage.google.give(about(&["STATUS_REPORT"], FaultOrder::always(Fault::Lose, Strikes::Nth(1)))).unwrap();
+    stage.google.report(stage.now, &here, 0, Object::new()).unwrap();
+    let told: Vec<Value> = stage.messages().iter().map(resource).collect();
+    assert_eq!(told.iter().map(|device| &device["name"]).collect::<Vec<_>>(), [&json!(gone)]);
+    assert_eq!(struck(&stage), [("forgotten", 1), ("lose", 1)]);
+}
+
+#[test]
 fn a_device_that_enrolled_anew_is_reported_under_its_old_name() {
     let mut stage = Stage::new(None);
     let old = enrolled(&mut stage, "a");

@@ -14,7 +14,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-fn recipe(number: u64, apps: u32) -> Recipe {
+pub(super) fn recipe(number: u64, apps: u32) -> Recipe {
     let app =
         |n| App { package: format!("com.example.work.application{n:03}").into(), version: 10_000 + n, removed: false };
     Recipe {
@@ -32,7 +32,7 @@ fn recipe(number: u64, apps: u32) -> Recipe {
 }
 
 /// What a policy asks for that has all of the table in mind.
-fn policy(apps: bool, samples: bool) -> Value {
+pub(super) fn policy(apps: bool, samples: bool) -> Value {
     json!({ "statusReportingSettings": {
         "applicationReportsEnabled": apps, "softwareInfoEnabled": true, "networkInfoEnabled": true,
         "memoryInfoEnabled": true, "displayInfoEnabled": true, "deviceSettingsEnabled": true,
@@ -41,12 +41,12 @@ fn policy(apps: bool, samples: bool) -> Value {
 }
 
 impl Stage {
-    fn agent(&mut self, lane: u32, ask: Ask) -> Result<Answer, u16> {
+    pub(super) fn agent(&mut self, lane: u32, ask: Ask) -> Result<Answer, u16> {
         self.google.ask(self.now, LaneIx(lane), ask)
     }
 
     /// A lane's device enrolls with a token for the policy `p`: its name.
-    fn agent_enrolls(&mut self, lane: u32, recipe: Recipe) -> Box<str> {
+    pub(super) fn agent_enrolls(&mut self, lane: u32, recipe: Recipe) -> Box<str> {
         let target = format!("/v1/{}/enrollmentTokens", self.enterprise);
         let token = self.ask("POST", &target, &json!({ "policyName": "p" }))["value"].as_str().unwrap().into();
         match self.agent(lane, Ask::Enroll(Box::new(Enroll { token, recipe }))) {
@@ -55,19 +55,24 @@ impl Stage {
         }
     }
 
-    fn agent_syncs(&mut self, lane: u32, device: &str, applied: i64) -> (Option<(Box<str>, i64)>, adp::Order) {
+    pub(super) fn agent_syncs(
+        &mut self,
+        lane: u32,
+        device: &str,
+        applied: i64,
+    ) -> (Option<(Box<str>, i64)>, adp::Order) {
         match self.agent(lane, Ask::Sync { device: device.into(), applied }) {
             Ok(Answer::Sync { policy, order, .. }) => (policy.map(|policy| (policy.name, policy.version)), order),
             other => panic!("{other:?}"),
         }
     }
 
-    fn agent_reports(&mut self, lane: u32, device: &str, applied: i64, recipe: Recipe) {
+    pub(super) fn agent_reports(&mut self, lane: u32, device: &str, applied: i64, recipe: Recipe) {
         let report = Ask::Report { device: device.into(), applied, recipe: Box::new(recipe) };
         assert_eq!(self.agent(lane, report), Ok(Answer::Taken));
     }
 
-    fn sets_policy(&mut self, id: &str, body: &Value) {
+    pub(super) fn sets_policy(&mut self, id: &str, body: &Value) {
         let target = format!("/v1/{}/policies/{id}", self.enterprise);
         assert_eq!(self.ask("PATCH", &target, body)["error"], Value::Null);
     }
@@ -462,49 +467,4 @@ fn whoever_plays_devices_hears_of_nudges_and_of_every_post() {
     ];
     assert_eq!(all, expected);
     handle.stop();
-}
-
-#[test]
-fn a_device_that_is_deleted_hears_of_it_and_is_reported_as_deleted() {
-    let mut stage = Stage::new(None);
-    stage.sets_policy("p", &policy(false, false));
-    let device = stage.agent_enrolls(0, recipe(1, 0));
-    stage.agent_syncs(0, &device, 0);
-    stage.ask("POST", &format!("/v1/{device}:issueCommand"), &json!({ "type": "LOCK" }));
-    let adp::Order::Command { operation, .. } = stage.agent_syncs(0, &device, 1).1 else { panic!() };
-    assert_eq!(stage.ask("DELETE", &format!("/v1/{device}"), &json!({})), json!({}));
-    stage.messages();
-    // What it was about to say comes to nothing, and nobody hears of it.
-    stage.agent_reports(0, &device, 1, recipe(1, 0));
-    let done = Ask::Done { operation, outcome: adp::Outcome::Done(Object::new()) };
-    assert_eq!(stage.agent(0, done), Ok(Answer::TooLate));
-    assert_eq!(stage.heard(), "");
-    assert_eq!(stage.agent_syncs(0, &device, 1), (None, adp::Order::Wipe));
-    assert_eq!(stage.agent(0, Ask::Leave { device: device.clone(), told: true }), Ok(Answer::Taken));
-    let messages = stage.messages();
-    let [message] = messages.as_slice() else { panic!("{messages:?}") };
-    let told = STANDARD.decode(message["data"].as_str().unwrap()).unwrap();
-    assert_eq!(serde_json::from_slice::<Value>(&told).unwrap()["appliedState"], "DELETED");
-    assert_eq!(stage.agent(0, Ask::Sync { device, applied: 1 }), Err(404), "that was all");
-}
-
-#[test]
-fn a_device_is_asked_to_report_once_it_is_to_be_in_another_state() {
-    let mut stage = Stage::new(None);
-    stage.sets_policy("p", &policy(false, false));
-    let device = stage.agent_enrolls(0, recipe(1, 0));
-    let is_asked = |stage: &mut Stage| match stage.agent(0, Ask::Sync { device: device.clone(), applied: 1 }) {
-        Ok(Answer::Sync { tells, .. }) => tells,
-        other => panic!("{other:?}"),
-    };
-    assert!(!is_asked(&mut stage), "its first report comes by itself");
-    stage.agent_reports(0, &device, 1, recipe(1, 0));
-    assert!(!is_asked(&mut stage));
-    for state in ["DISABLED", "ACTIVE"] {
-        stage.ask("PATCH", &format!("/v1/{device}?updateMask=state"), &json!({ "state": state }));
-        assert!(is_asked(&mut stage), "{state}");
-        stage.agent_reports(0, &device, 1, recipe(1, 0));
-        assert_eq!(stage.ask("GET", &format!("/v1/{device}"), &Value::Null)["appliedState"], state);
-        assert!(!is_asked(&mut stage), "{state}");
-    }
 }

@@ -466,7 +466,7 @@ fn agents_lose_what_they_are_told_to_and_fetch_it_again() {
 }
 
 /// The server is in a process of its own, so that the memory is the device's: its bytes are digested and not kept. While they
-/// come, it hears of another configuration and fetches that.
+/// come, it hears of another configuration, and goes on with them where it was.
 #[test]
 fn an_app_of_two_gigabytes_deafens_nobody_and_is_not_kept() {
     alone("large", |ground| {
@@ -497,13 +497,14 @@ fn an_app_of_two_gigabytes_deafens_nobody_and_is_not_kept() {
             seen["agents"]["configurations"].as_u64() >= Some(3)
         });
         assert!(has_heard, "{seen:#}");
-        // In pieces of 4 MB these are 512, beside those of the stock.
+        // In pieces of 4 MB these are 512, beside a few of the stock.
         let fetched = sum(&seen["requests"]["/files"]);
         let run = started.finish()?;
         run.adds_up();
         assert!(fetched < 500, "all of it had come before: {fetched}");
         assert_eq!(run.number("fanout.accepted"), 1, "{:#}", run.summary["fanout"]);
-        assert!(done(&run, "android.download") >= 512);
+        let downloads = done(&run, "android.download");
+        assert!((512..530).contains(&downloads), "what had come is not fetched again: {downloads}");
         assert!(run.number("generator.rss_bytes_max") < 500 << 20, "{:#}", run.summary["generator"]);
         Ok(())
     });

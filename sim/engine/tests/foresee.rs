@@ -101,7 +101,7 @@ fn a_fleet_enrolls_checks_in_and_takes_its_commands() {
 fn a_phase_of_few_devices_ends_when_it_has_its_end() {
     let text = "droves: 1\ntarget: { server: practice }\nfleet:\n  populations:\n    tablets: { platform: android, count: 3, \
                 managed_by: agent, behaviour: [ { slow: { factor: 0.02 } } ] }\nphases:\n  - enroll: { who: all }\n    \
-                until: { enrolled: 100%, within: 1m }\n  - wait: 4s\n  - command: { who: all, configuration: { brightness: 40 } }\n    \
+                until: { enrolled: 100%, within: 1m }\n  - wait: 30s\n  - command: { who: all, configuration: { brightness: 40 } }\n    \
                 until: { accepted: 100%, within: 1m }\n";
     let (foreseen, _) = play_text(7, text, model());
     let span = foreseen.spans.last().unwrap();

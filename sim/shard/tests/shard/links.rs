@@ -63,9 +63,12 @@ impl Machine for Holder {
                 && let Some(note) = wake.notes.first().filter(|_| wake.reasons.has(Reasons::ORDER))
             {
                 let order = if note.order == Order::Enroll { Order::Enroll } else { Order::Shared };
-                self.shared += u8::from(order == Order::Shared);
+                // It has something else to share after each order but the first.
+                self.shared += if order == Order::Shared { 1 } else { 2 * self.shared.min(1) };
                 ctx.order(1, order);
-                ctx.ended(Operation::CheckIn, Outcome::Succeeded);
+                for operation in [Operation::Enroll, Operation::CheckIn] {
+                    ctx.ended(operation, Outcome::Succeeded);
+                }
             }
             if matches!(&event, Event::Wake(wake) if wake.notes.iter().any(|note| note.order == Order::Pushed(9))) {
                 // It is busy.
@@ -188,9 +191,16 @@ impl forecast::World for Peers {
 fn run(check_ins: u32, peers: Peers) -> Forecast<Holder, Peers> {
     let phase = |action: &str| format!("{action}: {{ who: all, arrivals: at_once }}");
     let until = "\n    until: { done: 100%, within: 10m }\n  - ";
-    let phases = ["enroll", "check_in", "name: again\n    check_in", "name: third\n    check_in", "unenroll"]
-        .map(phase)
-        .join(until);
+    let phases = [
+        "enroll",
+        "check_in",
+        "name: again\n    check_in",
+        "name: third\n    check_in",
+        "name: anew\n    enroll",
+        "unenroll",
+    ]
+    .map(phase)
+    .join(until);
     let plan = plan("macs: { platform: macos, count: 1, users: 1 }", &phases);
     let roster = Arc::new(plan.roster());
     let config = Config {
@@ -293,6 +303,15 @@ fn what_sisters_share_reaches_a_lane_that_holds_and_a_poll_is_let_go_of_by_an_or
 }
 
 #[test]
+fn who_enrolls_again_shares_that_with_a_lane_that_is_awake() {
+    let mut run = run(2, Peers::default());
+    run.facts.clear();
+    run.begin(PhaseIx(4));
+    assert!(run.run_until(Mono::ZERO + Dur::secs(80), 1_000));
+    assert_eq!(heard(&run.facts)[..3], ["0 order [Enroll]", "1 order [Enroll]", "1 frame shared 4"]);
+}
+
+#[test]
 fn a_poll_that_was_held_for_nothing_ended_well_and_any_other_error_is_one() {
     for (seconds, status, failures) in [(60, 500, 0), (5, 500, 0), (4, 500, 1), (60, 503, 1), (60, 404, 1)] {
         let mut run = run(1, Peers { poll_ends: (Dur::secs(seconds), status), ..Peers::default() });
@@ -314,7 +333,7 @@ fn a_link_has_failed_where_a_broker_says_so_or_it_is_none() {
 #[test]
 fn a_device_that_ends_ends_its_poll_well() {
     let mut run = run(1, Peers::default());
-    run.begin(PhaseIx(4));
+    run.begin(PhaseIx(5));
     assert!(run.run_until(Mono::ZERO + Dur::secs(45), 1_000));
     let ended = |what: &Said| matches!(what, Said::RequestEnded { operation: Operation::AndroidPoll, .. });
     assert_eq!((count(&run.facts, ended), count(&run.facts, failed)), (1, 0));

@@ -30,7 +30,9 @@ pub use account::{Account, Callers};
 pub use brain::{Answer, Google, Request, Settings};
 pub use ear::Ear;
 pub use faults::{Fault, FaultOrder, Refusal};
-pub use management::{Departure, EnrollError, Enrolled, Enrollment, Migration, Object, Order, Outcome, Unknown};
+pub use management::{
+    Departure, EnrollError, Enrolled, Enrollment, Migration, Object, Order, Outcome, Unknown, body_target,
+};
 pub use pubsub::{Outbound, is_taken};
 pub(crate) use quota::Meter;
 pub use quota::{Exhausted, Quota};

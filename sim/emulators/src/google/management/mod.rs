@@ -24,6 +24,7 @@ pub(crate) use gone::Ghost;
 pub(crate) use method::{METHODS, Method, find};
 pub(crate) use schema::SCHEMAS;
 pub(crate) use still::Still;
+pub use typed::target as body_target;
 
 use super::lanes::{About, Lanes};
 use super::pubsub::Data;

@@ -4,7 +4,7 @@
 //! refused.
 
 use super::Object;
-use super::method::Method;
+use super::method::{METHODS, Method};
 use super::schema::{Field, Kind, SCHEMAS, Schema, Shape, snake};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
@@ -253,6 +253,16 @@ fn one_of(names: &[&'static str], value: &Value) -> Option<&'static str> {
     match value {
         Value::String(name) => named(name).or_else(|| numbered(name.parse().ok()?)).or_else(|| loosely(name)),
         value => numbered(integer(value)?),
+    }
+}
+
+/// What a fuzzer drives: the first line is a method's id, the rest a body. What is read comes out the same when it is read again.
+pub fn target(bytes: &[u8]) {
+    let end = bytes.iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len());
+    let Some(method) = METHODS.iter().find(|method| method.id.as_bytes() == &bytes[..end]) else { return };
+    if let Ok(once) = read(Some(method), &bytes[end..]) {
+        let again = serde_json::to_vec(&once).ok().and_then(|body| read(Some(method), &body).ok());
+        assert_eq!(again, Some(once));
     }
 }
 

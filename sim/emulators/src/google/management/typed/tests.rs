@@ -121,6 +121,22 @@ fn drawn_of(of: &Value, rng: &mut Philox, depth: usize) -> Option<Value> {
     })
 }
 
+#[test]
+fn the_corpus_is_read_and_comes_out_the_same() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus/google_body");
+    let mut taken = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let bytes = std::fs::read(entry.unwrap().path()).unwrap();
+        target(&bytes);
+        let end = bytes.iter().position(|byte| *byte == b'\n').unwrap();
+        let method = METHODS.iter().find(|method| method.id.as_bytes() == &bytes[..end]);
+        let read = read(method, &bytes[end..]);
+        assert!(read.is_ok(), "{read:?}");
+        taken += 1;
+    }
+    assert!(taken >= 5);
+}
+
 proptest! {
     #[test]
     fn what_google_would_say_stays_as_it_is(seed in any::<u64>()) {

@@ -32,7 +32,7 @@ impl Emm {
             command
         };
         let is_up = |port| ask("GET", "/counts", &Value::Null, port).is_ok();
-        let (running, port) = Running::serve_on(port, "emm", dir, command, is_up)?;
+        let (running, port) = Running::serve_on(port, "emm-peer", dir, command, is_up)?;
         Ok(Emm { _running: running, port })
     }
 

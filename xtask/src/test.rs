@@ -9,6 +9,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+/// Suites that do little but wait for what takes minutes: they run beside the others, and are shown when they are done.
+const WAITING: [&str; 2] = ["emm", "google"];
+
 /// What a part of the run is called, what it did, how long it took.
 struct Row {
     name: String,
@@ -26,7 +29,7 @@ pub(crate) fn test(house: &House, only: &[String]) -> Result<bool> {
     let start = Instant::now();
     let (installed, built) = std::thread::scope(|scope| {
         let installing = scope.spawn(|| peers::install_all(house));
-        let built = door.cargo(&["--no-run"]);
+        let built = door.command(&["--no-run"]).status().context("cargo test").map(|status| status.success());
         (installing.join(), built)
     });
     let Ok(installed) = installed else { bail!("the installation of the peers panicked") };
@@ -34,12 +37,14 @@ pub(crate) fn test(house: &House, only: &[String]) -> Result<bool> {
     let mut rows = vec![Row { name: "build, peers".to_owned(), passed: built?, took: start.elapsed() }];
 
     if rows.iter().all(|row| row.passed) {
-        for (name, arguments) in chosen {
-            println!("test: suite {name}");
-            let start = Instant::now();
-            let passed = door.cargo(&arguments.iter().map(String::as_str).collect::<Vec<_>>())?;
-            rows.push(Row { name: name.clone(), passed, took: start.elapsed() });
-        }
+        let (waiting, working): (Vec<_>, Vec<_>) = chosen.into_iter().partition(|(name, _)| WAITING.contains(&&**name));
+        let ran = std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| door.run_all(&waiting, Door::cargo_aside));
+            let worked = door.run_all(&working, Door::cargo);
+            (worked, waiting.join())
+        });
+        let (worked, Ok(waited)) = ran else { bail!("a suite's run panicked") };
+        rows.extend(worked?.into_iter().chain(waited?));
     }
 
     let mut left_out = installed.left_out();
@@ -94,12 +99,40 @@ struct Door {
 }
 
 impl Door {
-    fn cargo(&self, arguments: &[&str]) -> Result<bool> {
+    /// Run suites one after the other.
+    fn run_all(
+        &self,
+        suites: &[&(String, Vec<String>)],
+        run: impl Fn(&Door, &str, &[&str]) -> Result<bool>,
+    ) -> Result<Vec<Row>> {
+        let row = |(name, arguments): &&(String, Vec<String>)| {
+            let start = Instant::now();
+            let passed = run(self, name, &arguments.iter().map(String::as_str).collect::<Vec<_>>())?;
+            Ok(Row { name: name.clone(), passed, took: start.elapsed() })
+        };
+        suites.iter().map(row).collect()
+    }
+
+    /// Run a suite and show what it says as it says it.
+    fn cargo(&self, suite: &str, arguments: &[&str]) -> Result<bool> {
+        println!("test: suite {suite}");
+        Ok(self.command(arguments).status().context("cargo test")?.success())
+    }
+
+    /// The same, shown at once when it is done.
+    fn cargo_aside(&self, suite: &str, arguments: &[&str]) -> Result<bool> {
+        let output = self.command(arguments).output().context("cargo test")?;
+        let [said, minded] = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text));
+        println!("test: suite {suite}, which ran beside the others\n{minded}{said}");
+        Ok(output.status.success())
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut command = Command::new(cargo);
         command.args(["test", "--workspace", "--no-fail-fast"]).args(arguments).current_dir(&self.root);
         command.env("DROVES_PEERS", &self.peers).env("DROVES_LEFT_OUT", &self.left_out);
-        Ok(command.status().context("cargo test")?.success())
+        command
     }
 }
 

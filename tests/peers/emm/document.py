@@ -102,3 +102,11 @@ def methods(resource):
 def shipped():
     text = resources.files("googleapiclient.discovery_cache.documents").joinpath("androidmanagement.v1.json").read_text()
     return Document(json.loads(text))
+
+
+def said(value):
+    """What Google answers of what it was told: JSON of protocol buffers leaves out what is as if it had not been said. A message
+    is there also where nothing is in it."""
+    if isinstance(value, dict):
+        return {name: said(of) for name, of in value.items() if of is not None and of not in (False, 0, "", [])}
+    return [said(of) for of in value] if isinstance(value, list) else value

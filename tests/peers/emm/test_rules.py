@@ -29,6 +29,12 @@ def changed(original=DEVICE, **fields):
     return {field: inner for field, inner in value.items() if inner is not ...}
 
 
+class Said(unittest.TestCase):
+    def test_what_says_nothing_is_left_out(self):
+        told = {"a": False, "b": {"c": 0, "d": 1}, "e": [], "f": [{"g": ""}], "h": {}, "i": None}
+        self.assertEqual(document.said(told), {"b": {"d": 1}, "f": [{}], "h": {}})
+
+
 class OfDevices(unittest.TestCase):
     def found(self, device, policies=(POLICY,), kind="STATUS_REPORT"):
         return list(rules.of_device(kind, device, list(policies)))

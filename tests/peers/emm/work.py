@@ -8,6 +8,7 @@ import time
 import traceback
 import zlib
 
+import document
 import rules
 import signup
 from calls import Refused
@@ -101,7 +102,7 @@ class Work:
         if answer is None:     # not modified
             return None
         ours = {field: value for field, value in answer.items() if field not in ("name", "version")}
-        if answer.get("name") != policy or ours != settings:
+        if answer.get("name") != policy or ours != document.said(settings):
             self.faults.add("patched_policy", f"{policy} was set to {settings!r:.200} and is {answer!r:.200}")
         self.fleet.policy_set(policy, answer, settings)
         return rules.number(answer.get("version"))

@@ -152,8 +152,9 @@ fn kind(fault: &At<language::Fault>, embedded: bool, checks: &mut Checks<'_>) ->
 }
 
 /// What Google's faults can be about: types of notifications, and methods of the Android Management API by their ids.
-const GOOGLE_ABOUT: [&str; 41] = [
+const GOOGLE_ABOUT: [&str; 42] = [
     "COMMAND",
+    "COMPLIANCE_REPORT",
     "ENROLLMENT",
     "ENTERPRISE_UPGRADE",
     "STATUS_REPORT",

@@ -4,7 +4,7 @@ use crate::calibration::nearness;
 use crate::figures::{count, percent, time};
 use crate::results;
 use droves_facts::Dur;
-use droves_measure::{HOPS, Judgement, PhaseSummary, PushService, Second, Summary};
+use droves_measure::{HOPS, Hop, Judgement, PhaseSummary, PushService, Second, Summary};
 
 const WIDTH: f64 = 900.0;
 const HEIGHT: f64 = 120.0;
@@ -90,9 +90,10 @@ fn operations(page: &mut Page, summary: &Summary) {
 
 /// In the order in which a command goes through them.
 fn hops(page: &mut Page, summary: &Summary) {
-    let hops = HOPS.iter().filter_map(|(_, name)| {
+    let hops = HOPS.iter().filter_map(|(hop, name)| {
+        let label = if *hop == Hop::Quota { "quota, a part of pushed" } else { name };
         let hop = summary.fanout.hops_us.get(*name).filter(|hop| hop.p50.is_some())?;
-        let mut row = vec![(*name).to_owned()];
+        let mut row = vec![label.to_owned()];
         row.extend([hop.p50, hop.p90, hop.p99, hop.max].map(time));
         Some(row)
     });

@@ -20,7 +20,8 @@ impl Emm {
     /// Start it at this port for the Google of a run, which says in this file where that is.
     pub fn start(dir: &Path, port: u16, ready_file: &Path, settings: &[(&str, Value)]) -> Result<Emm, Error> {
         let python = python("google")?;
-        let mut all = json!({ "ready_file": ready_file, "port": port });
+        // Two busy cores take longer than Google does.
+        let mut all = json!({ "ready_file": ready_file, "port": port, "ready_within": 300, "notify_within": 60 });
         for (name, value) in settings {
             all[*name] = value.clone();
         }

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, unquote, urlparse
 
 import rules
 
-SIGNED_UP_WITHIN = 30          # seconds: whoever calls before that is kept waiting
+SIGNED_UP_WITHIN = 50          # seconds: whoever calls before that is kept waiting
 STATES = {"ACTIVE", "DISABLED"}
 
 

@@ -1,6 +1,7 @@
 //! The independent EMM of `tests/peers/emm`, which manages its devices at Google by Google's own libraries for Python: what it
 //! believes of them by their notifications, and what it has seen that Google would not do.
 
+use crate::peer::unit_tests;
 use crate::process::Running;
 use crate::{Call, Error, python};
 use serde_json::{Value, json};
@@ -62,10 +63,7 @@ impl Emm {
 
 /// Its own tests: what they say of it, and whether it is well.
 pub fn emm_tests() -> Result<(bool, String), Error> {
-    let mut command = Command::new(python("google")?);
-    command.args(["-m", "unittest"]).current_dir(folder()).env("PYTHONDONTWRITEBYTECODE", "1");
-    let output = command.output().map_err(Error::at("python -m unittest"))?;
-    Ok((output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned()))
+    unit_tests("google", &folder())
 }
 
 fn folder() -> PathBuf {

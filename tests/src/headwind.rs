@@ -1,6 +1,7 @@
 //! The independent Headwind MDM server of `tests/peers/headwind`: what its devices called, what it minded of that, and what it
 //! was told to do wrong.
 
+use crate::peer::unit_tests;
 use crate::process::Running;
 use crate::{Call, Error, Mosquitto, python};
 use serde_json::Value;
@@ -81,10 +82,7 @@ impl Headwind {
 
 /// Its own tests: what they say of it, and whether it is well.
 pub fn headwind_tests() -> Result<(bool, String), Error> {
-    let mut command = Command::new(python("headwind")?);
-    command.args(["-m", "unittest"]).current_dir(folder()).env("PYTHONDONTWRITEBYTECODE", "1");
-    let output = command.output().map_err(Error::at("python -m unittest"))?;
-    Ok((output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned()))
+    unit_tests("headwind", &folder())
 }
 
 fn folder() -> std::path::PathBuf {

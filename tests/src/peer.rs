@@ -2,6 +2,7 @@
 
 use crate::Error;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// A program that was built beside this test (`droves`), one that `cargo xtask peers` installs (`DROVES_PEERS`, else
 /// `peers` in the target folder), or one on the path of this machine, as `openssl` is.
@@ -19,6 +20,14 @@ pub fn python(package: &str) -> Result<PathBuf, Error> {
     let python = peers_dir().map(|dir| dir.join("python").join(package).join("bin/python"));
     let left_out = || Error::LeftOut(format!("no Python for {package}: `cargo xtask peers` makes it"));
     python.filter(|python| python.is_file()).ok_or_else(left_out)
+}
+
+/// The own tests of a program in this folder, in this environment of Python: whether all is well, and what they say.
+pub(crate) fn unit_tests(package: &str, folder: &Path) -> Result<(bool, String), Error> {
+    let mut command = Command::new(python(package)?);
+    command.args(["-m", "unittest"]).current_dir(folder).env("PYTHONDONTWRITEBYTECODE", "1");
+    let output = command.output().map_err(Error::at("python -m unittest"))?;
+    Ok((output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned()))
 }
 
 fn peers_bin() -> Option<PathBuf> {

@@ -37,7 +37,12 @@ pub(crate) fn test(house: &House, only: &[String]) -> Result<bool> {
     let mut rows = vec![Row { name: "build, peers".to_owned(), passed: built?, took: start.elapsed() }];
 
     if rows.iter().all(|row| row.passed) {
-        let (waiting, working): (Vec<_>, Vec<_>) = chosen.into_iter().partition(|(name, _)| WAITING.contains(&&**name));
+        let is_waiting = |(name, _): &&(String, Vec<String>)| WAITING.contains(&&**name);
+        // By themselves they have nobody to run beside.
+        let (waiting, working): (Vec<_>, Vec<_>) = match chosen.iter().all(is_waiting) {
+            true => (Vec::new(), chosen),
+            false => chosen.into_iter().partition(is_waiting),
+        };
         let ran = std::thread::scope(|scope| {
             let waiting = scope.spawn(|| door.run_all(&waiting, Door::cargo_aside));
             let worked = door.run_all(&working, Door::cargo);
@@ -121,6 +126,7 @@ impl Door {
 
     /// The same, shown at once when it is done.
     fn cargo_aside(&self, suite: &str, arguments: &[&str]) -> Result<bool> {
+        println!("test: suite {suite} runs beside the others, and is shown when it is done");
         let output = self.command(arguments).output().context("cargo test")?;
         let [said, minded] = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text));
         println!("test: suite {suite}, which ran beside the others\n{minded}{said}");

@@ -49,7 +49,8 @@ impl Wakes {
             return fanout.reached(phase, Hop::Delivered, None, at);
         };
         fanout.reached(phase, Hop::Pushed, queued, wake.pushed);
-        if let Some(waited) = queued.and_then(|queued| self.quota.within(lane, queued, wake.pushed)) {
+        let in_order = queued.filter(|queued| *queued <= wake.pushed);
+        if let Some(waited) = in_order.and_then(|queued| self.quota.within(lane, queued, wake.pushed)) {
             fanout.waited(phase, waited);
         }
         fanout.reached(phase, Hop::Woken, Some(wake.pushed), wake.woken);

@@ -147,6 +147,21 @@ fn the_way_of_a_notification_is_a_hop_of_its_own() {
 }
 
 #[test]
+fn the_wait_for_a_quota_is_a_part_of_a_pushs_way_and_of_no_way_that_goes_backwards() {
+    let waited = |pushed: u64| {
+        let mut folds = Folds::default();
+        folds.apply(&at(1, LaneIx::NOBODY.0, What::QuotaUsedUp { until: Mono(4_000_000) }));
+        let woken = What::Woken { pushed: Mono(pushed * 1_000_000) };
+        for fact in [at(1, 1, What::Called), queued(1, A), at(6, 1, woken), delivered(8, 1, A)] {
+            folds.apply(&fact);
+        }
+        (folds.fanout.count(None, Hop::Quota), folds.fanout.times(None, Hop::Quota).max_us())
+    };
+    assert_eq!(waited(5), (1, Some(2_000_000)), "queued at 2, and nothing was left until 4");
+    assert_eq!(waited(1), (0, None));
+}
+
+#[test]
 fn hops_are_between_the_moments_that_were() {
     let mut folds = Folds::default();
     let mut facts = vec![

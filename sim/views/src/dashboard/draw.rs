@@ -304,7 +304,7 @@ fn draw_funnel(frame: &mut Frame<'_>, area: Rect, view: &View, progress: &Progre
     let funnel = &progress.funnel;
     let waited =
         funnel.hops.iter().find(|(hop, ..)| *hop == Hop::Quota).and_then(|(.., p50)| p50.filter(|p50| *p50 > 0));
-    let waited = waited.map(|p50| format!(", {} of `pushed` for the quota", time(Some(p50)))).unwrap_or_default();
+    let waited = waited.map(|p50| format!(", quota {}", time(Some(p50)))).unwrap_or_default();
     let title = format!(
         " push: {} received, {} coalesced, {} stale, {} unregistered{waited} ",
         count(funnel.received),

@@ -243,17 +243,22 @@ fn a_kiosk_that_restarts_each_night_asks_when_it_is_back() {
     assert_eq!((rig.count(Operation::AndroidConfig), rig.connects.len()), (1, 1));
 }
 
-/// Whoever is off, restarts, dozes or has paused its profile holds no poll and fetches nothing meanwhile, and nobody has failed.
-#[test]
-fn who_is_away_holds_no_poll_and_fetches_nothing() {
+/// Each of them at intervals of an hour.
+fn ways_to_be_away() -> [Habits; 5] {
     let (hour, spells) = (Dur::secs(3_600), (0.5, Dur::secs(3_600)));
-    for habits in [
+    [
         Habits { off: spells, ..Habits::default() },
         Habits { paused: spells, ..Habits::default() },
         Habits { restarts_every: Some(hour), ..Habits::default() },
         Habits { kiosk: Some(hour), ..Habits::default() },
         Habits { dozes_after: Some(hour), ..Habits::default() },
-    ] {
+    ]
+}
+
+/// Whoever is off, restarts, dozes or has paused its profile holds no poll and fetches nothing meanwhile, and nobody has failed.
+#[test]
+fn who_is_away_holds_no_poll_and_fetches_nothing() {
+    for habits in ways_to_be_away() {
         let mut rig = Rig::enrolled(linking::polling());
         rig.world.character.habits = habits;
         while rig.world.ctx().lacks_until(Need::Attention).is_some() {
@@ -348,22 +353,14 @@ fn who_has_paused_the_profile_has_no_link() {
 
 #[test]
 fn who_is_away_when_it_is_to_enroll_enrolls_when_it_is_back() {
-    let hour = Dur::secs(3_600);
-    let spells = (0.5, hour);
-    for habits in [
-        Habits { off: spells, ..Habits::default() },
-        Habits { paused: spells, ..Habits::default() },
-        Habits { restarts_every: Some(hour), ..Habits::default() },
-        Habits { kiosk: Some(hour), ..Habits::default() },
-        Habits { dozes_after: Some(hour), ..Habits::default() },
-    ] {
+    for habits in ways_to_be_away() {
         let mut rig = Rig::new(Character { habits, ..agent() });
         while rig.world.ctx().lacks_until(Need::Attention).is_none() {
             rig.pass(Dur::secs(20));
         }
         rig.order(Order::Enroll);
         assert!(rig.asked.is_empty() && rig.ended.is_empty(), "{habits:?}");
-        rig.wait(hour.times(7));
+        rig.wait(Dur::secs(7 * 3_600));
         assert_eq!(rig.ended, [(Operation::Enroll, Outcome::Succeeded)], "{habits:?}");
     }
 }
